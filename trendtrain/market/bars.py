@@ -1,0 +1,145 @@
+"""OHLCV bars of one series as equal-length arrays, checked once."""
+
+from dataclasses import dataclass, fields
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from trendtrain.errors import InputError
+from trendtrain.market.timeframe import format_timeframe
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.integer[Any]]
+BoolArray = npt.NDArray[np.bool_]
+TimeArray = npt.NDArray[np.datetime64]
+
+PRICES = ("open", "high", "low", "close")
+
+
+class Series(NamedTuple):
+    """The name of a series: a symbol and a timeframe written as `5m`."""
+
+    symbol: str
+    timeframe: str
+
+
+class BarsError(InputError):
+    """Bars that break a rule; `row` is the position of the first offender, None where the rule is about all."""
+
+    def __init__(self, message: str, row: int | None = None) -> None:
+        super().__init__(message)
+        self.row = row
+
+
+@dataclass(frozen=True, eq=False)
+class Bars:
+    """OHLCV bars in time order. A bar is stored by its open time and known at its close, open + timeframe.
+
+    Attributes:
+        open_time: `datetime64[ms]`, UTC, strictly increasing, at least one timeframe apart, shape (n_bars,).
+        open, high, low, close: float64 prices, finite and positive, low <= open, close <= high.
+        volume: float64, at least 0; NaN where the source supplies none.
+        timeframe: `timedelta64[ms]`, the length of a bar.
+
+    Raises:
+        BarsError: If a rule above is broken; it names the column, the row, the rule and the value.
+
+    Example:
+        >>> price = np.array([1.0, 2.0])
+        >>> bars = Bars(np.array(["2024-01-01T00:00", "2024-01-01T00:01"]), price, price, price, price, price,
+        ...     np.timedelta64(1, "m"))
+        >>> bars.close_time[-1]
+        np.datetime64('2024-01-01T00:02:00.000')
+    """
+
+    open_time: TimeArray
+    open: FloatArray
+    high: FloatArray
+    low: FloatArray
+    close: FloatArray
+    volume: FloatArray
+    timeframe: np.timedelta64
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "timeframe", np.timedelta64(self.timeframe, "ms"))
+        object.__setattr__(self, "open_time", np.asarray(self.open_time, dtype="datetime64[ms]"))
+        for name in (*PRICES, "volume"):
+            object.__setattr__(self, name, np.ascontiguousarray(getattr(self, name), dtype=np.float64))
+        format_timeframe(self.timeframe)
+        _check_shapes(self)
+        _check_times(self.open_time, self.timeframe)
+        _check_prices(self)
+
+    def __len__(self) -> int:
+        return len(self.open_time)
+
+    def __getitem__(self, part: slice) -> "Bars":
+        """Return the bars of a slice."""
+        arrays = {field.name: getattr(self, field.name)[part] for field in fields(self) if field.name != "timeframe"}
+        return Bars(**arrays, timeframe=self.timeframe)
+
+    @property
+    def close_time(self) -> TimeArray:
+        """The time at which each bar is known, `datetime64[ms]` UTC, shape (n_bars,)."""
+        return self.open_time + self.timeframe
+
+
+def segments(open_time: TimeArray, timeframe: np.timedelta64, max_gap: int | None) -> IntArray:
+    """Number the stretches between holes of more than `max_gap` missing bars, from 0.
+
+    Args:
+        open_time: Bar times, shape (n_bars,).
+        timeframe: Length of a bar.
+        max_gap: Most missing bars inside a segment; None for one segment whatever is missing.
+
+    Example:
+        >>> segments(np.array([0, 1, 4, 5], "datetime64[m]"), np.timedelta64(1, "m"), max_gap=1)
+        array([0, 0, 1, 1])
+    """
+    if max_gap is None:
+        return np.zeros(len(open_time), dtype=np.int64)
+    is_start = np.zeros(len(open_time), dtype=np.int64)
+    is_start[1:] = np.diff(open_time) > (max_gap + 1) * timeframe
+    return np.cumsum(is_start)
+
+
+def _check_shapes(bars: Bars) -> None:
+    for name in ("open_time", *PRICES, "volume"):
+        shape = getattr(bars, name).shape
+        if shape != (len(bars.open_time),):
+            raise BarsError(f"`{name}` must have shape ({len(bars.open_time)},) like `open_time`, got {shape}.")
+
+
+def _check_times(open_time: TimeArray, timeframe: np.timedelta64) -> None:
+    if np.isnat(open_time).any():
+        row = int(np.argmax(np.isnat(open_time)))
+        raise BarsError(f"`open_time` must be a time, got none at row {row}.", row)
+    step = np.diff(open_time)
+    if (step < timeframe).any():
+        row = int(np.argmax(step < timeframe)) + 1
+        before, here = open_time[row - 1], open_time[row]
+        if here == before:
+            raise BarsError(f"`open_time` must hold each time once, got {here} again at row {row}.", row)
+        if here < before:
+            raise BarsError(f"`open_time` must be sorted, got {here} after {before} at row {row}.", row)
+        rule = f"at least one timeframe ({format_timeframe(timeframe)}) apart"
+        raise BarsError(f"`open_time` must be {rule}, got {before} then {here} at row {row}.", row)
+
+
+def _check_prices(bars: Bars) -> None:
+    top, bottom = np.maximum(bars.open, bars.close), np.minimum(bars.open, bars.close)
+    rules: list[tuple[str, str, BoolArray]] = [
+        *((name, "be finite", ~np.isfinite(getattr(bars, name))) for name in PRICES),
+        *((name, "be positive", getattr(bars, name) <= 0) for name in PRICES),
+        ("high", "be at least `low`", bars.high < bars.low),
+        ("high", "be at least `open` and `close`", bars.high < top),
+        ("low", "be at most `open` and `close`", bars.low > bottom),
+        ("volume", "be finite, or NaN where not supplied", np.isinf(bars.volume)),
+        ("volume", "be at least 0", bars.volume < 0),
+    ]
+    for name, rule, is_broken in rules:
+        if is_broken.any():
+            row = int(np.argmax(is_broken))
+            values = ", ".join(f"{column} {getattr(bars, column)[row]:g}" for column in (*PRICES, "volume"))
+            raise BarsError(f"`{name}` must {rule}, got {values} at row {row}.", row)

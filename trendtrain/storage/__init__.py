@@ -1,0 +1,1 @@
+"""Bars in blocks, predictions and verdicts in rows; SQLAlchemy Core."""

@@ -1,0 +1,1 @@
+"""Predictions waiting for, and judged by, delayed labels; pure numpy."""
