@@ -1,1 +1,24 @@
 """What the market did, and when it could be known: bars, pivots, lines, labels; pure numpy."""
+
+from trendtrain.market.bars import Bars, BarsError, Series
+from trendtrain.market.labels import Labels, label_bars
+from trendtrain.market.lines import Lines, lines_through
+from trendtrain.market.pivots import Pivots, PivotTracker, find_pivots
+from trendtrain.market.synthetic import bayes_filter, planted_market, random_walk, synthetic_market
+
+__all__ = [
+    "Bars",
+    "BarsError",
+    "Labels",
+    "Lines",
+    "PivotTracker",
+    "Pivots",
+    "Series",
+    "bayes_filter",
+    "find_pivots",
+    "label_bars",
+    "lines_through",
+    "planted_market",
+    "random_walk",
+    "synthetic_market",
+]

@@ -1,1 +1,17 @@
 """Predictions waiting for, and judged by, delayed labels; pure numpy."""
+
+from trendtrain.validation.baselines import BASELINE_NAMES, baseline_directions
+from trendtrain.validation.buffer import ValidationBuffer
+from trendtrain.validation.predictions import Predictions, Verdicts
+from trendtrain.validation.scoreboard import Scoreboard
+from trendtrain.validation.stats import TrendStats
+
+__all__ = [
+    "BASELINE_NAMES",
+    "Predictions",
+    "Scoreboard",
+    "TrendStats",
+    "ValidationBuffer",
+    "Verdicts",
+    "baseline_directions",
+]

@@ -1,0 +1,233 @@
+"""Delayed labels: the direction each bar's prediction will be judged by, and when that is known."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
+
+import numpy as np
+
+from trendtrain.errors import InputError, check_number
+from trendtrain.market.bars import Bars, BoolArray, IntArray, Series, TimeArray, segments
+from trendtrain.market.directions import UNKNOWN
+from trendtrain.market.lines import Lines, lines_through, merge_lines
+from trendtrain.market.pivots import Inside, Tie, find_pivots
+
+Now = int | np.integer | np.datetime64
+
+
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """Labels of one or more series, kept as runs of bars that share one.
+
+    With several series, bars, lines and `known_at` count on from one series to the next: a bar is then a *row*.
+
+    Attributes:
+        close_time: When each bar is known, `datetime64[ms]`, shape (n_bars,).
+        start: First bar of each run, ascending from 0, shape (n_runs,).
+        run_direction: UP, DOWN, FLAT, or UNKNOWN, of each run.
+        run_known_at: The bar at whose close the run's label is known; -1 for not yet. A known UNKNOWN is void: a hole
+            in the series ended its segment.
+        run_event: The line that judges the run, an index into `lines`; -1 for none.
+        lines: All lines, in the order they became known (in each series).
+        series: Name of each series.
+        offset: First bar of each series and the end of the last, shape (n_series + 1,).
+    """
+
+    close_time: TimeArray
+    start: IntArray
+    run_direction: IntArray
+    run_known_at: IntArray
+    run_event: IntArray
+    lines: Lines
+    series: tuple[Series, ...]
+    offset: IntArray
+
+    def __len__(self) -> int:
+        return len(self.close_time)
+
+    def _per_bar(self, run_values: IntArray) -> IntArray:
+        return np.repeat(run_values, np.diff(self.start, append=len(self)))
+
+    @cached_property
+    def direction(self) -> IntArray:
+        """UP, DOWN, FLAT or UNKNOWN of each bar, int8, shape (n_bars,)."""
+        return self._per_bar(self.run_direction)
+
+    @cached_property
+    def known_at(self) -> IntArray:
+        """The bar at whose close each bar's label is known, or -1, shape (n_bars,)."""
+        return self._per_bar(self.run_known_at)
+
+    @cached_property
+    def event(self) -> IntArray:
+        """The line that judges each bar's prediction, or -1, shape (n_bars,)."""
+        return self._per_bar(self.run_event)
+
+    @cached_property
+    def series_index(self) -> IntArray:
+        """Which of `series` each bar belongs to, shape (n_bars,)."""
+        return np.repeat(np.arange(len(self.series)), np.diff(self.offset))
+
+    @cached_property
+    def events(self) -> tuple[IntArray, IntArray]:
+        """When each event that judges any bar is known (its bar) and its direction, in order of the event."""
+        is_judged = self.run_event >= 0
+        _, first = np.unique(self.run_event[is_judged], return_index=True)
+        return self.run_known_at[is_judged][first], self.run_direction[is_judged][first]
+
+    def known(self, now: Now, bars: IntArray | None = None) -> BoolArray:
+        """Say which labels are known by `now`: the one place that compares a fact with `now`.
+
+        Args:
+            now: The last closed bar of the only series, or its close time.
+            bars: Which bars to ask about; None for all.
+
+        Returns:
+            A mask, shape (n_bars,) or that of `bars`.
+        """
+        return self._is_known(self.known_at if bars is None else self.known_at[bars], now)
+
+    def newly_known(self, after: np.datetime64 | None, now: np.datetime64) -> IntArray:
+        """Return the bars whose labels became known after `after` (None: ever) and by `now`, in that order.
+
+        Costs O(log n_bars) and the bars returned, so that a clock's steps cost no more than its bars.
+        """
+        bars, known_time = self._arrivals
+        first = 0 if after is None else np.searchsorted(known_time, after, side="right")
+        return bars[first : np.searchsorted(known_time, now, side="right")]
+
+    @cached_property
+    def _arrivals(self) -> tuple[IntArray, TimeArray]:
+        """Bars with a label in the order in which it becomes known (then by event), and when it does."""
+        bars = np.flatnonzero(self.known_at >= 0)
+        known_time = self.close_time[self.known_at[bars]]
+        order = np.lexsort((bars, self.event[bars], known_time))
+        return bars[order], known_time[order]
+
+    def _is_known(self, known_at: IntArray, now: Now) -> BoolArray:
+        if isinstance(now, np.datetime64):
+            is_known: BoolArray = (known_at >= 0) & (self.close_time[known_at] <= now)
+            return is_known
+        if len(self.series) > 1:
+            raise InputError(f"`now` must be a time where labels span {len(self.series)} series, got bar {now}.")
+        return (known_at >= 0) & (known_at <= now)
+
+    @classmethod
+    def of_bars(cls, bars: Bars, direction: IntArray, known_at: IntArray, event: IntArray) -> "Labels":
+        """Wrap the labels of a user's own rule, one a bar.
+
+        Args:
+            bars: The bars labelled.
+            direction: UP, DOWN, FLAT or UNKNOWN of each, shape (n_bars,).
+            known_at: The bar at whose close each label is known, -1 for not yet.
+            event: What judges it: bars that share an event count as one observation; -1 for none.
+
+        Raises:
+            InputError: If a shape differs, or a label is known before its bar.
+        """
+        for name, values in (("direction", direction), ("known_at", known_at), ("event", event)):
+            if np.shape(values) != (len(bars),):
+                raise InputError(f"`{name}` must have shape ({len(bars)},), got {np.shape(values)}.")
+        every = np.arange(len(bars))
+        if ((known_at >= 0) & (known_at <= every)).any():
+            bar = int(np.argmax((known_at >= 0) & (known_at <= every)))
+            raise InputError(f"`known_at` must lie after the bar labelled, got {known_at[bar]} for bar {bar}.")
+        direction = np.asarray(direction, dtype=np.int8)
+        return cls(bars.close_time, every, direction, known_at, event, _NO_LINES, _UNNAMED, np.array([0, len(bars)]))
+
+    @classmethod
+    def stack(cls, parts: dict[Series, "Labels"]) -> "Labels":
+        """Join the labels of several series; bars, events and `known_at` count on."""
+        offset = np.cumsum([0, *(len(part) for part in parts.values())])
+        n_events = [max(len(part.lines), int(part.run_event.max(initial=-1)) + 1) for part in parts.values()]
+        event_offset = np.cumsum([0, *n_events])
+        shifted = [
+            part._shifted(int(by), int(event_by))
+            for part, by, event_by in zip(parts.values(), offset, event_offset, strict=False)
+        ]
+        names = ("close_time", "start", "run_direction", "run_known_at", "run_event")
+        arrays = {name: np.concatenate([getattr(part, name) for part in shifted]) for name in names}
+        lines = Lines(*(np.concatenate([getattr(part.lines, f.name) for part in shifted]) for f in fields(Lines)))
+        return cls(**arrays, lines=lines, series=tuple(parts), offset=offset)
+
+    def _shifted(self, by: int, event_by: int) -> "Labels":
+        move, move_event = (lambda x: np.where(x < 0, x, x + by)), (lambda x: np.where(x < 0, x, x + event_by))
+        lines = Lines(
+            self.lines.kind,
+            self.lines.first_bar + by,
+            self.lines.last_bar + by,
+            self.lines.first_price,
+            self.lines.last_price,
+            self.lines.start_time,
+            self.lines.end_time,
+            self.lines.known_at + by,
+            self.lines.direction,
+        )
+        runs = (self.start + by, self.run_direction, move(self.run_known_at), move_event(self.run_event))
+        return Labels(self.close_time, *runs, lines, self.series, self.offset)
+
+
+def label_bars(
+    bars: Bars,
+    strength: Sequence[int] = (1, 1),
+    tie: Tie = "plateau",
+    inside: Inside = "keep",
+    max_gap: int | None = None,
+    flat_band: float = 0.0,
+) -> Labels:
+    """Label each bar with the first trend line both of whose level-2 pivots lie after it.
+
+    Of the first such lines through highs and through lows the one known first counts; of two known at the same bar
+    the one whose second pivot lies earlier; then highs.
+
+    Args:
+        bars: One series.
+        strength, tie, inside, max_gap: As in `PivotTracker`; at least two levels.
+        flat_band: A line whose relative price change is at most this is FLAT.
+
+    Raises:
+        InputError: If an option breaks its rule.
+    """
+    check_number("flat_band", flat_band, 0.0)
+    highs, lows = find_pivots(bars, tuple(strength), tie, inside, max_gap)
+    if len(strength) < 2:
+        raise InputError(f"`strength` must have at least two levels for labels, got {tuple(strength)}.")
+    lines = merge_lines(*(lines_through(pivots, flat_band=flat_band) for pivots in (highs, lows)))
+    segment_start = _segment_starts(bars, max_gap)
+    start = np.unique(np.concatenate([segment_start, lines.first_bar]))
+    event = np.minimum(*(_first_line_after(start, lines, kind, segment_start) for kind in (0, 1)))
+    is_labelled = event < len(lines)
+    next_segment = np.append(segment_start, -1)[np.searchsorted(segment_start, start, side="right")]
+    direction, known_at = np.append(lines.direction, UNKNOWN), np.append(lines.known_at, 0)
+    return Labels(
+        close_time=bars.close_time,
+        start=start,
+        run_direction=direction[event].astype(np.int8),
+        run_known_at=np.where(is_labelled, known_at[event], next_segment),
+        run_event=np.where(is_labelled, event, -1),
+        lines=lines,
+        series=_UNNAMED,
+        offset=np.array([0, len(bars)]),
+    )
+
+
+def _segment_starts(bars: Bars, max_gap: int | None) -> IntArray:
+    segment = segments(bars.open_time, bars.timeframe, max_gap)
+    return np.flatnonzero(np.diff(segment, prepend=-1))
+
+
+def _first_line_after(start: IntArray, lines: Lines, kind: int, segment_start: IntArray) -> IntArray:
+    """Return the first line of a kind whose first pivot lies after each start in its segment; len(lines) for none."""
+    of_kind = np.flatnonzero(lines.kind == kind)
+    first_bar = lines.first_bar[of_kind]
+    position = np.searchsorted(first_bar, start, side="right")
+    line = np.append(of_kind, len(lines))[position]
+    line_bar = np.append(first_bar, -1)[position]
+    here, there = (np.searchsorted(segment_start, bar, side="right") for bar in (start, line_bar))
+    return np.where(here == there, line, len(lines))
+
+
+_UNNAMED = (Series("", ""),)
+_NOTHING = np.zeros(0, dtype=np.int64)
+_NO_TIME = np.zeros(0, dtype="datetime64[ms]")
+_NO_LINES = Lines(_NOTHING, _NOTHING, _NOTHING, np.zeros(0), np.zeros(0), _NO_TIME, _NO_TIME, _NOTHING, _NOTHING)

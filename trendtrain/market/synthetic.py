@@ -1,0 +1,152 @@
+"""Seeded markets to try things on: one with everything real bars have, a random walk, and one of known optimum."""
+
+from itertools import accumulate
+
+import numpy as np
+
+from trendtrain.errors import check_at_least, check_number
+from trendtrain.market.bars import Bars, BoolArray, FloatArray, IntArray
+
+_N_SUB_STEPS = 6  # prices seen inside a bar; they make its high and low
+_START = np.datetime64("2020-01-01", "ms")
+
+
+def synthetic_market(
+    n_bars: int,
+    seed: int,
+    timeframe: np.timedelta64 = np.timedelta64(5, "m"),
+    drift: float = 0.2,
+    dwell: float = 250.0,
+    tick: float = 0.01,
+    missing: float = 0.01,
+) -> Bars:
+    """Return a market of up, down and sideways regimes, volatility clusters, tick-rounded prices and missing bars.
+
+    Args:
+        n_bars: How many bars, the missing ones not counted.
+        seed: The same seed gives the same bars.
+        timeframe: Length of a bar.
+        drift: Mean return a bar in an up regime, in units of the bar's volatility (0.001).
+        dwell: Mean length of a regime, in bars.
+        tick: Smallest price step, around a price of 100: it makes ties.
+        missing: Share of bars left out, in holes of 5 bars on average.
+
+    Raises:
+        InputError: If a number lies outside its range.
+    """
+    check_at_least("n_bars", n_bars, 1)
+    check_number("missing", missing, 0.0, 0.9)
+    check_number("tick", tick, 0.0)
+    random = np.random.default_rng(seed)
+    is_there = _holes(n_bars, missing, random)
+    regime = _markov(len(is_there), dwell, n_states=3, random=random) - 1.0
+    volatility = 1e-3 * _volatility_clusters(len(is_there), random)
+    returns = _sub_returns(drift * regime, volatility, random)
+    return _bars(returns, timeframe, random, tick=tick, is_there=is_there)
+
+
+def random_walk(n_bars: int, seed: int, timeframe: np.timedelta64 = np.timedelta64(1, "m")) -> Bars:
+    """Return a driftless Gaussian walk in log price, 0.001 a bar: nothing about it can be predicted.
+
+    Example:
+        >>> len(random_walk(100, seed=0))
+        100
+    """
+    check_at_least("n_bars", n_bars, 1)
+    random = np.random.default_rng(seed)
+    return _bars(_sub_returns(np.zeros(n_bars), np.full(n_bars, 1e-3), random), timeframe, random)
+
+
+def planted_market(
+    n_bars: int,
+    seed: int,
+    timeframe: np.timedelta64 = np.timedelta64(1, "m"),
+    drift: float = 0.21,
+    dwell: float = 300.0,
+) -> Bars:
+    """Return a walk whose drift hides in two states; `bayes_filter` predicts it as well as anything can.
+
+    Args:
+        n_bars: How many bars.
+        seed: The same seed gives the same bars.
+        timeframe: Length of a bar.
+        drift: Mean return a bar, up in one state and down in the other, in units of the bar's volatility (0.001).
+        dwell: Mean length of a state, in bars (geometric).
+    """
+    check_at_least("n_bars", n_bars, 1)
+    check_number("dwell", dwell, 1.0)
+    random = np.random.default_rng(seed)
+    state = 2.0 * _markov(n_bars, dwell, n_states=2, random=random) - 1.0
+    return _bars(_sub_returns(drift * state, np.full(n_bars, 1e-3), random), timeframe, random)
+
+
+def bayes_filter(bars: Bars, drift: float = 0.21, dwell: float = 300.0) -> FloatArray:
+    """Return the exact chance that a planted market will drift up over the next bar, at the close of each bar.
+
+    Bars without holes only. The close-to-close return is sufficient for the state: r ~ N(+-drift s, s^2), s = 0.001.
+
+    Returns:
+        Shape (n_bars,), 0 to 1.
+    """
+    switch = 1.0 / dwell
+    returns = np.diff(np.log(bars.close), prepend=np.log(bars.open[:1])) / 1e-3
+    log_odds_of_bar = (2.0 * drift * returns).tolist()
+
+    def observe(log_odds: float, evidence: float) -> float:
+        up = 1.0 / (1.0 + np.exp(-(log_odds + evidence)))
+        up = up * (1.0 - switch) + (1.0 - up) * switch
+        return float(np.log(up / (1.0 - up)))
+
+    log_odds = np.fromiter(accumulate(log_odds_of_bar, observe, initial=0.0), np.float64)[1:]
+    return 1.0 / (1.0 + np.exp(-log_odds))
+
+
+def _markov(n_bars: int, dwell: float, n_states: int, random: np.random.Generator) -> IntArray:
+    """Return states that stay `dwell` bars on average and then move to another one, all alike."""
+    is_switch = random.random(n_bars) < 1.0 / dwell
+    jump = np.where(is_switch, random.integers(1, n_states, n_bars) if n_states > 1 else 0, 0)
+    return (int(random.integers(n_states)) + np.cumsum(jump)) % n_states
+
+
+def _volatility_clusters(n_bars: int, random: np.random.Generator) -> FloatArray:
+    """Return the exponential of a slow autoregression: about 1, in clusters of some hundred bars."""
+    shocks = (0.08 * random.standard_normal(n_bars)).tolist()
+    return np.exp(np.fromiter(accumulate(shocks, lambda level, shock: 0.99 * level + shock), np.float64, n_bars))
+
+
+def _holes(n_bars: int, missing: float, random: np.random.Generator) -> BoolArray:
+    """Return a mask over slots with `n_bars` of them there, the others in holes of 5 slots on average."""
+    n_holes = random.binomial(n_bars, missing / (1.0 - missing) / 5.0)
+    sizes = random.geometric(1.0 / 5.0, n_holes)
+    after = np.sort(random.integers(1, max(2, n_bars), n_holes))
+    position = np.arange(n_bars)
+    position += np.concatenate([[0], np.cumsum(sizes)])[np.searchsorted(after, position, side="right")]
+    is_there = np.zeros(position[-1] + 1, dtype=bool)
+    is_there[position] = True
+    return is_there
+
+
+def _sub_returns(drift: FloatArray, volatility: FloatArray, random: np.random.Generator) -> FloatArray:
+    """Return log returns inside bars, shape (n_bars, _N_SUB_STEPS), each row summing to N(drift v, v^2)."""
+    noise = random.standard_normal((len(drift), _N_SUB_STEPS)) / np.sqrt(_N_SUB_STEPS)
+    steps: FloatArray = volatility[:, None] * (noise + drift[:, None] / _N_SUB_STEPS)
+    return steps
+
+
+def _bars(
+    sub_returns: FloatArray,
+    timeframe: np.timedelta64,
+    random: np.random.Generator,
+    tick: float = 0.0,
+    is_there: BoolArray | None = None,
+) -> Bars:
+    path = 100.0 * np.exp(np.cumsum(sub_returns).reshape(sub_returns.shape))
+    if tick:
+        path = np.maximum(np.round(path / tick), 1.0) * tick
+    opens = np.concatenate([[100.0], path[:-1, -1]])
+    seen = np.column_stack([opens, path])
+    volume = np.round(random.lognormal(3.0, 0.5, len(path)) * (1.0 + np.abs(sub_returns).sum(axis=1) / 1e-3), 3)
+    times = _START + np.arange(len(path)) * np.timedelta64(timeframe, "ms")
+    keep = slice(None) if is_there is None else is_there
+    columns = (times, opens, seen.max(axis=1), seen.min(axis=1), path[:, -1], volume)
+    return Bars(*(column[keep] for column in columns), timeframe=timeframe)
