@@ -1,0 +1,179 @@
+"""Serve known bars for training and the stream for validation, from one clock."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Sampler
+
+from trendtrain.data.clock import StreamClock
+from trendtrain.data.features import FeatureFunction, bar_features, by_segment, price_levels, volatility_unit
+from trendtrain.data.walk import Walk
+from trendtrain.data.windows import Batch, WindowDataset
+from trendtrain.errors import InputError, check_at_least
+from trendtrain.market.bars import Bars, BoolArray, IntArray, Series, segments
+from trendtrain.market.labels import Labels, label_bars
+from trendtrain.replay.memory import ReplayMemory
+from trendtrain.replay.sampler import Draw, ReplaySampler
+from trendtrain.replay.weights import weigh
+from trendtrain.validation.baselines import baseline_directions
+
+Labeler = Callable[[Bars], Labels]
+
+
+class PivotDataModule(pl.LightningDataModule):
+    """Label one or many series and walk through them: replay of known bars for training, the stream for validation.
+
+    Args:
+        series: Bars by (symbol, timeframe).
+        labeler: Gives the labels of a series.
+        features: Gives the features of a series, `Bars -> (n_bars, K)`, from each bar and earlier ones.
+        window: T, bars a window.
+        walk: Where the stream starts and how far it steps.
+        replay: Makes the sampler of known bars, given `memory` and `seed`.
+        max_gap: As in the labeler: nothing spans a longer hole.
+        n_classes: 2 (a FLAT label trains nothing) or 3.
+        seed: Seed of the replay.
+
+    Raises:
+        InputError: In `setup`, if the bars are too few, or no label is known when the walk starts.
+    """
+
+    def __init__(
+        self,
+        series: Mapping[Series, Bars],
+        labeler: Labeler = label_bars,
+        features: FeatureFunction = bar_features,
+        window: int = 96,
+        walk: Walk | None = None,
+        replay: Callable[..., ReplaySampler] | None = None,
+        max_gap: int | None = None,
+        n_classes: int = 2,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.series = series
+        self.labeler = labeler
+        self.features = features
+        self.window = window
+        self.walk = walk or Walk()
+        self.make_replay = replay or default_replay
+        self.max_gap = max_gap
+        self.n_classes = n_classes
+        self.seed = seed
+        self.labels: Labels
+        self.baselines: dict[str, IntArray]
+        self.clock: StreamClock
+        self.replay: ReplaySampler
+        self._is_built = False
+
+    def setup(self, stage: str | None = None) -> None:
+        """Label the bars, compute their features, and fill the memory with what is known when the walk starts."""
+        if self._is_built:
+            return
+        check_at_least("window", self.window, 2)
+        self._check_lengths()
+        parts = {name: self.labeler(bars) for name, bars in self.series.items()}
+        self.labels = Labels.stack(parts)
+        rules = [baseline_directions(bars, parts[name], self.max_gap) for name, bars in self.series.items()]
+        self.baselines = {rule: np.concatenate([answers[rule] for answers in rules]) for rule in rules[0]}
+        arrays = (self._stacked(function) for function in (self.features, price_levels, _unit_column))
+        features, levels, unit = arrays
+        self._train = WindowDataset(features, levels, unit[:, 0], self.window, self.labels.direction)
+        self._stream = WindowDataset(features, levels, unit[:, 0], self.window)
+        self._is_ready = np.concatenate([self._has_window(bars) for bars in self.series.values()])
+        self.clock = StreamClock(self.labels, self._is_ready, self.walk)
+        self.replay = self.make_replay(memory=ReplayMemory(len(self.labels)), seed=self.seed)
+        self._learn(None)
+        if not self.replay.memory.n_known:
+            raise InputError(f"`walk.start` must leave bars with known labels before it, got {self.clock.start}.")
+        self._is_built = True
+
+    @property
+    def n_features(self) -> int:
+        """F, the channels of a window."""
+        return self._stream.n_features
+
+    def advance(self) -> np.datetime64:
+        """Complete the stream's step: move the clock, let what became known into the memory, return the new `now`."""
+        before = self.clock.now
+        self.clock.advance()
+        self._learn(before)
+        return self.clock.now
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Return the replay: batches drawn from what is known, when they are asked for."""
+        return _loader(self._train, self.replay)
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        """Return the stream: the rows of the clock's step, in order of close time, without labels."""
+        return _loader(self._stream, StreamSampler(self.clock, self.walk.batch_size))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the clock's step and the replay's state."""
+        return {"step": self.clock.step, "replay": self.replay.state_dict()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up where the datamodule that gave the state stood."""
+        before = self.clock.now
+        self.clock.step = state_dict["step"]
+        self._learn(before)
+        self.replay.load_state_dict(state_dict["replay"])
+
+    def _learn(self, before: np.datetime64 | None) -> None:
+        rows = self.labels.newly_known(before, self.clock.now)
+        direction = self.labels.direction[rows]
+        is_class = (direction >= 0) & (direction < self.n_classes) & self._is_ready[rows]
+        rows = rows[is_class]
+        self.replay.memory.add(rows, self.labels.event[rows])
+
+    def _stacked(self, function: FeatureFunction) -> Any:
+        return np.concatenate([by_segment(function, bars, self.max_gap) for bars in self.series.values()])
+
+    def _has_window(self, bars: Bars) -> BoolArray:
+        segment = segments(bars.open_time, bars.timeframe, self.max_gap)
+        position = np.arange(len(bars)) - np.searchsorted(segment, segment, side="left")
+        is_ready: BoolArray = position >= self.window - 1
+        return is_ready
+
+    def _check_lengths(self) -> None:
+        if not self.series:
+            raise InputError("`series` must hold bars of at least one series, got none.")
+        for name, bars in self.series.items():
+            if len(bars) < self.window:
+                got = f"{len(bars)} bars of {name.symbol} {name.timeframe}"
+                raise InputError(f"`window` must be at most the bars of each series, got {self.window} for {got}.")
+
+
+class StreamSampler(Sampler[Draw]):
+    """Yield the rows of the clock's step under way in batches of equal weight."""
+
+    def __init__(self, clock: StreamClock, batch_size: int) -> None:
+        self.clock = clock
+        self.batch_size = batch_size
+
+    def __iter__(self) -> Iterator[Draw]:
+        rows = self.clock.rows
+        for start in range(0, len(rows), self.batch_size):
+            part = rows[start : start + self.batch_size]
+            yield Draw(part, np.ones(len(part)))
+
+    def __len__(self) -> int:
+        """The batches of the largest step: Lightning asks once and keeps the answer."""
+        return -(-self.clock.most_rows // self.batch_size)
+
+
+def default_replay(memory: ReplayMemory, seed: int) -> ReplaySampler:
+    """Return the sampler that `configs/replay/incorrect.yaml` describes."""
+    return ReplaySampler(memory, batch_size=256, n_batches=16, weigh=weigh, seed=seed)
+
+
+def _unit_column(bars: Bars) -> Any:
+    return volatility_unit(bars)[:, None]
+
+
+def _loader(dataset: WindowDataset, sampler: Any) -> DataLoader[Batch]:
+    """Return a loader with its own generator, so that none draws from the global one."""
+    return DataLoader(dataset, sampler=sampler, batch_size=None, generator=torch.Generator().manual_seed(0))

@@ -1,0 +1,62 @@
+"""Train any net on weighted batches of known labels."""
+
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from torch import Tensor, nn
+
+from trendtrain.errors import check_number
+from trendtrain.market.directions import UNKNOWN
+
+
+class TrendModule(pl.LightningModule):
+    """Fit a net by AdamW on the weighted cross-entropy of its logits.
+
+    Args:
+        net: Any module (B, T, F) -> (B, C).
+        lr: Learning rate.
+        weight_decay: Decoupled weight decay.
+
+    Raises:
+        InputError: If a rate is negative or no number.
+    """
+
+    def __init__(self, net: nn.Module, lr: float = 1e-3, weight_decay: float = 1e-2) -> None:
+        super().__init__()
+        check_number("lr", lr, 0.0)
+        check_number("weight_decay", weight_decay, 0.0)
+        self.net = net
+        self.lr = lr
+        self.weight_decay = weight_decay
+
+    def forward(self, window: Tensor) -> Tensor:
+        """Return logits, (B, T, F) -> (B, C)."""
+        logits: Tensor = self.net(window)
+        return logits
+
+    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
+        """Return the loss of a batch, normalised by its weights."""
+        loss = weighted_cross_entropy(self(batch["window"]), batch["label"], batch["weight"])
+        self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(batch["row"]))
+        return loss
+
+    def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> dict[str, Tensor]:
+        """Return the logits of a batch of the stream."""
+        return {"logits": self(batch["window"])}
+
+    def configure_optimizers(self) -> Any:
+        """Return AdamW over all parameters."""
+        return torch.optim.AdamW(self.parameters(), lr=self.lr, weight_decay=self.weight_decay)
+
+
+def weighted_cross_entropy(logits: Tensor, label: Tensor, weight: Tensor) -> Tensor:
+    """Return sum(w * cross-entropy) / sum(w); 0 where all weights are 0.
+
+    Args:
+        logits: Shape (B, C).
+        label: Class, shape (B,); UNKNOWN counts nothing.
+        weight: At least 0, shape (B,).
+    """
+    losses = nn.functional.cross_entropy(logits, label, ignore_index=UNKNOWN, reduction="none")
+    return (weight * losses).sum() / weight.sum().clamp_min(1e-8)
