@@ -1,1 +1,8 @@
 """Bars in blocks, predictions and verdicts in rows; SQLAlchemy Core."""
+
+from trendtrain.storage.bars import BarStore
+from trendtrain.storage.database import open_database
+from trendtrain.storage.ledger import Ledger
+from trendtrain.storage.ledger_rows import PredictionRows, VerdictRows
+
+__all__ = ["BarStore", "Ledger", "PredictionRows", "VerdictRows", "open_database"]

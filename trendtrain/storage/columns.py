@@ -1,0 +1,93 @@
+"""Find the columns of bars in a table, whatever their order and case."""
+
+from collections import defaultdict
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from trendtrain.market.bars import PRICES, BarsError, FloatArray
+
+# In order of preference: an explicit open time first; `date` late, which may be half of a `date` and `time` pair.
+_TIME: Final = ("open_time", "opentime", "timestamp", "datetime", "time", "date", "unnamed_index")
+_NAMES: Final = {
+    "time": _TIME,
+    **{name: (name, name[0]) for name in PRICES},
+    "volume": ("volume", "vol", "v"),
+    "symbol": ("symbol",),
+}
+_REQUIRED: Final = ("time", *PRICES)
+_SHOWN: Final = 12
+
+
+def find_columns(table: pd.DataFrame) -> dict[str, pd.Series]:
+    """Return the columns `time`, `open`, `high`, `low`, `close`, and where present `volume` and `symbol`.
+
+    Raises:
+        BarsError: If a needed column is missing, two columns have the same name, or there are no rows.
+
+    Example:
+        >>> table = pd.DataFrame({" Close ": [1.0], "O": 1.0, "High": 1.0, "LOW": 1.0, "Date": "2024-01-01"})
+        >>> sorted(find_columns(table))
+        ['close', 'high', 'low', 'open', 'time']
+    """
+    spelled = defaultdict(list)
+    for name in table.columns:
+        spelled[str(name).strip().lower().replace(" ", "_")].append(name)
+    found = {}
+    for job, names in _NAMES.items():
+        present = [name for name in names if name in spelled]
+        if present:
+            found[job] = table[_only(spelled[present[0]])]
+    _check_complete(found, table)
+    return found
+
+
+def read_numbers(column: pd.Series, may_be_missing: bool = False) -> FloatArray:
+    """Return a column as float64, shape (n_rows,); NaN where there is no value.
+
+    Args:
+        column: Numbers, or strings that spell numbers.
+        may_be_missing: Whether a row may be without a value.
+
+    Raises:
+        BarsError: If a value is no number.
+    """
+    is_bool = pd.api.types.is_bool_dtype(column.dtype)
+    text = column.astype(str) if is_bool or column.dtype == object else column
+    numbers = pd.to_numeric(text, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+    is_bad = np.isnan(numbers) & ~(column.isna().to_numpy() & may_be_missing)
+    if is_bad.any():
+        row = int(np.argmax(is_bad))
+        raise BarsError(f"`{column.name}` must be a number, got {column.iloc[row]}.", row)
+    return numbers
+
+
+def only_symbol(column: pd.Series) -> str:
+    """Return the one symbol of a column.
+
+    Raises:
+        BarsError: If it holds more than one.
+    """
+    names = column.astype(str).str.strip()
+    is_other = (names != names.iloc[0]).to_numpy()
+    if is_other.any():
+        row = int(np.argmax(is_other))
+        raise BarsError(f"`{column.name}` must hold one symbol, got {names.iloc[0]} and {names.iloc[row]}.", row)
+    return str(names.iloc[0])
+
+
+def _only(names: list[str]) -> str:
+    if len(names) > 1:
+        raise BarsError(f"a column must come once, got {', '.join(map(repr, names))}.")
+    return names[0]
+
+
+def _check_complete(found: dict[str, pd.Series], table: pd.DataFrame) -> None:
+    missing = [job for job in _REQUIRED if job not in found]
+    if missing:
+        names = ", ".join(str(name).strip() for name in table.columns[:_SHOWN])
+        rule = f"columns must include {', '.join(_REQUIRED)} (a time is one of {', '.join(_TIME[:-1])})"
+        raise BarsError(f"{rule}; missing {', '.join(missing)}, found {names or 'none'}.")
+    if len(table) == 0:
+        raise BarsError("a file must hold bars, got a header without rows.")

@@ -1,0 +1,43 @@
+"""Merge newer bars over older ones of the same series."""
+
+import numpy as np
+
+from trendtrain.market.bars import BoolArray
+from trendtrain.storage.payload import BarColumns, join
+
+
+def is_changed(old: BarColumns, new: BarColumns) -> BoolArray:
+    """Say which new bars are not in `old` with the same values; NaN equals NaN.
+
+    Args:
+        old: Stored bars, in time order.
+        new: Given bars, in time order.
+
+    Returns:
+        True where a bar is new or changed, shape (n_new,).
+
+    Example:
+        >>> old = BarColumns(np.array([0, 1]), np.ones((5, 2)))
+        >>> is_changed(old, BarColumns(np.array([1, 2]), np.ones((5, 2))))
+        array([False,  True])
+    """
+    if len(old.time) == 0:
+        return np.ones(len(new.time), dtype=np.bool_)
+    here = np.minimum(np.searchsorted(old.time, new.time), len(old.time) - 1)
+    before = old.values[:, here]
+    is_equal = (before == new.values) | (np.isnan(before) & np.isnan(new.values))
+    is_stored: BoolArray = (old.time[here] == new.time) & is_equal.all(axis=0)
+    return ~is_stored
+
+
+def merge(old: BarColumns, new: BarColumns) -> BarColumns:
+    """Return the bars of both in time order; where both have one, the new.
+
+    Example:
+        >>> old = BarColumns(np.array([0, 1]), np.zeros((5, 2)))
+        >>> merge(old, BarColumns(np.array([1, 2]), np.ones((5, 2)))).values[0]
+        array([0., 1., 1.])
+    """
+    kept = old.take(~np.isin(old.time, new.time, assume_unique=True))
+    both = join([kept, new])
+    return both.take(np.argsort(both.time, kind="stable"))
