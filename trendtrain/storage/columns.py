@@ -40,7 +40,7 @@ def find_columns(table: pd.DataFrame) -> dict[str, pd.Series]:
         if present:
             found[job] = table[_only(spelled[present[0]])]
     _check_complete(found, table)
-    return found
+    return {job: column for job, column in found.items() if job != "symbol" or column.notna().any()}
 
 
 def read_numbers(column: pd.Series, may_be_missing: bool = False) -> FloatArray:
@@ -69,7 +69,7 @@ def only_symbol(column: pd.Series) -> str:
     Raises:
         BarsError: If it holds more than one.
     """
-    names = column.astype(str).str.strip()
+    names = column.map(str).str.strip()
     is_other = (names != names.iloc[0]).to_numpy()
     if is_other.any():
         row = int(np.argmax(is_other))

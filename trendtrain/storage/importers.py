@@ -1,5 +1,6 @@
 """Bring files of bars into the database."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,29 +18,35 @@ from trendtrain.storage.spacing import infer_timeframe
 from trendtrain.storage.times import read_times
 
 
-def import_path(
-    store: BarStore, path: str | Path, symbol: str | None = None, timeframe: str | None = None
+def import_files(
+    store: BarStore, files: Sequence[Path], symbol: str | None = None, timeframe: str | None = None
 ) -> list[ImportReport]:
-    """Write the bars of a file, or of all files of a folder; every file is read before any is written.
+    """Write the bars of files; every file is read before any is written.
 
     Args:
         store: Where to write.
-        path: A file or a folder. Files of the same series merge; the later name wins.
+        files: As `find_files` gives them. Files of the same series merge; the later one wins.
         symbol: Symbol of all files; None to take each file's own.
         timeframe: Timeframe of all files; None to tell it from each file.
 
     Returns:
-        A report on each file, in order of names.
+        A report on each file, in order.
 
     Raises:
-        InputError: If there is no file, one breaks a rule, or its bars do not fit those stored.
+        InputError: If a file breaks a rule, or its bars do not fit those stored.
     """
-    files = find_files(path)
     contents = [read_bars(file, symbol, timeframe) for file in files]
     return [
         ImportReport(series, file, describe(series, bars), store.write(*series, bars))
         for file, (series, bars) in zip(files, contents, strict=True)
     ]
+
+
+def import_path(
+    store: BarStore, path: str | Path, symbol: str | None = None, timeframe: str | None = None
+) -> list[ImportReport]:
+    """Write the bars of a file, or of all files of a folder; see `import_files`."""
+    return import_files(store, find_files(path), symbol, timeframe)
 
 
 def find_files(path: str | Path) -> list[Path]:

@@ -40,7 +40,7 @@ def _read(column: pd.Series) -> TimeArray:
         return _from_datetimes(column)
     if pd.api.types.is_numeric_dtype(column.dtype):
         return _from_epochs(column)
-    text = column.astype(str).str.strip()
+    text = column.map(str).str.strip()  # not astype: it leaves missing values as they are
     if re.fullmatch(r"\d+(\.\d*)?", text.iloc[0]):
         return _from_epochs(pd.to_numeric(text, errors="coerce"), text)
     return _from_text(text)

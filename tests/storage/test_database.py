@@ -1,0 +1,76 @@
+import multiprocessing
+import sqlite3
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, inspect, text
+
+from trendtrain.errors import InputError
+from trendtrain.storage import open_database
+from trendtrain.storage.schema import metadata
+
+
+def test_every_table_exists_after_opening(engine: Engine) -> None:
+    assert set(inspect(engine).get_table_names()) == {"series", "bar_blocks", "runs", "predictions", "verdicts"}
+
+
+def test_every_column_says_what_it_holds() -> None:
+    assert all(column.comment for table in metadata.sorted_tables for column in table.columns)
+
+
+def test_opening_twice_keeps_what_is_there(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'kept.db'}"
+    for _ in range(2):
+        engine = open_database(url)
+        with engine.begin() as connection:
+            connection.execute(text("INSERT INTO runs VALUES (hex(randomblob(4)), 0, '')"))
+            n_rows = connection.scalar(text("SELECT count(*) FROM runs"))
+        engine.dispose()
+    assert n_rows == 2
+
+
+@pytest.mark.parametrize(("pragma", "value"), [("journal_mode", "wal"), ("foreign_keys", 1), ("busy_timeout", 30000)])
+def test_sqlite_is_set_up_for_several_readers(engine: Engine, pragma: str, value: object) -> None:
+    with engine.connect() as connection:
+        assert connection.scalar(text(f"PRAGMA {pragma}")) == value
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("bars.db", "`db.url` must look like sqlite:///trendtrain.db, got 'bars.db'"),
+        ("sqlite:///{folder}/none/bars.db", "must name a file in a folder that exists, got .*none/bars.db: no folder"),
+        ("sqlite:///{folder}", "must name a database that can be opened, got .*: unable to open database file"),
+        ("nosuch://host/name", "must name an installed database driver, got nosuch://host/name: Can't load plugin"),
+    ],
+)
+def test_bad_url_is_refused_in_one_line(tmp_path: Path, url: str, message: str) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        open_database(url.format(folder=tmp_path))
+    assert "\n" not in str(caught.value)
+
+
+def test_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("no database at all, " * 100)
+    with pytest.raises(InputError, match=r"must name a database that can be opened, got .*: file is not a database"):
+        open_database(f"sqlite:///{path}")
+
+
+def test_password_stays_out_of_the_message() -> None:
+    with pytest.raises(InputError) as caught:
+        open_database("nosuch://me:secret@host/name")
+    assert "secret" not in str(caught.value)
+
+
+def _open(url: str) -> None:
+    open_database(url).dispose()
+
+
+def test_processes_may_open_a_new_file_together(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'shared.db'}"
+    with multiprocessing.get_context("spawn").Pool(4) as pool:
+        pool.map(_open, [url] * 8)
+    connection = sqlite3.connect(tmp_path / "shared.db")
+    assert connection.execute("SELECT count(*) FROM sqlite_master WHERE type = 'table'").fetchone() == (5,)
+    connection.close()

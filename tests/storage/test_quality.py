@@ -1,0 +1,45 @@
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from trendtrain.errors import InputError
+from trendtrain.market.bars import Bars, Series
+from trendtrain.storage.quality import QualityReport, describe
+
+SERIES = Series("BTCUSDT", "1m")
+MakeBars = Callable[..., Bars]
+
+
+def bars_with(high: list[float], volume: list[float]) -> Bars:
+    time = np.arange(len(high)).astype("datetime64[m]")
+    ones = np.ones(len(high))
+    return Bars(time, ones, np.array(high), ones, ones, np.array(volume), np.timedelta64(1, "m"))
+
+
+def test_span_and_holes_are_counted_in_bars(make_bars: MakeBars) -> None:
+    report = describe(SERIES, make_bars([0, 1, 5, 6, 8]))
+    assert (report.n_bars, report.n_missing, report.longest_hole) == (5, 4, 3)
+    assert (report.first, report.last) == (np.datetime64("2024-01-01T00:00"), np.datetime64("2024-01-01T00:08"))
+
+
+def test_flat_bars_and_equal_highs_are_counted() -> None:
+    report = describe(SERIES, bars_with([1.0, 2.0, 2.0, 1.0, 1.0], [1.0] * 5))
+    assert (report.n_flat, report.equal_highs) == (3, 0.5)
+
+
+@pytest.mark.parametrize(("volume", "share"), [([0.0, 2.0], 0.5), ([0.0, 0.0], None), ([np.nan, np.nan], None)])
+def test_zero_volume_is_a_share_only_where_volume_is_supplied(volume: list[float], share: float | None) -> None:
+    assert describe(SERIES, bars_with([1.0, 1.0], volume)).zero_volume == share
+
+
+def test_one_bar_has_no_holes_and_no_neighbours(make_bars: MakeBars) -> None:
+    report = describe(SERIES, make_bars([0]))
+    assert isinstance(report, QualityReport)
+    assert (report.n_missing, report.longest_hole) == (0, 0)
+    assert np.isnan(report.equal_highs)
+
+
+def test_no_bars_are_refused(make_bars: MakeBars) -> None:
+    with pytest.raises(InputError, match="`bars` must hold at least one bar of BTCUSDT 1m, got none"):
+        describe(SERIES, make_bars([]))
