@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 from trendtrain.errors import InputError
 from trendtrain.market.bars import Bars, Series
 from trendtrain.storage import BarStore
-from trendtrain.storage.importers import find_files, import_files, read_bars
+from trendtrain.storage.importers import find_files, import_files, import_path, read_bars
 
 HEADER = "timestamp,open,high,low,close,volume\n"
 ROWS = ("2024-01-01 00:00,1,2,0.5,1.5,10", "2024-01-01 00:01,1.5,2,1,1,0", "2024-01-01 00:03,1,1,1,1,")
@@ -229,7 +229,7 @@ def test_one_bad_file_means_nothing_is_written(engine: Engine, tmp_path: Path) -
     write_csv(tmp_path, csv_of(*ROWS), "A_1m.csv")
     write_csv(tmp_path, csv_of(ROWS[0], "2024-01-01 00:01,abc,1,1,1,1"), "B_1m.csv")
     with pytest.raises(InputError, match=r"B_1m\.csv, data row 2"):
-        import_files(BarStore(engine), find_files(tmp_path))
+        import_path(BarStore(engine), tmp_path)
     assert BarStore(engine).series() == []
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, delete, select
 
 from trendtrain.errors import InputError
 from trendtrain.market.bars import Series
@@ -174,6 +174,13 @@ def test_rewinding_makes_predictions_judged_later_pending_again(ledger: Ledger) 
     ledger.record("one", "cnn", 5, predicted([1]), judged({0: WRONG, 1: WRONG}))
     ledger.rewind("one", 4)
     assert only(ledger.stats()) == TrendStats(pending=1)
+
+
+def test_a_deleted_prediction_takes_its_verdict_along(ledger: Ledger, engine: Engine) -> None:
+    ledger.record("one", "cnn", 0, predicted([0, 1]), judged({0: WRONG, 1: WRONG}))
+    with engine.begin() as connection:
+        connection.execute(delete(predictions).where(predictions.c.open_time == 0))
+    assert [row[4] for row in rows_of(engine, verdicts)] == [60_000]
 
 
 def test_rewind_and_repeat_equals_never_stopped(ledger: Ledger, engine: Engine) -> None:

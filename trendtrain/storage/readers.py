@@ -70,13 +70,7 @@ def is_supported(path: Path) -> bool:
 def _read_csv(file: BinaryIO) -> pd.DataFrame:
     with warnings.catch_warnings():
         warnings.simplefilter("error", pd.errors.ParserWarning)
-        return pd.read_csv(
-            file,
-            encoding="utf-8-sig",
-            index_col=False,
-            low_memory=False,
-            skipinitialspace=True,
-        )
+        return pd.read_csv(file, index_col=False, low_memory=False, skipinitialspace=True)
 
 
 def _read_csv_gz(file: BinaryIO) -> pd.DataFrame:
