@@ -1,6 +1,7 @@
 """Scale-free features of bars, each from that bar and earlier ones only."""
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -57,7 +58,7 @@ def by_segment(function: FeatureFunction, bars: Bars, max_gap: int | None) -> Fl
     """
     segment = segments(bars.open_time, bars.timeframe, max_gap)
     edges = [0, *(np.flatnonzero(np.diff(segment)) + 1).tolist(), len(bars)]
-    parts = [np.asarray(function(bars[start:end])) for start, end in zip(edges[:-1], edges[1:], strict=True)]
+    parts = [np.asarray(function(bars[start:end])) for start, end in pairwise(edges)]
     result = np.concatenate(parts)
     if result.shape[:1] != (len(bars),) or not np.isfinite(result).all():
         raise InputError(f"`features` must give a finite row for each of {len(bars)} bars, got shape {result.shape}.")

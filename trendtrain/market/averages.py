@@ -23,7 +23,7 @@ def ema(values: FloatArray, span: int, segment: IntArray | None = None) -> Float
         array([1.  , 1.5 , 2.25])
     """
     alpha = 2.0 / (span + 1)
-    starts = [] if segment is None else np.flatnonzero(np.diff(segment)) + 1
+    starts: list[int] = [] if segment is None else (np.flatnonzero(np.diff(segment)) + 1).tolist()
     parts = [_recur(part, alpha) for part in np.split(values, starts)]
     return np.concatenate(parts)
 

@@ -142,8 +142,8 @@ class Labels:
         n_events = [max(len(part.lines), int(part.run_event.max(initial=-1)) + 1) for part in parts.values()]
         event_offset = np.cumsum([0, *n_events])
         shifted = [
-            part._shifted(int(by), int(event_by))
-            for part, by, event_by in zip(parts.values(), offset, event_offset, strict=False)
+            part._shifted(by, event_by)
+            for part, by, event_by in zip(parts.values(), offset.tolist(), event_offset.tolist(), strict=False)
         ]
         names = ("close_time", "start", "run_direction", "run_known_at", "run_event")
         arrays = {name: np.concatenate([getattr(part, name) for part in shifted]) for name in names}
@@ -151,7 +151,6 @@ class Labels:
         return cls(**arrays, lines=lines, series=tuple(parts), offset=offset)
 
     def _shifted(self, by: int, event_by: int) -> "Labels":
-        move, move_event = (lambda x: np.where(x < 0, x, x + by)), (lambda x: np.where(x < 0, x, x + event_by))
         lines = Lines(
             self.lines.kind,
             self.lines.first_bar + by,
@@ -163,8 +162,10 @@ class Labels:
             self.lines.known_at + by,
             self.lines.direction,
         )
-        runs = (self.start + by, self.run_direction, move(self.run_known_at), move_event(self.run_event))
-        return Labels(self.close_time, *runs, lines, self.series, self.offset)
+        known_at, event = _moved(self.run_known_at, by), _moved(self.run_event, event_by)
+        return Labels(
+            self.close_time, self.start + by, self.run_direction, known_at, event, lines, self.series, self.offset
+        )
 
 
 def label_bars(
@@ -209,6 +210,11 @@ def label_bars(
         series=_UNNAMED,
         offset=np.array([0, len(bars)]),
     )
+
+
+def _moved(positions: IntArray, by: int) -> IntArray:
+    """Shift positions, but for -1, which stands for none."""
+    return np.where(positions < 0, positions, positions + by)
 
 
 def _segment_starts(bars: Bars, max_gap: int | None) -> IntArray:

@@ -156,7 +156,9 @@ class PivotTracker:
             points, prominence = finder.update(points)
             price = points.price if kind == HIGH else -points.price
             levels = np.full(len(points), level)
-            found.append(Pivots(kind, points.bar, price, points.known_at, levels, prominence, points.time, points.segment))
+            found.append(
+                Pivots(kind, points.bar, price, points.known_at, levels, prominence, points.time, points.segment)
+            )
         return _in_order_known(found)
 
     def _number_segments(self, bars: Bars) -> IntArray:

@@ -6,6 +6,7 @@ import numpy as np
 
 from trendtrain.errors import check_at_least, check_number
 from trendtrain.market.bars import Bars, BoolArray, FloatArray, IntArray
+from trendtrain.market.timeframe import parse_timeframe
 
 _N_SUB_STEPS = 6  # prices seen inside a bar; they make its high and low
 _START = np.datetime64("2020-01-01", "ms")
@@ -14,7 +15,7 @@ _START = np.datetime64("2020-01-01", "ms")
 def synthetic_market(
     n_bars: int,
     seed: int,
-    timeframe: np.timedelta64 = np.timedelta64(5, "m"),
+    timeframe: str = "5m",
     drift: float = 0.2,
     dwell: float = 250.0,
     tick: float = 0.01,
@@ -25,7 +26,7 @@ def synthetic_market(
     Args:
         n_bars: How many bars, the missing ones not counted.
         seed: The same seed gives the same bars.
-        timeframe: Length of a bar.
+        timeframe: Length of a bar, such as `5m`.
         drift: Mean return a bar in an up regime, in units of the bar's volatility (0.001).
         dwell: Mean length of a regime, in bars.
         tick: Smallest price step, around a price of 100: it makes ties.
@@ -39,13 +40,13 @@ def synthetic_market(
     check_number("tick", tick, 0.0)
     random = np.random.default_rng(seed)
     is_there = _holes(n_bars, missing, random)
-    regime = _markov(len(is_there), dwell, n_states=3, random=random) - 1.0
+    regime = _markov(len(is_there), dwell, n_states=3, random=random).astype(np.float64) - 1.0
     volatility = 1e-3 * _volatility_clusters(len(is_there), random)
     returns = _sub_returns(drift * regime, volatility, random)
     return _bars(returns, timeframe, random, tick=tick, is_there=is_there)
 
 
-def random_walk(n_bars: int, seed: int, timeframe: np.timedelta64 = np.timedelta64(1, "m")) -> Bars:
+def random_walk(n_bars: int, seed: int, timeframe: str = "1m") -> Bars:
     """Return a driftless Gaussian walk in log price, 0.001 a bar: nothing about it can be predicted.
 
     Example:
@@ -60,7 +61,7 @@ def random_walk(n_bars: int, seed: int, timeframe: np.timedelta64 = np.timedelta
 def planted_market(
     n_bars: int,
     seed: int,
-    timeframe: np.timedelta64 = np.timedelta64(1, "m"),
+    timeframe: str = "1m",
     drift: float = 0.21,
     dwell: float = 300.0,
 ) -> Bars:
@@ -69,14 +70,14 @@ def planted_market(
     Args:
         n_bars: How many bars.
         seed: The same seed gives the same bars.
-        timeframe: Length of a bar.
+        timeframe: Length of a bar, such as `5m`.
         drift: Mean return a bar, up in one state and down in the other, in units of the bar's volatility (0.001).
         dwell: Mean length of a state, in bars (geometric).
     """
     check_at_least("n_bars", n_bars, 1)
     check_number("dwell", dwell, 1.0)
     random = np.random.default_rng(seed)
-    state = 2.0 * _markov(n_bars, dwell, n_states=2, random=random) - 1.0
+    state = 2.0 * _markov(n_bars, dwell, n_states=2, random=random).astype(np.float64) - 1.0
     return _bars(_sub_returns(drift * state, np.full(n_bars, 1e-3), random), timeframe, random)
 
 
@@ -135,7 +136,7 @@ def _sub_returns(drift: FloatArray, volatility: FloatArray, random: np.random.Ge
 
 def _bars(
     sub_returns: FloatArray,
-    timeframe: np.timedelta64,
+    timeframe: str,
     random: np.random.Generator,
     tick: float = 0.0,
     is_there: BoolArray | None = None,
@@ -146,7 +147,8 @@ def _bars(
     opens = np.concatenate([[100.0], path[:-1, -1]])
     seen = np.column_stack([opens, path])
     volume = np.round(random.lognormal(3.0, 0.5, len(path)) * (1.0 + np.abs(sub_returns).sum(axis=1) / 1e-3), 3)
-    times = _START + np.arange(len(path)) * np.timedelta64(timeframe, "ms")
+    length = parse_timeframe(timeframe)
+    times = _START + np.arange(len(path)) * length
     keep = slice(None) if is_there is None else is_there
-    columns = (times, opens, seen.max(axis=1), seen.min(axis=1), path[:, -1], volume)
-    return Bars(*(column[keep] for column in columns), timeframe=timeframe)
+    high, low, close = seen.max(axis=1), seen.min(axis=1), path[:, -1]
+    return Bars(times[keep], opens[keep], high[keep], low[keep], close[keep], volume[keep], length)

@@ -29,6 +29,7 @@ class TrendModule(pl.LightningModule):
         self.net = net
         self.lr = lr
         self.weight_decay = weight_decay
+        self._losses: list[Tensor] = []
 
     def forward(self, window: Tensor) -> Tensor:
         """Return logits, (B, T, F) -> (B, C)."""
@@ -38,8 +39,13 @@ class TrendModule(pl.LightningModule):
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         """Return the loss of a batch, normalised by its weights."""
         loss = weighted_cross_entropy(self(batch["window"]), batch["label"], batch["weight"])
-        self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(batch["row"]))
+        self._losses.append(loss.detach())
         return loss
+
+    def on_train_epoch_end(self) -> None:
+        """Log the epoch's mean loss: once, since logging each step costs as much as a small batch."""
+        self.log("train/loss", torch.stack(self._losses).mean())
+        self._losses.clear()
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> dict[str, Tensor]:
         """Return the logits of a batch of the stream."""

@@ -18,8 +18,8 @@ class ReplayMemory:
         self.largest_weight = 1.0
         self.n_events = 0
         self.n_known = 0
-        self._row = np.zeros(0, dtype=np.int64)
-        self._end = np.zeros(0, dtype=np.int64)  # of each event: where its rows end in _row
+        self._row: IntArray = np.zeros(0, dtype=np.int64)
+        self._end: IntArray = np.zeros(0, dtype=np.int64)  # of each event: where its rows end in _row
 
     def add(self, rows: IntArray, events: IntArray) -> None:
         """Append newly known rows; the rows of an event come together and all at once.
@@ -74,7 +74,8 @@ class ReplayMemory:
         event = random.integers(self.n_events, size=n)
         end = self._end[event]
         start = np.where(event > 0, self._end[event - 1], 0)
-        return self._row[start + (random.random(n) * (end - start)).astype(np.int64)]
+        rows: IntArray = self._row[start + (random.random(n) * (end - start)).astype(np.int64)]
+        return rows
 
 
 def _with_room(values: IntArray, n: int) -> IntArray:

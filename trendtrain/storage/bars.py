@@ -3,7 +3,7 @@
 from typing import Final
 
 import numpy as np
-from sqlalchemy import Connection, Engine, select
+from sqlalchemy import Connection, Engine, delete, select
 
 from trendtrain.errors import InputError
 from trendtrain.market.bars import Bars, Series
@@ -61,6 +61,18 @@ class BarStore:
             # PostgreSQL: writers of one series queue up here. SQLite let in one writer at the claim.
             connection.execute(select(schema.series.c.id).where(schema.series.c.id == series_id).with_for_update())
             return _write(connection, series, series_id, columns_of(bars))
+
+    def replace(self, symbol: str, timeframe: str, bars: Bars) -> None:
+        """Put bars in place of all that is stored of a series, in one transaction.
+
+        Raises:
+            InputError: If `timeframe` is not that of `bars`.
+        """
+        series = name_series(symbol, timeframe)
+        with self.engine.begin() as connection:
+            series_id = claim_series(connection, series)
+            connection.execute(delete(schema.bar_blocks).where(schema.bar_blocks.c.series_id == series_id))
+            _write(connection, series, series_id, columns_of(bars))
 
     def load(self, symbol: str, timeframe: str, start: Moment | None = None, end: Moment | None = None) -> Bars:
         """Return the bars of a series that open in [`start`, `end`); only their blocks are read.

@@ -70,7 +70,9 @@ class ValidationBuffer:
     def load_state_dict(self, state: dict[str, list[float]]) -> None:
         """Take up where the buffer that gave `state` stood."""
         row = np.array(state["row"], dtype=np.int64)
-        self.pending = Predictions(row, np.array(state["probability"]).reshape(len(row), -1)) if len(row) else self.pending
+        self.pending = (
+            Predictions(row, np.array(state["probability"]).reshape(len(row), -1)) if len(row) else self.pending
+        )
         self._stats = TrendStats(*(int(count) for count in state["counts"]))
 
 

@@ -29,12 +29,14 @@ class Predictions:
     @property
     def direction(self) -> IntArray:
         """The likeliest class, int8, shape (n,); the lower code where two are level."""
-        return self.probability.argmax(axis=1).astype(np.int8)
+        direction: IntArray = self.probability.argmax(axis=1).astype(np.int8)
+        return direction
 
     @property
     def confidence(self) -> FloatArray:
         """The chance given to the direction, shape (n,)."""
-        return self.probability.max(axis=1)
+        confidence: FloatArray = self.probability.max(axis=1)
+        return confidence
 
     @staticmethod
     def join(parts: list["Predictions"]) -> "Predictions":
@@ -77,9 +79,11 @@ class Verdicts:
     @property
     def is_validated(self) -> BoolArray:
         """Whether each is correct or wrong, and not void."""
-        return (self.outcome == CORRECT) | (self.outcome == WRONG)
+        is_validated: BoolArray = (self.outcome == CORRECT) | (self.outcome == WRONG)
+        return is_validated
 
     @property
     def is_correct(self) -> BoolArray:
         """Whether each is correct."""
-        return self.outcome == CORRECT
+        is_correct: BoolArray = self.outcome == CORRECT
+        return is_correct

@@ -85,7 +85,7 @@ def estimate(values: FloatArray, block: IntArray) -> Estimate:
         return Estimate(mean, nan, (nan, nan), n_events, n_blocks)
     sums = np.bincount(block, weights=values - mean)
     se = float(np.sqrt(n_blocks / (n_blocks - 1) * (sums**2).sum()) / n_events)
-    half = student_t975(n_blocks - 1) * se
+    half: float = student_t975(n_blocks - 1) * se
     return Estimate(mean, se, (mean - half, mean + half), n_events, n_blocks)
 
 
@@ -106,7 +106,7 @@ def student_t975(degrees: int) -> float:
         (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
         (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
     )
-    return z + sum(term / degrees**power for power, term in enumerate(terms, start=1))
+    return float(z + sum(term / degrees**power for power, term in enumerate(terms, start=1)))
 
 
 def negative_log_likelihood(probability: FloatArray, truth: IntArray) -> FloatArray:

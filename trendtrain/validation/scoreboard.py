@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from trendtrain.market.bars import FloatArray, IntArray
+from trendtrain.market.bars import FloatArray, IntArray, Series
 from trendtrain.market.labels import Labels
-from trendtrain.validation.predictions import Verdicts
+from trendtrain.validation.predictions import Predictions, Verdicts
 from trendtrain.validation.score import (
     N_CALIBRATION_BINS,
     calendar_blocks,
@@ -18,6 +18,7 @@ from trendtrain.validation.score import (
     fade,
     negative_log_likelihood,
 )
+from trendtrain.validation.stats import TrendStats
 
 Scores = dict[str, Any]
 
@@ -38,12 +39,16 @@ class Scoreboard:
         self._values: list[FloatArray] = []  # of each event: correct, nll, and whether each baseline was right
         self._sums = np.zeros(2 + len(baselines))
         self._fading = (0.0, 0.0)
+        self._counts = np.zeros((n_series, 3), dtype=np.int64)  # of each series: validated, correct, void
         self._bins = np.zeros((n_series, N_CALIBRATION_BINS, 3))
         self._delays = [np.zeros(0, dtype=np.int64) for _ in range(n_series)]  # counts of each delay in bars
         self.n_events = 0
 
     def update(self, verdicts: Verdicts) -> None:
-        """Take new verdicts in; void ones do not score."""
+        """Take new verdicts in; void ones are counted and do not score."""
+        series = self.labels.series_index[verdicts.row]
+        for column, is_one in enumerate((verdicts.is_validated, verdicts.is_correct, ~verdicts.is_validated)):
+            np.add.at(self._counts[:, column], series, is_one)
         verdicts = verdicts[verdicts.is_validated]
         if not len(verdicts):
             return
@@ -55,6 +60,12 @@ class Scoreboard:
         self._fading = fade(means[:, 0], self._fading)
         self.n_events += len(counts)
         self._count_by_series(verdicts)
+
+    def stats(self, pending: Predictions) -> dict[Series, TrendStats]:
+        """Return the six numbers of each series, given what is still waiting."""
+        n_pending = np.bincount(self.labels.series_index[pending.row], minlength=len(self.labels.series))
+        rows = np.column_stack([self._counts, n_pending]).tolist()
+        return {series: TrendStats(*row) for series, row in zip(self.labels.series, rows, strict=True)}
 
     def _scores(self, verdicts: Verdicts) -> FloatArray:
         predictions, truth = verdicts.predictions, verdicts.truth
@@ -120,7 +131,7 @@ class Scoreboard:
         return np.concatenate(self._known_at), np.concatenate(self._values)
 
     def _all_delays(self) -> IntArray:
-        total = np.zeros(0, dtype=np.int64)
+        total: IntArray = np.zeros(0, dtype=np.int64)
         for delays in self._delays:
             total = _add_counts(total, delays)
         return total
@@ -133,6 +144,7 @@ class Scoreboard:
             "values": values.tolist(),
             "sums": self._sums.tolist(),
             "fading": list(self._fading),
+            "counts": self._counts.tolist(),
             "bins": self._bins.tolist(),
             "delays": [delays.tolist() for delays in self._delays],
         }
@@ -144,6 +156,7 @@ class Scoreboard:
         self._values = [np.array(state["values"]).reshape(self.n_events, len(self._sums))]
         self._sums = np.array(state["sums"])
         self._fading = (state["fading"][0], state["fading"][1])
+        self._counts = np.array(state["counts"], dtype=np.int64)
         self._bins = np.array(state["bins"])
         self._delays = [np.array(delays, dtype=np.int64) for delays in state["delays"]]
 

@@ -1,0 +1,18 @@
+"""Lightning hooks: a few lines around pure functions."""
+
+from trendtrain.callbacks.ledger_writer import LedgerWriter
+from trendtrain.callbacks.reseed import ReseedGenerators
+from trendtrain.callbacks.trend_charts import TrendCharts
+from trendtrain.callbacks.trend_validation import TrendValidation, WalkStep
+from trendtrain.callbacks.walk_checkpoint import WalkCheckpoint
+from trendtrain.callbacks.walk_progress import WalkProgress
+
+__all__ = [
+    "LedgerWriter",
+    "ReseedGenerators",
+    "TrendCharts",
+    "TrendValidation",
+    "WalkCheckpoint",
+    "WalkProgress",
+    "WalkStep",
+]

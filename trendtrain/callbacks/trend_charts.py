@@ -1,0 +1,28 @@
+"""Write the `trend/*` scalars to TensorBoard on market time."""
+
+import math
+
+import lightning.pytorch as pl
+import numpy as np
+from lightning.pytorch.loggers import TensorBoardLogger
+
+from trendtrain.callbacks.trend_validation import WalkStep, counts
+
+
+class TrendCharts(pl.Callback):
+    """Add one point a walk step to every `trend/` chart; its wall time is the bars' time.
+
+    Numbers that do not exist yet (an accuracy before the first verdict) draw no point.
+    """
+
+    def on_walk_step(self, trainer: pl.Trainer, step: WalkStep) -> None:
+        """Write the step's scalars."""
+        scalars = {**step.metrics, **counts(step.stats)}
+        for (symbol, timeframe), stats in step.series_stats.items():
+            scalars[f"{symbol}/{timeframe}/accuracy"] = stats.accuracy
+        seconds = float(step.now.astype("datetime64[ms]").astype(np.int64)) / 1000.0
+        for logger in trainer.loggers:
+            if isinstance(logger, TensorBoardLogger):
+                for name, value in scalars.items():
+                    if not math.isnan(value):
+                        logger.experiment.add_scalar(f"trend/{name}", value, step.index, walltime=seconds)

@@ -1,0 +1,227 @@
+"""Judge a model's stored predictions when their labels become known, inside any Lightning Trainer."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import lightning.pytorch as pl
+import numpy as np
+
+from trendtrain.callbacks.outputs import logits_of, row_of, to_predictions
+from trendtrain.callbacks.signals import interrupts_held
+from trendtrain.errors import InputError
+from trendtrain.market.bars import IntArray, Series
+from trendtrain.market.labels import Labels
+from trendtrain.validation.buffer import ValidationBuffer
+from trendtrain.validation.predictions import Predictions, Verdicts
+from trendtrain.validation.scoreboard import Scoreboard
+from trendtrain.validation.stats import TrendStats
+
+
+@runtime_checkable
+class Stream(Protocol):
+    """What a datamodule with a clock offers: labels, baselines, the rows of the step under way, and a way on."""
+
+    labels: Labels
+    baselines: dict[str, IntArray]
+    clock: Any
+    replay: Any
+
+    def advance(self) -> np.datetime64:
+        """Complete the step under way and return the new `now`."""
+
+
+@dataclass(frozen=True, eq=False)
+class WalkStep:
+    """One judged step, as listeners get it.
+
+    Attributes:
+        index: The step's number, from 0.
+        now: Until when labels counted as known.
+        predictions: What was predicted in this step.
+        verdicts: What was judged at its end.
+        stats: The six numbers so far, of all series.
+        series_stats: The six numbers of each series.
+        metrics: The running scores, by TensorBoard name without `trend/`.
+        labels: The labels that judged.
+        n_steps: How many steps there are; None where there is no end.
+        is_partial: Whether rows were left out (`fast_dev_run`).
+    """
+
+    index: int
+    now: np.datetime64
+    predictions: Predictions
+    verdicts: Verdicts
+    stats: TrendStats
+    series_stats: dict[Series, TrendStats]
+    metrics: dict[str, float]
+    labels: Labels
+    n_steps: int | None
+    is_partial: bool
+
+
+@runtime_checkable
+class StepListener(Protocol):
+    """A callback that wants to hear of each judged step."""
+
+    def on_walk_step(self, trainer: pl.Trainer, step: WalkStep) -> None:
+        """Take note of a judged step."""
+
+
+class TrendValidation(pl.Callback):
+    """Store each validation prediction, judge it when its label is known, keep the statistics.
+
+    With a `PivotDataModule` it needs no argument: predictions of the stream accumulate, verdicts reweight the replay,
+    and training ends with the stream. With other loaders give `labels`, and `key`; each validation pass is then judged
+    on its own, with `now` the close of the last bar predicted in it.
+
+    Args:
+        labels: What judges; None takes the datamodule's.
+        baselines: What each baseline answers at each row, to be judged beside the model.
+        key: Gives the bar positions of a batch, `batch -> (B,)`; by default `batch["row"]`.
+        direction: Gives logits, probabilities (B, C) or class codes (B,) from what `validation_step` returned; by
+            default `outputs["logits"]`.
+
+    Raises:
+        InputError: In `setup`, if labels are missing, a cut of the stream is asked for, or devices are many.
+    """
+
+    def __init__(
+        self,
+        labels: Labels | None = None,
+        baselines: Mapping[str, IntArray] | None = None,
+        key: Callable[[Any], Any] = row_of,
+        direction: Callable[[Any], Any] = logits_of,
+    ) -> None:
+        self.labels = labels
+        self.baselines = baselines
+        self.key = key
+        self.direction = direction
+        self.buffer = ValidationBuffer()
+        self.board: Scoreboard
+        self._stream: Stream | None = None
+        self._made: list[Predictions] = []
+        self._n_steps = 0
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Find labels and clock, and refuse what would cut the stream."""
+        if trainer.world_size > 1:
+            raise InputError(f"`trainer.devices` must be 1, got {trainer.world_size} processes.")
+        datamodule = getattr(trainer, "datamodule", None)
+        if self.labels is None:
+            self._stream = datamodule if isinstance(datamodule, Stream) else None
+            if self._stream is None:
+                raise InputError("`labels` must be given where the datamodule has none: label_bars(bars) makes them.")
+            _refuse_cuts(trainer)
+        self._start_board()
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Train no more where a resumed walk has ended already."""
+        if self._stream is not None and self._stream.clock.is_done:
+            trainer.should_stop = True
+
+    def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start a pass; a foreign one starts its own counts."""
+        self._made = []
+        if self._stream is None:
+            self.buffer = ValidationBuffer()
+            self._start_board()
+
+    def on_validation_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Keep what was predicted."""
+        if not trainer.sanity_checking:
+            self._made.append(to_predictions(self.key(batch), self.direction(outputs)))
+
+    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Judge what can be judged now, tell the listeners, log."""
+        if trainer.sanity_checking:
+            return
+        with interrupts_held():
+            step = self.judge(is_partial=bool(trainer.fast_dev_run))  # type: ignore[attr-defined]
+            for listener in trainer.callbacks:  # type: ignore[attr-defined]
+                if isinstance(listener, StepListener):
+                    listener.on_walk_step(trainer, step)
+        metrics = {**step.metrics, **counts(step.stats)}
+        pl_module.log_dict({f"trend/{name}": value for name, value in metrics.items()}, logger=False)
+        if self._stream is not None and self._stream.clock.is_done:
+            trainer.should_stop = True
+
+    def judge(self, is_partial: bool = False) -> WalkStep:
+        """Store the step's predictions, move the clock on, and judge what is known by then."""
+        predictions, self._made = Predictions.join(self._made), []
+        labels = self.board.labels
+        if self._stream is not None and not is_partial:
+            _check_complete(predictions, self._stream.clock.rows)
+        now = labels.close_time[predictions.row].max() if self._stream is None else self._stream.advance()
+        self.buffer.add(predictions)
+        verdicts = self.buffer.judge(labels, now)
+        self.board.update(verdicts)
+        n_steps = None
+        if self._stream is not None:
+            self._stream.replay.reweight(verdicts)
+            n_steps = self._stream.clock.n_steps
+        self._n_steps += 1
+        return WalkStep(
+            index=self._n_steps - 1,
+            now=now,
+            predictions=predictions,
+            verdicts=verdicts,
+            stats=self.buffer.stats,
+            series_stats=self.board.stats(self.buffer.pending),
+            metrics=self.board.metrics(),
+            labels=labels,
+            n_steps=n_steps,
+            is_partial=is_partial,
+        )
+
+    def summary(self) -> dict[str, Any]:
+        """Return the statistics and scores so far, of all series and of each, as `summary.json` holds them."""
+        by_series: dict[str, dict[str, Any]] = {}
+        for i, (series, stats) in enumerate(self.board.stats(self.buffer.pending).items()):
+            scores = {"stats": stats.as_dict(), **self.board.scores(i)}
+            by_series.setdefault(series.symbol, {})[series.timeframe] = scores
+        return {"stats": self.buffer.stats.as_dict(), **self.board.scores(), "series": by_series}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the waiting predictions and all that was gathered."""
+        return {"buffer": self.buffer.state_dict(), "board": self.board.state_dict(), "n_steps": self._n_steps}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up where the callback that gave the state stood."""
+        self.buffer.load_state_dict(state_dict["buffer"])
+        self.board.load_state_dict(state_dict["board"])
+        self._n_steps = state_dict["n_steps"]
+
+    def _start_board(self) -> None:
+        if self._stream is not None:
+            self.board = Scoreboard(self._stream.labels, self._stream.baselines)
+        elif self.labels is not None:
+            self.board = Scoreboard(self.labels, self.baselines or {})
+
+
+def counts(stats: TrendStats) -> dict[str, float]:
+    """Return accuracy, pending and void under their TensorBoard names without `trend/`."""
+    return {"accuracy": stats.accuracy, "pending": float(stats.pending), "void": float(stats.void)}
+
+
+def _refuse_cuts(trainer: pl.Trainer) -> None:
+    if trainer.fast_dev_run:  # type: ignore[attr-defined]
+        return
+    for name, whole in (("limit_val_batches", 1.0), ("overfit_batches", 0.0), ("check_val_every_n_epoch", 1)):
+        if getattr(trainer, name) != whole:
+            got = getattr(trainer, name)
+            raise InputError(f"`trainer.{name}` must be {whole}: every bar of the stream is predicted, got {got}.")
+
+
+def _check_complete(predictions: Predictions, rows: IntArray) -> None:
+    if not np.array_equal(np.sort(predictions.row), np.sort(rows)):
+        made, due = len(predictions), len(rows)
+        raise RuntimeError(f"A walk step must predict each of its rows once: {made} predictions for {due} rows.")

@@ -1,0 +1,45 @@
+"""Save checkpoints at the end of a step, so that a crash in mid-write leaves the last one whole."""
+
+import os
+from pathlib import Path
+
+import lightning.pytorch as pl
+
+from trendtrain.errors import check_at_least
+
+
+class WalkCheckpoint(pl.Callback):
+    """Write `last.ckpt` every so many steps and at a clean end: beside the target, synced, then moved onto it.
+
+    Args:
+        folder: Where; made when the first is written.
+        every_n_steps: Walk steps between checkpoints.
+
+    Raises:
+        InputError: If `every_n_steps` is below 1.
+    """
+
+    def __init__(self, folder: str | Path, every_n_steps: int = 10) -> None:
+        check_at_least("every_n_steps", every_n_steps, 1)
+        self.folder = Path(folder)
+        self.every_n_steps = every_n_steps
+
+    @property
+    def path(self) -> Path:
+        """The newest checkpoint."""
+        return self.folder / "last.ckpt"
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Save where the number of steps says so, or the walk ends here."""
+        if trainer.fast_dev_run:  # type: ignore[attr-defined]
+            return
+        is_last = trainer.should_stop or trainer.current_epoch + 1 == trainer.max_epochs
+        if is_last or (trainer.current_epoch + 1) % self.every_n_steps == 0:
+            self._save(trainer)
+
+    def _save(self, trainer: pl.Trainer) -> None:
+        beside = self.path.with_suffix(".partial")
+        trainer.save_checkpoint(beside)
+        with beside.open("rb") as file:
+            os.fsync(file.fileno())
+        os.replace(beside, self.path)

@@ -1,0 +1,62 @@
+"""Show how far the walk is, in market time, with the accuracy so far."""
+
+import math
+
+import lightning.pytorch as pl
+import numpy as np
+from lightning.pytorch.callbacks import ProgressBar
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from trendtrain.callbacks.trend_validation import WalkStep
+
+
+class WalkProgress(ProgressBar):
+    """One line for the whole walk: steps, `now` as a date, accuracy, pending predictions, time left."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._is_enabled = True
+        self._progress: Progress | None = None
+        self._task = TaskID(0)
+
+    def enable(self) -> None:
+        """Show the line from the next fit on."""
+        self._is_enabled = True
+
+    def disable(self) -> None:
+        """Show nothing."""
+        self._is_enabled = False
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Put the line up."""
+        if self._is_enabled and trainer.is_global_zero:
+            columns = (TextColumn("walk"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
+            self._progress = Progress(*columns, TimeRemainingColumn(), refresh_per_second=4)
+            self._task = self._progress.add_task("first step", total=None)
+            self._progress.start()
+
+    def on_walk_step(self, trainer: pl.Trainer, step: WalkStep) -> None:
+        """Move it on."""
+        if self._progress is not None:
+            done = step.index + 1
+            self._progress.update(self._task, completed=done, total=step.n_steps, description=describe(step))
+
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Take it down."""
+        self._stop()
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Take it down before the error is shown."""
+        self._stop()
+
+    def _stop(self) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+
+
+def describe(step: WalkStep) -> str:
+    """Return `now`, accuracy and pending as the line shows them; before the first verdict it says there is none."""
+    now = np.datetime_as_string(step.now, unit="m").replace("T", " ")
+    accuracy = "no verdict yet" if math.isnan(step.stats.accuracy) else f"accuracy {step.stats.accuracy:.3f}"
+    return f"{now}  {accuracy}  pending {step.stats.pending}"

@@ -1,0 +1,111 @@
+"""Where a run's bars come from: made, read from files, or stored already; always through the database."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from trendtrain.errors import InputError, check_choice
+from trendtrain.market.bars import Bars, Series
+from trendtrain.market.synthetic import planted_market, random_walk, synthetic_market
+from trendtrain.storage.bars import BarStore
+from trendtrain.storage.importers import import_path
+
+Names = str | Sequence[str] | None
+
+_MARKETS: dict[str, Callable[[int, int, str], Bars]] = {
+    "regimes": synthetic_market,
+    "random_walk": random_walk,
+    "planted": planted_market,
+}
+
+
+def from_synthetic(
+    store: BarStore,
+    market: str = "regimes",
+    n_bars: int = 30_000,
+    seed: int = 0,
+    symbols: Names = "SYNTH",
+    timeframes: Names = "5m",
+) -> dict[Series, Bars]:
+    """Make seeded markets, store them in place of what stood under their names, and return them.
+
+    Args:
+        store: Where bars are kept.
+        market: `regimes`, `random_walk` or `planted`; see `trendtrain.market.synthetic`.
+        n_bars: Bars of each series.
+        seed: Seed of the first series; each further one takes the next.
+        symbols: Names of the series made.
+        timeframes: Their timeframes.
+
+    Raises:
+        InputError: If an argument breaks its rule.
+    """
+    check_choice("data.market", market, tuple(_MARKETS))
+    wanted = [Series(s, t) for s in _listed(symbols) or ["SYNTH"] for t in _listed(timeframes) or ["5m"]]
+    made = {series: _MARKETS[market](n_bars, seed + i, series.timeframe) for i, series in enumerate(wanted)}
+    for series, bars in made.items():
+        store.replace(*series, bars)
+    return {series: store.load(*series) for series in made}
+
+
+def from_files(
+    store: BarStore, path: str | Path | None, symbols: Names = None, timeframes: Names = None
+) -> dict[Series, Bars]:
+    """Import a file or a folder of files, and return their series over the time the files span.
+
+    Args:
+        store: Where bars are kept.
+        path: A CSV, Parquet, Feather or JSON file, or a folder of them.
+        symbols: Which symbols to return; None for all.
+        timeframes: Which timeframes to return; None for all.
+
+    Raises:
+        InputError: If a file breaks a rule, or the files lack a wanted series.
+    """
+    if path is None:
+        raise InputError("`data.path` must name a file or folder of bars, got none.")
+    spans: dict[Series, list[np.datetime64]] = {}
+    for report in import_path(store, path):
+        spans.setdefault(report.series, []).extend([report.quality.first, report.quality.last])
+    chosen = _chosen(list(spans), symbols, timeframes, f"the files of {path}")
+    one = np.timedelta64(1, "ms")
+    return {series: store.load(*series, start=min(spans[series]), end=max(spans[series]) + one) for series in chosen}
+
+
+def from_database(store: BarStore, symbols: Names = None, timeframes: Names = None) -> dict[Series, Bars]:
+    """Return series that are stored already.
+
+    Args:
+        store: Where bars are kept.
+        symbols: Which symbols to return; None for all.
+        timeframes: Which timeframes to return; None for all.
+
+    Raises:
+        InputError: If the database lacks a wanted series.
+    """
+    return {series: store.load(*series) for series in _chosen(store.series(), symbols, timeframes, "the database")}
+
+
+def _chosen(there: list[Series], symbols: Names, timeframes: Names, where: str) -> list[Series]:
+    held = ", ".join(f"{symbol} {timeframe}" for symbol, timeframe in sorted(there)) or "no bars"
+    for name, wanted, column in (("data.symbols", symbols, 0), ("data.timeframes", timeframes, 1)):
+        for value in _listed(wanted) or []:
+            if value not in {series[column] for series in there}:
+                raise InputError(f"`{name}` must name what {where} holds ({held}), got {value!r}.")
+    symbols, timeframes = _listed(symbols), _listed(timeframes)
+    chosen = [
+        s for s in sorted(there) if s.symbol in (symbols or [s.symbol]) and s.timeframe in (timeframes or [s.timeframe])
+    ]
+    if not chosen:
+        raise InputError(
+            f"`data.symbols` and `data.timeframes` must fit a series that {where} holds ({held}), got none."
+        )
+    return chosen
+
+
+def _listed(names: Names) -> list[str] | None:
+    """Return names as a list, whether one or many were given."""
+    if names is None:
+        return None
+    return [names] if isinstance(names, str) else [str(name) for name in names]

@@ -1,0 +1,73 @@
+"""Show numbers as tables in the terminal."""
+
+import math
+from typing import Any
+
+import numpy as np
+from rich.console import Group, RenderableType
+from rich.table import Table
+
+from trendtrain.storage.ledger_stats import LedgerStats
+from trendtrain.storage.quality import ImportReport
+from trendtrain.summary import Summary
+
+
+def summary_table(summary: Summary) -> RenderableType:
+    """Return the end of a run: what was predicted, how good it was, beside the rules to beat."""
+    values = summary.values
+    title = f"trend predictions, {values['status']} after {values['steps']} steps"
+    table = Table(title=title, title_justify="left", show_header=False)
+    for name, value in values["stats"].items():
+        table.add_row(name.replace("_", " "), _number(value))
+    table.add_section()
+    low, high = values["accuracy_ci95"]
+    interval = "too few events for an interval" if math.isnan(low) else f"95 % interval {low:.4f} to {high:.4f}"
+    table.add_row("event accuracy", f"{_number(values['event_accuracy'])}  {interval}, {values['n_events']:,} events")
+    for name, scores in values["baselines"].items():
+        table.add_row(f"  {name}", f"{_number(scores['event_accuracy'])}  {_difference(scores)}")
+    table.add_section()
+    delay = values["label_delay_bars"]
+    table.add_row("label delay", f"{delay['p50']:.0f} bars (median), {delay['p95']:.0f} bars (95 %)")
+    lines = f"summary: {summary.folder / 'summary.json'}\ncharts:  tensorboard --logdir {summary.folder}"
+    return Group(table, lines)
+
+
+def stats_table(rows: list[LedgerStats]) -> Table:
+    """Return the six numbers of each model and series."""
+    names = ("total", "validated", "correct", "accuracy", "pending", "void")
+    table = Table(*("run", "model", "symbol", "timeframe"), *names)
+    for row in rows:
+        table.add_row(row.run, row.model, row.symbol, row.timeframe, *map(_number, row.stats.as_dict().values()))
+    return table
+
+
+def import_table(reports: list[ImportReport]) -> Table:
+    """Return what each file held and what of it was new."""
+    table = Table("series", "bars", "new or changed", "first", "last", "missing", "longest hole", "flat", "zero volume")
+    for report in reports:
+        quality = report.quality
+        volume = "not supplied" if quality.zero_volume is None else f"{quality.zero_volume:.1%}"
+        span = (np.datetime_as_string(time, unit="m").replace("T", " ") for time in (quality.first, quality.last))
+        numbers = (quality.n_missing, quality.longest_hole, quality.n_flat)
+        row = (
+            " ".join(report.series),
+            _number(quality.n_bars),
+            _number(report.n_changed),
+            *span,
+            *map(_number, numbers),
+        )
+        table.add_row(*row, volume)
+    return table
+
+
+def _number(value: float) -> str:
+    if isinstance(value, float):
+        return "none yet" if math.isnan(value) else f"{value:.4f}"
+    return f"{value:,}"
+
+
+def _difference(scores: dict[str, Any]) -> str:
+    if math.isnan(scores["difference"]):
+        return ""
+    error = "" if math.isnan(scores["difference_se"]) else f" +- {scores['difference_se']:.4f}"
+    return f"model {scores['difference']:+.4f}{error}"

@@ -1,0 +1,43 @@
+"""The numbers of a run, and their file."""
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a run found.
+
+    Attributes:
+        values: The content of `summary.json`.
+        folder: The run folder.
+        exit_code: 0, 130 after Ctrl-C, 143 after SIGTERM.
+    """
+
+    values: dict[str, Any]
+    folder: Path
+    exit_code: int = 0
+
+    def save(self) -> Path:
+        """Write `summary.json` into the run folder, all at once, and return its path; NaN becomes null."""
+        path = self.folder / "summary.json"
+        beside = path.with_suffix(".partial")
+        beside.write_text(json.dumps(without_nan(self.values), indent=2, allow_nan=False) + "\n")
+        return beside.replace(path)
+
+
+def without_nan(value: Any) -> Any:
+    """Return nested dicts and lists with None in place of every NaN.
+
+    Example:
+        >>> without_nan({"a": [1.0, float("nan")]})
+        {'a': [1.0, None]}
+    """
+    if isinstance(value, dict):
+        return {key: without_nan(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [without_nan(item) for item in value]
+    return None if isinstance(value, float) and math.isnan(value) else value

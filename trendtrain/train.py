@@ -1,0 +1,194 @@
+"""Run one walk-forward training from a resolved configuration."""
+
+import json
+import logging
+import time
+import uuid
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import instantiate
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.utilities.exceptions import SIGTERMException
+from omegaconf import DictConfig, OmegaConf
+
+from trendtrain.callbacks.trend_validation import TrendValidation
+from trendtrain.callbacks.walk_checkpoint import WalkCheckpoint
+from trendtrain.data.datamodule import PivotDataModule
+from trendtrain.errors import InputError, check_at_least, check_choice
+from trendtrain.storage.bars import BarStore
+from trendtrain.storage.database import open_database
+from trendtrain.storage.ledger import Ledger
+from trendtrain.summary import Summary
+
+_EXIT_CTRL_C = 130
+_EXIT_SIGTERM = 143
+
+
+def train(cfg: DictConfig, folder: Path | None = None) -> Summary:
+    """Bring bars in, walk through them, and write `summary.json`, also where the walk was interrupted.
+
+    Args:
+        cfg: What `configs/train.yaml` describes.
+        folder: The run folder; None for the one Hydra made.
+
+    Raises:
+        InputError: If the configuration, the bars or the database break a rule.
+    """
+    started = time.perf_counter()
+    _check(cfg)
+    folder = folder or Path(HydraConfig.get().runtime.output_dir)
+    engine = open_database(cfg.db.url)
+    try:
+        run = _Run(cfg, folder, Ledger(engine), BarStore(engine))
+        exit_code = run.walk()
+    finally:
+        engine.dispose()
+    values = run.values(exit_code) | {"wall_seconds": time.perf_counter() - started}
+    summary = Summary(values, folder, exit_code)
+    summary.save()
+    return summary
+
+
+class _Run:
+    """The parts of a run, joined."""
+
+    def __init__(self, cfg: DictConfig, folder: Path, ledger: Ledger, store: BarStore) -> None:
+        self.cfg = cfg
+        self.folder = folder
+        self.config = resolved(cfg)
+        self.checkpoint = self._checkpoint()
+        self.id = self._identity()
+        pl.seed_everything(cfg.seed, verbose=False)
+        self.datamodule = _datamodule(cfg, store)
+        self.module = instantiate(cfg.model)
+        self.validation: TrendValidation = instantiate(cfg.callbacks.validation)
+        self.trainer = self._trainer(ledger)
+        if self.trainer.world_size > 1:
+            raise InputError(f"`trainer.devices` must be 1, got {self.trainer.world_size} processes.")
+
+    def walk(self) -> int:
+        """Fit to the end of the walk and return the exit code that tells how it ended."""
+        identity = {"id": self.id, "config": self.config}
+        (self.folder / "run.json").write_text(json.dumps(identity, indent=2) + "\n")
+        try:
+            with _quiet_lightning():
+                self.trainer.fit(self.module, self.datamodule, ckpt_path=self.checkpoint, weights_only=True)
+        except SIGTERMException:
+            return _EXIT_SIGTERM
+        except SystemExit:  # what Lightning makes of Ctrl-C
+            if not self.trainer.interrupted:
+                raise
+            return _EXIT_CTRL_C
+        except MisconfigurationException as error:
+            raise InputError(str(error)) from error
+        return 0
+
+    def values(self, exit_code: int) -> dict[str, Any]:
+        """Return the content of `summary.json` but for the time it took."""
+        status = {0: "finished", _EXIT_CTRL_C: "interrupted", _EXIT_SIGTERM: "terminated"}[exit_code]
+        is_partial = bool(self.trainer.fast_dev_run)  # type: ignore[attr-defined]
+        steps = {"status": "partial" if is_partial else status, "steps": self.datamodule.clock.step}
+        return {**self.validation.summary(), **steps, "config": self.config}
+
+    def _trainer(self, ledger: Ledger) -> pl.Trainer:
+        cfg = self.cfg
+        parts = dict(cfg.callbacks)
+        callbacks: list[pl.Callback] = [self.validation]
+        if parts.get("ledger") is not None:
+            callbacks.append(
+                instantiate(cfg.callbacks.ledger)(ledger=ledger, run_id=self.id, config=json.dumps(self.config))
+            )
+        if parts.get("checkpoint") is not None:
+            callbacks.append(instantiate(cfg.callbacks.checkpoint)(folder=self.folder / "checkpoints"))
+        done = {"validation", "ledger", "checkpoint", *(() if cfg.trainer.enable_progress_bar else ("progress",))}
+        callbacks += [instantiate(part) for name, part in parts.items() if name not in done and part is not None]
+        logger = instantiate(cfg.logger) if cfg.logger else False
+        with _quiet_lightning():
+            return instantiate(cfg.trainer, callbacks=callbacks, logger=logger and self._logger(logger))  # type: ignore[no-any-return]
+
+    def _logger(self, make: Any) -> Any:
+        purge = {"purge_step": self._first_step()} if self.checkpoint else {}
+        return make(save_dir=self.folder, **purge)
+
+    def _checkpoint(self) -> Path | None:
+        path = WalkCheckpoint(self.folder / "checkpoints").path
+        return path if self.cfg.ckpt == "last" and path.exists() else None
+
+    def _first_step(self) -> int:
+        """Return the walk step that a resumed run does first."""
+        import torch
+
+        if self.checkpoint is None:
+            return 0
+        state = torch.load(self.checkpoint, weights_only=True)
+        return int(state[type(self.datamodule).__qualname__]["step"])
+
+    def _identity(self) -> str:
+        """Return a new id; on resume the one kept in the run folder, if the configuration has not changed."""
+        file = self.folder / "run.json"
+        if self.cfg.ckpt == "last" and file.exists():
+            kept = json.loads(file.read_text())
+            changed = [key for key in self.config if key != "ckpt" and kept["config"].get(key) != self.config[key]]
+            if changed:
+                raise InputError(
+                    f"`ckpt=last` must keep the configuration of the run, got another {', '.join(changed)}."
+                )
+            return str(kept["id"])
+        return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}"
+
+
+def resolved(cfg: DictConfig) -> dict[str, Any]:
+    """Return the configuration in plain types, without what differs from machine to machine."""
+    config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]
+    config.pop("db")
+    return config
+
+
+def _check(cfg: DictConfig) -> None:
+    check_at_least("seed", cfg.seed, 0)
+    if cfg.n_classes not in (2, 3):
+        raise InputError(f"`n_classes` must be 2 or 3, got {cfg.n_classes!r}.")
+    if cfg.ckpt is not None:
+        check_choice("ckpt", cfg.ckpt, ("last",))
+
+
+def _datamodule(cfg: DictConfig, store: BarStore) -> PivotDataModule:
+    datamodule = PivotDataModule(
+        series=instantiate(cfg.data.source)(store),
+        labeler=instantiate(cfg.labels),
+        features=instantiate(cfg.data.features),
+        window=cfg.data.window,
+        walk=instantiate(cfg.walk),
+        replay=instantiate(cfg.replay),
+        max_gap=cfg.labels.get("max_gap"),
+        n_classes=cfg.n_classes,
+        seed=cfg.seed,
+    )
+    datamodule.setup()
+    if cfg.data.n_features != datamodule.n_features:
+        rule = f"what a window has, {datamodule.n_features} channels"
+        raise InputError(f"`data.n_features` must be {rule}, got {cfg.data.n_features}.")
+    return datamodule
+
+
+@contextmanager
+def _quiet_lightning() -> Iterator[None]:
+    """Silence what a user can do nothing about: banners, a hint about workers, a rename inside torch."""
+    logger = logging.getLogger("lightning.pytorch")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            # Batched gathers are faster with 0 workers, and a sampler with workers would lag behind the clock.
+            warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+            warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
+            yield
+    finally:
+        logger.setLevel(level)
