@@ -1,0 +1,145 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from trendtrain.data.sources import from_database, from_files, from_synthetic
+from trendtrain.errors import InputError
+from trendtrain.market import Bars, Series, planted_market, random_walk, synthetic_market
+from trendtrain.storage import BarStore, open_database
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[BarStore]:
+    engine = open_database(f"sqlite:///{tmp_path / 'bars.db'}")
+    yield BarStore(engine)
+    engine.dispose()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Three files: A 1m, A 5m, B 1m."""
+    folder = tmp_path / "bars"
+    folder.mkdir()
+    for i, (symbol, timeframe) in enumerate((("A", "1m"), ("A", "5m"), ("B", "1m"))):
+        write(folder / f"{symbol}_{timeframe}.csv", random_walk(50, seed=i, timeframe=timeframe))
+    return folder
+
+
+def write(path: Path, bars: Bars) -> Path:
+    columns = ("open_time", "open", "high", "low", "close", "volume")
+    pd.DataFrame({name: getattr(bars, name) for name in columns}).to_csv(path, index=False)
+    return path
+
+
+def assert_same(bars: Bars, expected: Bars) -> None:
+    for name in ("open_time", "open", "high", "low", "close", "volume", "timeframe"):
+        np.testing.assert_array_equal(getattr(bars, name), getattr(expected, name))
+
+
+@pytest.mark.parametrize(
+    ("market", "make"), [("regimes", synthetic_market), ("random_walk", random_walk), ("planted", planted_market)]
+)
+def test_a_synthetic_market_is_the_one_named(store: BarStore, market: str, make: object) -> None:
+    series = from_synthetic(store, market, n_bars=200, seed=3)
+    assert list(series) == [Series("SYNTH", "5m")]
+    assert_same(series[Series("SYNTH", "5m")], make(200, 3, "5m"))
+
+
+def test_each_synthetic_series_has_its_own_seed(store: BarStore) -> None:
+    series = from_synthetic(store, n_bars=100, symbols=["A", "B"], timeframes=["1m", "5m"], seed=5)
+    assert list(series) == [("A", "1m"), ("A", "5m"), ("B", "1m"), ("B", "5m")]
+    assert_same(series[Series("B", "1m")], synthetic_market(100, 7, "1m"))
+
+
+def test_synthetic_bars_are_stored(store: BarStore) -> None:
+    series = from_synthetic(store, n_bars=100)
+    assert_same(store.load("SYNTH", "5m"), series[Series("SYNTH", "5m")])
+
+
+def test_synthetic_bars_replace_those_of_another_seed(store: BarStore) -> None:
+    from_synthetic(store, n_bars=200, seed=1)
+    from_synthetic(store, n_bars=100, seed=2)
+    assert_same(store.load("SYNTH", "5m"), synthetic_market(100, 2))
+
+
+def test_an_unknown_market_is_refused(store: BarStore) -> None:
+    with pytest.raises(InputError, match=r"`data.market` must be one of regimes, random_walk, planted, got 'bull'"):
+        from_synthetic(store, market="bull")
+
+
+def test_all_files_of_a_folder_are_series(store: BarStore, folder: Path) -> None:
+    series = from_files(store, folder)
+    assert list(series) == [("A", "1m"), ("A", "5m"), ("B", "1m")]
+    assert_same(series[Series("A", "5m")], random_walk(50, seed=1, timeframe="5m"))
+
+
+@pytest.mark.parametrize(
+    ("symbols", "timeframes", "expected"),
+    [
+        ("A", None, [("A", "1m"), ("A", "5m")]),
+        (None, "1m", [("A", "1m"), ("B", "1m")]),
+        (["B", "A"], ["1m"], [("A", "1m"), ("B", "1m")]),
+        ("A", "5m", [("A", "5m")]),
+    ],
+)
+def test_symbols_and_timeframes_choose(
+    store: BarStore, folder: Path, symbols: object, timeframes: object, expected: list[tuple[str, str]]
+) -> None:
+    assert list(from_files(store, folder, symbols, timeframes)) == expected
+    assert list(from_database(store, symbols, timeframes)) == expected
+
+
+def test_files_give_the_bars_of_their_time_alone(store: BarStore, tmp_path: Path) -> None:
+    bars = random_walk(100, seed=0)
+    store.write("A", "1m", bars)
+    part = bars[40:60]
+    assert_same(from_files(store, write(tmp_path / "A_1m.csv", part))[Series("A", "1m")], part)
+
+
+def test_files_of_one_series_are_joined(store: BarStore, tmp_path: Path) -> None:
+    bars = random_walk(100, seed=0)
+    parts = tmp_path / "parts"
+    parts.mkdir()
+    write(parts / "A_1m.csv", bars[:50])
+    write(parts / "A_1m.csv.gz", bars[50:])
+    assert_same(from_files(store, parts)[Series("A", "1m")], bars)
+
+
+def test_the_database_gives_what_was_stored(store: BarStore) -> None:
+    bars = random_walk(100, seed=0)
+    store.write("A", "1m", bars)
+    assert_same(from_database(store)[Series("A", "1m")], bars)
+
+
+@pytest.mark.parametrize(
+    ("symbols", "timeframes", "message"),
+    [
+        ("C", None, r"`data.symbols` must name what the database holds \(A 1m, B 5m\), got 'C'"),
+        (["A", "C"], None, r"`data.symbols` must name .*got 'C'"),
+        (None, "1h", r"`data.timeframes` must name what the database holds \(A 1m, B 5m\), got '1h'"),
+        ("A", "5m", r"`data.symbols` and `data.timeframes` must fit a series that the database holds .*, got none"),
+    ],
+)
+def test_what_the_database_lacks_is_refused(store: BarStore, symbols: object, timeframes: object, message: str) -> None:
+    store.write("A", "1m", random_walk(20, seed=0))
+    store.write("B", "5m", random_walk(20, seed=0, timeframe="5m"))
+    with pytest.raises(InputError, match=message):
+        from_database(store, symbols, timeframes)
+
+
+def test_an_empty_database_is_refused(store: BarStore) -> None:
+    with pytest.raises(InputError, match=r"must fit a series that the database holds \(no bars\), got none"):
+        from_database(store)
+
+
+def test_files_need_a_path(store: BarStore) -> None:
+    with pytest.raises(InputError, match=r"`data.path` must name a file or folder of bars, got none"):
+        from_files(store, None)
+
+
+def test_a_symbol_that_the_files_lack_is_refused_and_named(store: BarStore, folder: Path) -> None:
+    with pytest.raises(InputError, match=r"`data.symbols` must name what the files of .* holds? \(A 1m, .*got 'C'"):
+        from_files(store, folder, symbols="C")
