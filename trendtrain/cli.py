@@ -68,9 +68,7 @@ def _add_stats(parser: argparse.ArgumentParser) -> None:
 
 
 def _import(options: argparse.Namespace) -> int:
-    from rich.console import Console
-
-    from trendtrain.report import import_table
+    from trendtrain.report import import_table, show
     from trendtrain.storage.bars import BarStore
     from trendtrain.storage.database import open_database
     from trendtrain.storage.importers import find_files, import_files
@@ -81,7 +79,7 @@ def _import(options: argparse.Namespace) -> int:
         reports = import_files(BarStore(engine), files, options.symbol, options.timeframe)
     finally:
         engine.dispose()
-    Console().print(import_table(reports))
+    show(import_table(reports))
     return 0
 
 
@@ -100,9 +98,7 @@ def _label(options: argparse.Namespace) -> int:
 
 
 def _stats(options: argparse.Namespace) -> int:
-    from rich.console import Console
-
-    from trendtrain.report import stats_table
+    from trendtrain.report import show, stats_table
     from trendtrain.storage.database import open_database
     from trendtrain.storage.ledger import Ledger
 
@@ -111,7 +107,7 @@ def _stats(options: argparse.Namespace) -> int:
         rows = Ledger(engine).stats(options.run_id)
     finally:
         engine.dispose()
-    Console().print(stats_table(rows) if rows else f"No predictions yet in {options.db}.")
+    show(stats_table(rows) if rows else f"No predictions yet in {options.db}.")
     return 0
 
 
@@ -149,13 +145,11 @@ def _train(overrides: list[str]) -> int:
 
 
 def _run_job(cfg: "DictConfig") -> int:
-    from rich.console import Console
-
-    from trendtrain.report import summary_table
+    from trendtrain.report import show, summary_table
     from trendtrain.train import train
 
     summary = train(cfg)
-    Console().print(summary_table(summary))
+    show(summary_table(summary))
     return summary.exit_code
 
 

@@ -4,12 +4,21 @@ import math
 from typing import Any
 
 import numpy as np
-from rich.console import Group, RenderableType
+from rich.box import SIMPLE
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
 
 from trendtrain.storage.ledger_stats import LedgerStats
 from trendtrain.storage.quality import ImportReport
 from trendtrain.summary import Summary
+
+
+def show(content: RenderableType) -> None:
+    """Print to the terminal; into a file or a pipe wide enough for every table."""
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=140)
+    console.print(content)
 
 
 def summary_table(summary: Summary) -> RenderableType:
@@ -32,18 +41,23 @@ def summary_table(summary: Summary) -> RenderableType:
     return Group(table, lines)
 
 
-def stats_table(rows: list[LedgerStats]) -> Table:
-    """Return the six numbers of each model and series."""
-    names = ("total", "validated", "correct", "accuracy", "pending", "void")
-    table = Table(*("run", "model", "symbol", "timeframe"), *names)
-    for row in rows:
-        table.add_row(row.run, row.model, row.symbol, row.timeframe, *map(_number, row.stats.as_dict().values()))
-    return table
+def stats_table(rows: list[LedgerStats]) -> RenderableType:
+    """Return the six numbers of each model and series, a table a run."""
+    tables = []
+    for run in dict.fromkeys(row.run for row in rows):
+        names = ("model", "symbol", "timeframe", "total", "validated", "correct", "accuracy", "pending", "void")
+        table = Table(*names, title=f"run {run}", title_justify="left", box=SIMPLE, pad_edge=False)
+        for row in rows:
+            if row.run == run:
+                table.add_row(row.model, row.symbol, row.timeframe, *map(_number, row.stats.as_dict().values()))
+        tables.append(table)
+    return Group(*tables)
 
 
 def import_table(reports: list[ImportReport]) -> Table:
     """Return what each file held and what of it was new."""
-    table = Table("series", "bars", "new or changed", "first", "last", "missing", "longest hole", "flat", "zero volume")
+    names = ("series", "bars", "new or changed", "first", "last", "missing", "longest hole", "flat", "zero volume")
+    table = Table(*names, box=SIMPLE, pad_edge=False)
     for report in reports:
         quality = report.quality
         volume = "not supplied" if quality.zero_volume is None else f"{quality.zero_volume:.1%}"

@@ -110,7 +110,7 @@ BAD_FILES = {
         "A.csv",
         "whole seconds apart, got 500 ms",
     ),
-    "suffix": (csv_of(*ROWS), "A_5m.csv", r"A_5m\.csv: the name says 5m, but its bars are 1m"),
+    "suffix": (csv_of(*ROWS), "A_5m.csv", r"A_5m\.csv: the name says 5m, but the bars are 1m"),
     "symbols": (
         "symbol," + HEADER + f"A,{ROWS[0]}\nB,{ROWS[1]}\n",
         "A.csv",
@@ -176,7 +176,8 @@ def test_booleans_are_no_prices(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("timeframe", "message"),
     [
-        ("5m", "data row 2: `open_time` must be at least one timeframe .5m. apart"),
+        ("5m", "`--timeframe` is 5m, but the bars are 1m"),
+        ("30s", "`--timeframe` is 30s, but the bars are 1m"),  # they would count as known 30 s before their close
         ("1 min", "`timeframe` must look like 1s, 5m, 1h, 1d or 1w, got '1 min'"),
     ],
 )
@@ -186,8 +187,8 @@ def test_a_given_timeframe_must_fit(tmp_path: Path, timeframe: str, message: str
 
 
 def test_a_given_timeframe_must_agree_with_the_name(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="the name says 1m, but `timeframe` is 30s"):
-        read_bars(write_csv(tmp_path, csv_of(*ROWS), "A_1m.csv"), timeframe="30s")
+    with pytest.raises(InputError, match="the name says 1m, but the bars are 5m"):
+        read_bars(write_csv(tmp_path, csv_of(ROWS[0]), "A_1m.csv"), timeframe="5m")
 
 
 def test_an_empty_symbol_is_refused(tmp_path: Path) -> None:

@@ -203,6 +203,19 @@ def test_a_timeframe_written_differently_is_the_same_series(engine: Engine, make
     assert_same(store.load("BTCUSDT", "1m"), bars)
 
 
+def test_replacing_a_series_leaves_nothing_of_the_old_one(engine: Engine, make_bars: MakeBars) -> None:
+    store = BarStore(engine)
+    store.write("BTCUSDT", "1m", make_bars(range(5_000)))
+    bars = make_bars(range(100, 200, 2), price=50.0)
+    store.replace("BTCUSDT", "1m", bars)
+    assert_same(store.load("BTCUSDT", "1m"), bars)
+
+
+def test_replacing_by_another_timeframe_is_refused(engine: Engine, make_bars: MakeBars) -> None:
+    with pytest.raises(InputError, match="`timeframe` must be that of the bars, 1m, got '5m'"):
+        BarStore(engine).replace("BTCUSDT", "5m", make_bars(range(10)))
+
+
 def test_no_bars_change_nothing(engine: Engine, make_bars: MakeBars) -> None:
     assert BarStore(engine).write("BTCUSDT", "1m", make_bars([])) == 0
     assert BarStore(engine).series() == []

@@ -167,7 +167,7 @@ class StreamSampler(Sampler[Draw]):
 
 def default_replay(memory: ReplayMemory, seed: int) -> ReplaySampler:
     """Return the sampler that `configs/replay/incorrect.yaml` describes."""
-    return ReplaySampler(memory, batch_size=256, n_batches=16, weigh=weigh, seed=seed)
+    return ReplaySampler(memory, batch_size=256, n_batches=8, weigh=weigh, seed=seed)
 
 
 def _unit_column(bars: Bars) -> Any:

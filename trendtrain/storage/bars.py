@@ -50,16 +50,11 @@ class BarStore:
             InputError: If `timeframe` is not that of `bars`, a bar lies less than a timeframe from a stored one, or a
                 stored block is damaged.
         """
-        series = name_series(symbol, timeframe)
-        if parse_timeframe(series.timeframe) != bars.timeframe:
-            length = format_timeframe(bars.timeframe)
-            raise InputError(f"`timeframe` must be that of the bars, {length}, got {timeframe!r}.")
+        series = _series_of(symbol, timeframe, bars)
         if len(bars) == 0:
             return 0
         with self.engine.begin() as connection:
-            series_id = claim_series(connection, series)
-            # PostgreSQL: writers of one series queue up here. SQLite let in one writer at the claim.
-            connection.execute(select(schema.series.c.id).where(schema.series.c.id == series_id).with_for_update())
+            series_id = _claim_alone(connection, series)
             return _write(connection, series, series_id, columns_of(bars))
 
     def replace(self, symbol: str, timeframe: str, bars: Bars) -> None:
@@ -68,11 +63,12 @@ class BarStore:
         Raises:
             InputError: If `timeframe` is not that of `bars`.
         """
-        series = name_series(symbol, timeframe)
+        series = _series_of(symbol, timeframe, bars)
         with self.engine.begin() as connection:
-            series_id = claim_series(connection, series)
+            series_id = _claim_alone(connection, series)
             connection.execute(delete(schema.bar_blocks).where(schema.bar_blocks.c.series_id == series_id))
-            _write(connection, series, series_id, columns_of(bars))
+            if len(bars):
+                _write(connection, series, series_id, columns_of(bars))
 
     def load(self, symbol: str, timeframe: str, start: Moment | None = None, end: Moment | None = None) -> Bars:
         """Return the bars of a series that open in [`start`, `end`); only their blocks are read.
@@ -112,6 +108,22 @@ class BarStore:
     def _why_unknown(self, series: Series) -> str:
         names = ", ".join(" ".join(stored) for stored in self.series()) or "none"
         return f"`symbol` and `timeframe` must name stored bars ({names}), got {' '.join(series)}."
+
+
+def _series_of(symbol: str, timeframe: str, bars: Bars) -> Series:
+    series = name_series(symbol, timeframe)
+    if parse_timeframe(series.timeframe) != bars.timeframe:
+        length = format_timeframe(bars.timeframe)
+        raise InputError(f"`timeframe` must be that of the bars, {length}, got {timeframe!r}.")
+    return series
+
+
+def _claim_alone(connection: Connection, series: Series) -> int:
+    """Return the number of a series; writers of one series queue up here."""
+    series_id = claim_series(connection, series)
+    # For PostgreSQL: SQLite let in one writer at the claim.
+    connection.execute(select(schema.series.c.id).where(schema.series.c.id == series_id).with_for_update())
+    return series_id
 
 
 def _write(connection: Connection, series: Series, series_id: int, new: BarColumns) -> int:

@@ -14,7 +14,7 @@ from trendtrain.storage.file_names import NameParts, split_name
 from trendtrain.storage.quality import ImportReport, describe
 from trendtrain.storage.readers import is_supported, read_table
 from trendtrain.storage.series import name_series
-from trendtrain.storage.spacing import infer_timeframe
+from trendtrain.storage.spacing import infer_timeframe, is_even
 from trendtrain.storage.times import read_times
 
 
@@ -98,11 +98,11 @@ def _none(times: TimeArray) -> FloatArray:
 
 
 def _timeframe(times: TimeArray, name: NameParts, given: np.timedelta64 | None) -> np.timedelta64:
-    """Return the timeframe given, else the one the times tell; the file's name must agree."""
-    length = infer_timeframe(times) if given is None else given
-    if name.timeframe not in (None, length):
-        source = "its bars are" if given is None else "`timeframe` is"
-        raise BarsError(f"the name says {format_timeframe(name.timeframe)}, but {source} {format_timeframe(length)}.")
+    """Return the timeframe that the times tell, or the one given where they tell none; all sources must agree."""
+    length = given if given is not None and not is_even(times) else infer_timeframe(times)
+    for source, claimed in (("the name says", name.timeframe), ("`--timeframe` is", given)):
+        if claimed not in (None, length):
+            raise BarsError(f"{source} {format_timeframe(claimed)}, but the bars are {format_timeframe(length)}.")
     return length
 
 

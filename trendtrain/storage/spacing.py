@@ -31,5 +31,14 @@ def infer_timeframe(times: TimeArray) -> np.timedelta64:
     return np.timedelta64(steps[0], "ms")
 
 
+def is_even(times: TimeArray) -> bool:
+    """Say whether `infer_timeframe` can tell the timeframe of strictly increasing times."""
+    try:
+        infer_timeframe(times)
+    except BarsError:
+        return False
+    return True
+
+
 def _show(step: np.timedelta64) -> str:
     return f"{int(step.astype(np.int64))} ms" if step % np.timedelta64(1, "s") else format_timeframe(step)
