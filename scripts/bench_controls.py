@@ -122,9 +122,8 @@ def report(rows: list[dict[str, Any]]) -> bool:
         # Binomial(20, 0.95) falls below 17 in 1.6 % of cases.
         is_good &= worst <= 4.0 and n_held >= 0.83 * n
     if shares:
-        print(
-            f"planted: {min(shares):.3f} to {max(shares):.3f} of the Bayes filter's edge, mean {sum(shares) / len(shares):.3f}"
-        )
+        spread = f"{min(shares):.3f} to {max(shares):.3f}"
+        print(f"planted: {spread} of the Bayes filter's edge, mean {sum(shares) / len(shares):.3f}")
         is_good &= min(shares) >= 0.8
     return is_good
 

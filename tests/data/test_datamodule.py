@@ -31,7 +31,7 @@ def module_of(series: dict[Series, Bars], max_gap: int | None = None, **options:
 
 
 def labels_as_of(datamodule: PivotDataModule, now: np.datetime64) -> np.ndarray:
-    """Label what had closed by `now` as if nothing had come after; UNKNOWN where no label was known, shape (n_rows,)."""
+    """Label what had closed by `now` as if nothing had come after; -1 where no label was known."""
     parts = []
     for bars in datamodule.series.values():
         seen = bars[: int((bars.close_time <= now).sum())]

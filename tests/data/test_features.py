@@ -76,7 +76,8 @@ def slow_average(values: list[float], span: int) -> list[float]:
 
 def slow_unit(bars: Bars) -> list[float]:
     before = [bars.open[0], *bars.close[:-1]]
-    ranges = [log(max(h, c)) - log(min(l, c)) for h, l, c in zip(bars.high, bars.low, before, strict=True)]
+    bounds = zip(bars.high, bars.low, before, strict=True)
+    ranges = [log(max(high, close)) - log(min(low, close)) for high, low, close in bounds]
     typical = slow_average(ranges, 200)
     clipped = [min(x, 10 * t + 1e-5) for x, t in zip(ranges, typical, strict=True)]
     return [max(1e-6, a) for a in slow_average(clipped, 100)]

@@ -48,8 +48,8 @@ class Lines:
     @property
     def time_duration(self) -> FloatArray:
         """Seconds between the pivots' bars, shape (n_lines,)."""
-        milliseconds: FloatArray = (self.end_time - self.start_time).astype("timedelta64[ms]").astype(np.float64)
-        return milliseconds / 1000.0
+        seconds: FloatArray = (self.end_time - self.start_time).astype("timedelta64[ms]").astype(np.float64) / 1000.0
+        return seconds
 
     @property
     def slope(self) -> FloatArray:
