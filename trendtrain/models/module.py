@@ -57,12 +57,13 @@ class TrendModule(pl.LightningModule):
 
 
 def weighted_cross_entropy(logits: Tensor, label: Tensor, weight: Tensor) -> Tensor:
-    """Return sum(w * cross-entropy) / sum(w); 0 where all weights are 0.
+    """Return sum(w * cross-entropy) / sum(w) over the rows with a label; 0 where their weights are all 0.
 
     Args:
         logits: Shape (B, C).
-        label: Class, shape (B,); UNKNOWN counts nothing.
+        label: Class, shape (B,); a row of UNKNOWN counts nothing.
         weight: At least 0, shape (B,).
     """
     losses = nn.functional.cross_entropy(logits, label, ignore_index=UNKNOWN, reduction="none")
+    weight = weight * (label != UNKNOWN)
     return (weight * losses).sum() / weight.sum().clamp_min(1e-8)

@@ -46,8 +46,9 @@ class ReplayMemory:
         """
         if not len(rows):
             return
-        if not (np.isfinite(weights).all() and weights.min() > 0):
-            raise InputError(f"`weights` must be positive and finite, got {weights.min()}.")
+        is_bad = ~(np.isfinite(weights) & (weights > 0))
+        if is_bad.any():
+            raise InputError(f"`weights` must be positive and finite, got {weights[is_bad][0]}.")
         self.weight[rows] = weights
         self.largest_weight = max(self.largest_weight, float(np.float32(weights.max())))
 
