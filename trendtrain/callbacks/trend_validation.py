@@ -158,6 +158,7 @@ class TrendValidation(pl.Callback):
         """Store the step's predictions, move the clock on, and judge what is known by then."""
         predictions, self._made = Predictions.join(self._made), []
         labels = self.board.labels
+        _check_rows(predictions.row, len(labels))
         if self._stream is not None and not is_partial:
             _check_complete(predictions, self._stream.clock.rows)
         now = labels.close_time[predictions.row].max() if self._stream is None else self._stream.advance()
@@ -219,6 +220,11 @@ def _refuse_cuts(trainer: pl.Trainer) -> None:
         if getattr(trainer, name) != whole:
             got = getattr(trainer, name)
             raise InputError(f"`trainer.{name}` must be {whole}: every bar of the stream is predicted, got {got}.")
+
+
+def _check_rows(row: IntArray, n_rows: int) -> None:
+    if len(row) and not 0 <= row.min() <= row.max() < n_rows:
+        raise InputError(f"`key` must give bars from 0 to {n_rows - 1}, as labelled, got {row.min()} to {row.max()}.")
 
 
 def _check_complete(predictions: Predictions, rows: IntArray) -> None:

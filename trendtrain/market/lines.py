@@ -54,7 +54,8 @@ class Lines:
     @property
     def slope(self) -> FloatArray:
         """Price change per bar, shape (n_lines,)."""
-        return self.price_change / np.maximum(1, self.last_bar - self.first_bar)
+        slope: FloatArray = self.price_change / (self.last_bar - self.first_bar)
+        return slope
 
     @property
     def slope_per_second(self) -> FloatArray:
