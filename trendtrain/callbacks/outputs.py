@@ -44,6 +44,15 @@ def to_predictions(rows: Any, scores: Any) -> Predictions:
     return Predictions(row, probability)
 
 
+def join(parts: list[Predictions]) -> Predictions:
+    """Return the predictions of all batches as one; class codes may say FLAT in some batches only."""
+    n_classes = max((part.probability.shape[1] for part in parts), default=2)
+    missing = [((0, 0), (0, n_classes - part.probability.shape[1])) for part in parts]
+    return Predictions.join(
+        [Predictions(part.row, np.pad(part.probability, add)) for part, add in zip(parts, missing, strict=True)]
+    )
+
+
 def _probability(scores: Tensor) -> Any:
     if scores.ndim == 1 and not scores.is_floating_point():
         return np.eye(max(2, int(scores.max()) + 1 if len(scores) else 2))[_checked_codes(scores.numpy())]

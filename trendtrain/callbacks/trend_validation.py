@@ -7,7 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 import lightning.pytorch as pl
 import numpy as np
 
-from trendtrain.callbacks.outputs import logits_of, row_of, to_predictions
+from trendtrain.callbacks.outputs import join, logits_of, row_of, to_predictions
 from trendtrain.callbacks.signals import interrupts_held
 from trendtrain.errors import InputError
 from trendtrain.market.bars import IntArray, Series
@@ -109,23 +109,25 @@ class TrendValidation(pl.Callback):
             raise InputError(f"`trainer.devices` must be 1, got {trainer.world_size} processes.")
         datamodule = getattr(trainer, "datamodule", None)
         if self.labels is None:
-            self._stream = datamodule if isinstance(datamodule, Stream) else None
-            if self._stream is None:
+            if not isinstance(datamodule, Stream):
                 raise InputError("`labels` must be given where the datamodule has none: label_bars(bars) makes them.")
             _refuse_cuts(trainer)
-        self._start_board()
+            if datamodule is self._stream:  # say `validate`, then `fit`: the walk goes on
+                return
+            self._stream = datamodule
+        self._n_steps = 0
+        self._start_counts()
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Train no more where a resumed walk has ended already."""
-        if self._stream is not None and self._stream.clock.is_done:
+        if self._is_over:
             trainer.should_stop = True
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start a pass; a foreign one starts its own counts."""
         self._made = []
         if self._stream is None:
-            self.buffer = ValidationBuffer()
-            self._start_board()
+            self._start_counts()
 
     def on_validation_batch_end(
         self,
@@ -142,7 +144,7 @@ class TrendValidation(pl.Callback):
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Judge what can be judged now, tell the listeners, log."""
-        if trainer.sanity_checking:
+        if trainer.sanity_checking or self._is_over:
             return
         with interrupts_held():
             step = self.judge(is_partial=bool(trainer.fast_dev_run))  # type: ignore[attr-defined]
@@ -151,12 +153,12 @@ class TrendValidation(pl.Callback):
                     listener.on_walk_step(trainer, step)
         metrics = {**step.metrics, **counts(step.stats)}
         pl_module.log_dict({f"trend/{name}": value for name, value in metrics.items()}, logger=False)
-        if self._stream is not None and self._stream.clock.is_done:
+        if self._is_over:
             trainer.should_stop = True
 
     def judge(self, is_partial: bool = False) -> WalkStep:
         """Store the step's predictions, move the clock on, and judge what is known by then."""
-        predictions, self._made = Predictions.join(self._made), []
+        predictions, self._made = join(self._made), []
         labels = self.board.labels
         _check_rows(predictions.row, len(labels))
         if self._stream is not None and not is_partial:
@@ -201,7 +203,13 @@ class TrendValidation(pl.Callback):
         self.board.load_state_dict(state_dict["board"])
         self._n_steps = state_dict["n_steps"]
 
-    def _start_board(self) -> None:
+    @property
+    def _is_over(self) -> bool:
+        """Whether the stream has ended; loaders that are not ours never do."""
+        return self._stream is not None and bool(self._stream.clock.is_done)
+
+    def _start_counts(self) -> None:
+        self.buffer = ValidationBuffer()
         if self._stream is not None:
             self.board = Scoreboard(self._stream.labels, self._stream.baselines)
         elif self.labels is not None:

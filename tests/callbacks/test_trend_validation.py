@@ -1,0 +1,258 @@
+import math
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import lightning.pytorch as pl
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import DataLoader
+
+from trendtrain.callbacks import ReseedGenerators, TrendValidation
+from trendtrain.data import PivotDataModule
+from trendtrain.data.datamodule import StreamSampler
+from trendtrain.errors import InputError
+from trendtrain.market import Bars, label_bars, random_walk
+from trendtrain.models import TrendModule
+from trendtrain.replay import Draw
+from trendtrain.validation import Predictions
+
+Make = Callable[..., Any]
+
+
+def walk(make_trainer: Make, module: TrendModule, datamodule: PivotDataModule, **options: Any) -> TrendValidation:
+    """Train to the end with nothing but the callback, and return it."""
+    validation = TrendValidation()
+    make_trainer(validation, ReseedGenerators(0), **options).fit(module, datamodule)
+    return validation
+
+
+def all_predictions(run: SimpleNamespace) -> Predictions:
+    return Predictions.join([step.predictions for step in run.recorder.steps])
+
+
+def whole_windows(bars: Bars, window: int = 12, max_gap: int = 12) -> np.ndarray:
+    """Say of each bar whether the bars of its window lie at most `max_gap` missing bars apart."""
+    is_joined = np.diff(bars.open_time, prepend=bars.open_time[0]) <= (max_gap + 1) * bars.timeframe
+    return np.array([t >= window - 1 and is_joined[t - window + 2 : t + 1].all() for t in range(len(bars))])
+
+
+def test_every_row_of_the_stream_is_predicted_once(finished: SimpleNamespace) -> None:
+    labels, clock = finished.datamodule.labels, finished.datamodule.clock
+    is_after = labels.close_time > clock.start
+    has_window = np.concatenate([whole_windows(bars) for bars in finished.datamodule.series.values()])
+    assert len(finished.recorder.steps) == clock.n_steps > 8
+    assert sorted(all_predictions(finished).row) == np.flatnonzero(is_after & has_window).tolist()
+
+
+def test_counts_conserve_after_every_step(finished: SimpleNamespace) -> None:
+    n_made = n_judged = 0
+    for step in finished.recorder.steps:
+        n_made += len(step.predictions)
+        n_judged += len(step.verdicts)
+        assert step.stats.total == n_made == step.stats.validated + step.stats.pending + step.stats.void
+        assert step.stats.pending == n_made - n_judged
+        for name in ("total", "validated", "correct", "void", "pending"):
+            assert sum(getattr(s, name) for s in step.series_stats.values()) == getattr(step.stats, name)
+
+
+def test_all_outcomes_occur_in_this_run(finished: SimpleNamespace) -> None:
+    stats = finished.validation.buffer.stats
+    assert min(stats.correct, stats.validated - stats.correct, stats.void, stats.pending) > 0
+
+
+def test_statistics_equal_a_slow_count(finished: SimpleNamespace) -> None:
+    labels, now = finished.datamodule.labels, finished.datamodule.clock.now
+    counts = dict.fromkeys(("validated", "correct", "void", "pending"), 0)
+    predictions = all_predictions(finished)
+    for row, direction in zip(predictions.row, predictions.direction, strict=True):
+        known_at, truth = labels.known_at[row], labels.direction[row]
+        if known_at < 0 or labels.close_time[known_at] > now:
+            counts["pending"] += 1
+        elif truth in (0, 1):
+            counts["validated"] += 1
+            counts["correct"] += truth == direction
+        else:
+            counts["void"] += 1
+    assert counts == {name: getattr(finished.validation.buffer.stats, name) for name in counts}
+
+
+def test_a_verdict_comes_in_the_step_in_which_its_label_is_known(finished: SimpleNamespace) -> None:
+    labels, before = finished.datamodule.labels, finished.datamodule.clock.start
+    for step in finished.recorder.steps:
+        known_time = labels.close_time[step.verdicts.known_at]
+        assert (known_time > before).all()
+        assert (known_time <= step.now).all()
+        before = step.now
+
+
+def test_verdicts_weigh_in_the_replay(finished: SimpleNamespace) -> None:
+    weight = finished.datamodule.replay.memory.weight
+    expected = np.ones(len(weight))
+    for step in finished.recorder.steps:
+        is_wrong = step.verdicts.is_validated & ~step.verdicts.is_correct
+        expected[step.verdicts.row[is_wrong]] = 3.0
+    np.testing.assert_array_equal(weight, expected)
+
+
+def test_training_stops_at_the_end_of_the_stream(finished: SimpleNamespace) -> None:
+    assert finished.datamodule.clock.is_done
+    assert finished.trainer.current_epoch == finished.datamodule.clock.n_steps
+
+
+def test_steps_are_told_in_order(finished: SimpleNamespace) -> None:
+    steps = finished.recorder.steps
+    assert [step.index for step in steps] == list(range(len(steps)))
+    assert {step.n_steps for step in steps} == {len(steps)}
+    assert not any(step.is_partial for step in steps)
+
+
+def test_monitors_get_the_running_scores(finished: SimpleNamespace) -> None:
+    for logged, step in zip(finished.recorder.logged, finished.recorder.steps, strict=True):
+        expected = {**step.metrics, "accuracy": step.stats.accuracy, "pending": step.stats.pending}
+        for name, value in expected.items():
+            assert logged[f"trend/{name}"] == pytest.approx(value, rel=1e-5, nan_ok=True)
+
+
+def test_there_is_no_accuracy_before_the_first_verdict(make_trainer: Make, make_module: Make) -> None:
+    validation = TrendValidation(labels=label_bars(random_walk(50, seed=0)))
+    validation.setup(make_trainer(), make_module(), "fit")
+    summary = validation.summary()
+    assert math.isnan(summary["stats"]["accuracy"])
+    assert math.isnan(summary["event_accuracy"])
+    assert summary["n_events"] == 0
+
+
+def test_a_sanity_check_leaves_no_trace(make_trainer: Make, make_module: Make, make_datamodule: Make) -> None:
+    summaries = [walk(make_trainer, make_module(), make_datamodule(), num_sanity_val_steps=n).summary() for n in (0, 2)]
+    np.testing.assert_equal(*summaries)
+
+
+def test_same_seed_same_summary(make_trainer: Make, make_module: Make, make_datamodule: Make) -> None:
+    summaries = [walk(make_trainer, make_module(), make_datamodule()).summary() for _ in range(2)]
+    np.testing.assert_equal(*summaries)
+
+
+def test_half_precision_predicts_all_the_same(make_trainer: Make, make_module: Make, make_datamodule: Make) -> None:
+    stats = walk(make_trainer, make_module(), make_datamodule(), precision="bf16-mixed").buffer.stats
+    assert stats.total == 1300
+
+
+class LosesRows(PivotDataModule):
+    """Forgets the last row of each step."""
+
+    def val_dataloader(self) -> DataLoader:
+        class Sampler(StreamSampler):
+            def __iter__(self) -> Any:
+                for draw in super().__iter__():
+                    yield Draw(draw.row[:-1], draw.weight[:-1]) if draw.row[-1] == self.clock.rows[-1] else draw
+
+        return DataLoader(self._stream, sampler=Sampler(self.clock, 32), batch_size=None)
+
+
+def test_a_step_that_leaves_rows_out_is_an_error(make_trainer: Make, make_module: Make, make_datamodule: Make) -> None:
+    whole = make_datamodule()
+    options = {name: getattr(whole, name) for name in ("series", "labeler", "max_gap", "window", "walk")}
+    trainer = make_trainer(TrendValidation())
+    with pytest.raises(RuntimeError, match=r"must predict each of its rows once: 119 predictions for 120 rows"):
+        trainer.fit(make_module(), LosesRows(**options, replay=whole.make_replay))
+
+
+class Diverges(TrendModule):
+    def validation_step(self, batch: Any, batch_idx: int) -> Any:
+        return {"logits": super().validation_step(batch, batch_idx)["logits"] * float("nan")}
+
+
+def test_a_model_that_diverges_is_named(make_trainer: Make, make_module: Make, make_datamodule: Make) -> None:
+    with pytest.raises(InputError, match=r"`direction` must give finite numbers, got NaN or infinity"):
+        walk(make_trainer, Diverges(make_module().net), make_datamodule())
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("limit_val_batches", 2, r"`trainer.limit_val_batches` must be 1\.0: every bar of the stream .*, got 2"),
+        ("limit_val_batches", 0.5, r"`trainer.limit_val_batches` must be 1\.0: .*, got 0\.5"),
+        ("limit_val_batches", 0, r"`trainer.limit_val_batches` must be 1\.0: .*, got 0"),
+        ("overfit_batches", 1, r"`trainer.overfit_batches` must be 0\.0: .*, got 1"),
+        ("check_val_every_n_epoch", 2, r"`trainer.check_val_every_n_epoch` must be 1: .*, got 2"),
+    ],
+)
+def test_a_cut_of_the_stream_is_refused(
+    option: str, value: float, message: str, make_trainer: Make, make_module: Make, make_datamodule: Make
+) -> None:
+    with pytest.raises(InputError, match=message):
+        walk(make_trainer, make_module(), make_datamodule(), **{option: value})
+
+
+def test_more_than_one_device_is_refused(make_trainer: Make, make_module: Make) -> None:
+    trainer = make_trainer(devices=2, strategy="ddp")
+    with pytest.raises(InputError, match=r"`trainer.devices` must be 1, got 2 processes"):
+        TrendValidation().setup(trainer, make_module(), "fit")
+
+
+def test_a_trial_run_is_partial(make_module: Make, make_datamodule: Make, recorder: Any) -> None:
+    trainer = pl.Trainer(
+        fast_dev_run=True,
+        callbacks=[TrendValidation(), recorder],
+        accelerator="cpu",
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    trainer.fit(make_module(), make_datamodule())
+    (step,) = recorder.steps
+    assert step.is_partial
+    assert len(step.predictions) == step.stats.total == 32  # of 120 rows
+
+
+def test_labels_are_asked_for_where_no_datamodule_has_them(make_trainer: Make, make_module: Make) -> None:
+    with pytest.raises(InputError, match=r"`labels` must be given where the datamodule has none: label_bars\(bars\)"):
+        make_trainer(TrendValidation()).fit(make_module(), [], [])
+
+
+def series_total(summary: dict[str, Any]) -> int:
+    return sum(scores["stats"]["total_predictions"] for by in summary["series"].values() for scores in by.values())
+
+
+def test_a_validation_before_the_fit_is_a_step_of_it(
+    make_trainer: Make, make_module: Make, make_datamodule: Make
+) -> None:
+    validation, datamodule, module = TrendValidation(), make_datamodule(), make_module()
+    trainer = make_trainer(validation)
+    trainer.validate(module, datamodule, verbose=False)
+    trainer.fit(module, datamodule)
+    summary = validation.summary()
+    assert summary["stats"]["total_predictions"] == series_total(summary) == 1300
+
+
+def test_a_validation_after_the_end_changes_nothing(
+    make_trainer: Make, make_module: Make, make_datamodule: Make
+) -> None:
+    validation, datamodule, module = TrendValidation(), make_datamodule(), make_module()
+    trainer = make_trainer(validation)
+    trainer.fit(module, datamodule)
+    before = validation.summary()
+    trainer.validate(module, datamodule, verbose=False)
+    np.testing.assert_equal(validation.summary(), before)
+
+
+def test_another_stream_starts_its_own_counts(make_trainer: Make, make_module: Make, make_datamodule: Make) -> None:
+    validation = TrendValidation()
+    for _ in range(2):
+        make_trainer(validation).fit(make_module(), make_datamodule())
+        summary = validation.summary()
+        assert summary["stats"]["total_predictions"] == series_total(summary) == 1300
+
+
+def test_its_state_holds_plain_types(finished: SimpleNamespace) -> None:
+    def check(value: Any) -> None:
+        if isinstance(value, dict):
+            value = [*value.keys(), *value.values()]
+        if isinstance(value, (list, tuple)):
+            for item in value:
+                check(item)
+        else:
+            assert value is None or isinstance(value, (int, float, str, torch.Tensor))
+
+    check(finished.validation.state_dict())
