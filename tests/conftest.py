@@ -1,0 +1,19 @@
+import os
+
+import pytest
+from hypothesis import settings
+
+IS_FULL = os.environ.get("TRENDTRAIN_FULL") == "1"
+
+settings.register_profile("default", deadline=None, derandomize=True, max_examples=60)
+settings.register_profile("full", parent=settings.get_profile("default"), max_examples=2500)
+settings.load_profile("full" if IS_FULL else "default")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if IS_FULL:
+        return
+    skip = pytest.mark.skip(reason="the full tier runs where TRENDTRAIN_FULL=1")
+    for item in items:
+        if item.get_closest_marker("full"):
+            item.add_marker(skip)

@@ -1,0 +1,119 @@
+"""Bars that break a rule are refused, naming the column, the rule, the values and the row."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from generated import MINUTE, START, some_bars
+from hypothesis import given
+
+from trendtrain.errors import InputError
+from trendtrain.market import Bars, BarsError
+from trendtrain.market.timeframe import format_timeframe, parse_timeframe
+
+
+def good_columns() -> dict[str, Any]:
+    return {
+        "open_time": START + np.arange(3) * MINUTE,
+        "open": np.array([10.0, 11.0, 12.0]),
+        "high": np.array([12.0, 13.0, 14.0]),
+        "low": np.array([9.0, 10.0, 11.0]),
+        "close": np.array([11.0, 12.0, 13.0]),
+        "volume": np.array([1.0, 0.0, np.nan]),
+        "timeframe": MINUTE,
+    }
+
+
+def with_value(name: str, row: int, value: Any) -> dict[str, Any]:
+    columns = good_columns()
+    columns[name][row] = value
+    return columns
+
+
+def test_good_columns_make_bars() -> None:
+    assert len(Bars(**good_columns())) == 3
+
+
+PRICE_RULES = [
+    *((name, np.nan, f"`{name}` must be finite") for name in ("open", "high", "low", "close")),
+    *((name, np.inf, f"`{name}` must be finite") for name in ("open", "high", "low", "close")),
+    *((name, 0.0, f"`{name}` must be positive") for name in ("open", "high", "low", "close")),
+    *((name, -1.0, f"`{name}` must be positive") for name in ("open", "high", "low", "close")),
+    ("high", 9.5, "`high` must be at least `low`"),
+    ("high", 11.5, "`high` must be at least `open` and `close`"),
+    ("low", 11.5, "`low` must be at most `open` and `close`"),
+    ("open", 13.5, "`high` must be at least `open` and `close`"),
+    ("close", 9.5, "`low` must be at most `open` and `close`"),
+    ("volume", np.inf, "`volume` must be finite, or NaN where not supplied"),
+    ("volume", -1.0, "`volume` must be at least 0"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "message"), PRICE_RULES)
+def test_a_bad_value_is_refused_with_its_rule_and_row(name: str, value: float, message: str) -> None:
+    with pytest.raises(BarsError, match=rf"^{message}, got open .* at row 1\.$") as caught:
+        Bars(**with_value(name, 1, value))
+    assert caught.value.row == 1
+
+
+def test_the_message_shows_the_offending_bar() -> None:
+    with pytest.raises(BarsError, match="got open 11, high 9.5, low 10, close 12, volume 0 at row 1"):
+        Bars(**with_value("high", 1, 9.5))
+
+
+@pytest.mark.parametrize("name", ["open", "high", "low", "close", "volume"])
+def test_a_column_of_another_length_is_refused(name: str) -> None:
+    columns = good_columns()
+    columns[name] = columns[name][:2]
+    with pytest.raises(BarsError, match=rf"`{name}` must have shape \(3,\) like `open_time`, got \(2,\)") as caught:
+        Bars(**columns)
+    assert caught.value.row is None
+
+
+@pytest.mark.parametrize(
+    ("time", "message"),
+    [
+        (START + 0 * MINUTE, r"`open_time` must hold each time once, got 2024-01-01T00:00:00\.000 again at row 1"),
+        (START - MINUTE, r"`open_time` must be sorted, got 2023-12-31T23:59.* after 2024-01-01T00:00.* at row 1"),
+        (START + MINUTE // 2, r"at least one timeframe \(1m\) apart, got .*00:00:00\.000 then .*00:00:30.* at row 1"),
+        (np.datetime64("NaT"), r"`open_time` must be a time, got none at row 1"),
+    ],
+)
+def test_a_bad_time_is_refused_with_its_rule_and_row(time: np.datetime64, message: str) -> None:
+    with pytest.raises(BarsError, match=message) as caught:
+        Bars(**with_value("open_time", 1, time))
+    assert caught.value.row == 1
+
+
+@pytest.mark.parametrize("timeframe", [np.timedelta64(0, "m"), np.timedelta64(-1, "m"), np.timedelta64(1500, "ms")])
+def test_a_timeframe_that_is_no_whole_number_of_seconds_is_refused(timeframe: np.timedelta64) -> None:
+    with pytest.raises(InputError, match="`timeframe` must be a positive whole number of seconds, got"):
+        Bars(**{**good_columns(), "timeframe": timeframe})
+
+
+@pytest.mark.parametrize("text", ["", "m", "0m", "5", "5M", "1.5h", "-1m", " 5m", "5m "])
+def test_a_timeframe_that_cannot_be_read_is_refused(text: str) -> None:
+    with pytest.raises(InputError, match="`timeframe` must look like 1s, 5m, 1h, 1d or 1w, got"):
+        parse_timeframe(text)
+
+
+@pytest.mark.parametrize("text", ["1s", "90s", "5m", "1h", "4h", "1d", "7d"])
+def test_a_timeframe_reads_back_as_written(text: str) -> None:
+    assert format_timeframe(parse_timeframe(text)) == text
+
+
+def test_no_bars_are_bars() -> None:
+    bars = Bars(**good_columns())[:0]
+    assert (len(bars), len(bars.close_time)) == (0, 0)
+
+
+def test_a_bar_is_known_one_timeframe_after_its_open() -> None:
+    assert Bars(**good_columns()).close_time[0] == START + MINUTE
+
+
+@given(some_bars())
+def test_slices_join_to_the_whole(bars: Bars) -> None:
+    half = len(bars) // 2
+    joined = np.concatenate([bars[:half].close, bars[half:].close])
+    assert joined.tobytes() == bars.close.tobytes()
+    assert bars[half:].timeframe == bars.timeframe

@@ -1,0 +1,120 @@
+"""Synthetic markets are reproducible and dirty enough, and the planted one's optimum is what it says."""
+
+import math
+from collections.abc import Callable
+from dataclasses import fields
+
+import numpy as np
+import pytest
+from law_checks import assert_same, assert_same_fields
+
+from trendtrain.errors import InputError
+from trendtrain.market import Bars, bayes_filter, label_bars, planted_market, random_walk, synthetic_market
+from trendtrain.validation import Predictions, Scoreboard, ValidationBuffer
+
+Market = Callable[[int, int], Bars]
+MARKETS = [synthetic_market, random_walk, planted_market]
+
+
+@pytest.mark.parametrize("market", MARKETS)
+def test_the_same_seed_gives_the_same_bars(market: Market) -> None:
+    assert_same_fields(market(500, 7), market(500, 7))
+
+
+@pytest.mark.parametrize("market", MARKETS)
+def test_another_seed_gives_other_bars(market: Market) -> None:
+    assert (market(500, 7).close != market(500, 8).close).any()
+
+
+@pytest.mark.parametrize("market", MARKETS)
+@pytest.mark.parametrize("n_bars", [1, 2, 1000])
+def test_a_market_has_as_many_bars_as_asked_for(market: Market, n_bars: int) -> None:
+    bars = market(n_bars, 0)
+    assert len(bars) == n_bars
+    assert all(len(getattr(bars, field.name)) == n_bars for field in fields(Bars) if field.name != "timeframe")
+
+
+@pytest.mark.parametrize("market", MARKETS)
+def test_no_market_touches_the_global_generator(market: Market) -> None:
+    before = np.random.get_state()[1].copy()  # noqa: NPY002
+    market(100, 0)
+    assert_same(before, np.random.get_state()[1])  # noqa: NPY002
+
+
+def test_a_synthetic_market_has_ties_inside_bars_and_missing_bars() -> None:
+    bars = synthetic_market(5000, seed=0)
+    assert (np.diff(bars.high) == 0).mean() > 0.02
+    assert ((np.diff(bars.high) <= 0) & (np.diff(bars.low) >= 0)).mean() > 0.05
+    n_slots = (bars.open_time[-1] - bars.open_time[0]) / bars.timeframe + 1
+    assert 0.003 < 1 - len(bars) / n_slots < 0.03
+
+
+def test_without_missing_bars_a_synthetic_market_has_no_hole() -> None:
+    bars = synthetic_market(2000, seed=0, missing=0.0)
+    assert (np.diff(bars.open_time) == bars.timeframe).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"n_bars": 0}, "`n_bars` must be an integer of at least 1, got 0"),
+        ({"n_bars": 10, "missing": 1.0}, r"`missing` must be a number from 0\.0 to 0\.9, got 1\.0"),
+        ({"n_bars": 10, "tick": -1.0}, r"`tick` must be a number of at least 0\.0, got -1\.0"),
+    ],
+)
+def test_a_bad_option_of_a_synthetic_market_is_refused(options: dict[str, float], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        synthetic_market(seed=0, **options)
+
+
+def slow_chances(bars: Bars, drift: float, dwell: float) -> list[float]:
+    """Filter the two states with the normal density of each bar's return."""
+    up, chances, before = 0.5, [], math.log(bars.open[0])
+    for close in bars.close.tolist():
+        value = (math.log(close) - before) / 1e-3
+        like_up, like_down = math.exp(-((value - drift) ** 2) / 2), math.exp(-((value + drift) ** 2) / 2)
+        up = up * like_up / (up * like_up + (1 - up) * like_down)
+        up = up * (1 - 1 / dwell) + (1 - up) / dwell
+        chances.append(up)
+        before = math.log(close)
+    return chances
+
+
+@pytest.mark.parametrize(("drift", "dwell"), [(0.21, 300.0), (0.5, 20.0)])
+def test_bayes_filter_equals_a_slow_filter(drift: float, dwell: float) -> None:
+    bars = planted_market(3000, seed=4, drift=drift, dwell=dwell)
+    fast = bayes_filter(bars, drift, dwell)
+    assert fast == pytest.approx(np.array(slow_chances(bars, drift, dwell)), abs=1e-9)
+
+
+@pytest.mark.parametrize("cut", [1, 2, 500, 1999])
+def test_bayes_filter_before_a_cut_stays(cut: int) -> None:
+    bars = planted_market(2000, seed=4)
+    assert_same(bayes_filter(bars)[:cut], bayes_filter(bars[:cut]))
+
+
+def event_accuracy_of_bayes(bars: Bars) -> float:
+    labels, buffer = label_bars(bars), ValidationBuffer()
+    up = bayes_filter(bars)
+    buffer.add(Predictions(np.arange(len(bars)), np.column_stack([1 - up, up])))
+    board = Scoreboard(labels, {})
+    board.update(buffer.judge(labels, now=len(bars) - 1))
+    return board.metrics()["event_accuracy"]
+
+
+def test_bayes_filter_beats_six_tenths_of_the_events_of_a_planted_market() -> None:
+    assert event_accuracy_of_bayes(planted_market(30_000, seed=0)) > 0.6
+
+
+def test_bayes_filter_has_no_skill_on_a_random_walk() -> None:
+    assert abs(event_accuracy_of_bayes(random_walk(30_000, seed=0)) - 0.5) < 0.04
+
+
+def test_bayes_filter_knows_where_the_drift_goes() -> None:
+    """Calibration of the next bar's sign: the mean chance of up, through the drift, is the share of up bars."""
+    bars = planted_market(60_000, seed=1, drift=0.5, dwell=100.0)
+    chance = bayes_filter(bars, 0.5, 100.0)[:-1]
+    returns = np.diff(np.log(bars.close)) / 1e-3
+    expected = 0.5 * (2 * chance - 1)
+    for part in (chance < 0.2, (chance > 0.4) & (chance < 0.6), chance > 0.8):
+        assert returns[part].mean() == pytest.approx(expected[part].mean(), abs=4 / math.sqrt(part.sum()))
