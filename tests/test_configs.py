@@ -1,0 +1,153 @@
+import inspect
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trendtrain.configs
+from hydra import compose, initialize_config_module
+from hydra.utils import get_object, instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from trendtrain.data import PivotDataModule
+from trendtrain.market import Series, random_walk
+from trendtrain.replay import ReplayMemory, ReplaySampler
+from trendtrain.storage import BarStore, open_database
+
+FOLDER = Path(trendtrain.configs.__file__).parent
+FILES = sorted(FOLDER.rglob("*.yaml"))
+OPTIONS = [f"{file.parent.name}={file.stem}" for file in FILES if file.parent != FOLDER and file.stem[0] != "_"]
+_KEY = re.compile(r"^(?P<indent> *)(?P<key>[\w/]+):(?P<rest>.*)$")
+
+
+def composed(*overrides: str) -> DictConfig:
+    with initialize_config_module("trendtrain.configs", version_base="1.3"):
+        return compose("train", list(overrides))
+
+
+def targets(node: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Give every node that has a `_target_`, and where it stands."""
+    if isinstance(node, dict):
+        if "_target_" in node:
+            yield path, node
+        for key, value in node.items():
+            yield from targets(value, f"{path}.{key}".strip("."))
+
+
+def test_every_group_has_options() -> None:
+    groups = {option.split("=")[0] for option in OPTIONS}
+    assert groups == {"callbacks", "data", "experiment", "labels", "logger", "model", "replay", "trainer", "walk"}
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_every_option_composes(option: str) -> None:
+    config = composed(option)
+    OmegaConf.resolve(config)
+    assert not OmegaConf.missing_keys(config)
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_every_option_names_arguments_that_exist(option: str) -> None:
+    config = OmegaConf.to_container(composed(option), resolve=True)
+    found = dict(targets(config))
+    assert {"data.source", "model", "model.net", "labels", "walk", "replay", "trainer"} <= set(found)
+    for path, node in found.items():
+        parameters = inspect.signature(get_object(node["_target_"])).parameters
+        takes_any = any(p.kind == inspect.Parameter.VAR_KEYWORD for p in parameters.values())
+        unknown = {key for key in node if not key.startswith("_")} - set(parameters)
+        assert takes_any or not unknown, f"{path}: {unknown}"
+
+
+@pytest.mark.parametrize("option", [option for option in OPTIONS if not option.startswith("trainer=")])
+def test_every_option_instantiates(option: str) -> None:
+    config = composed(option)
+    for group in ("labels", "model", "replay", "walk", "callbacks"):
+        assert instantiate(config[group]) is not None
+    assert callable(instantiate(config.data.source))
+    assert callable(instantiate(config.data.features))
+    assert callable(instantiate(config.logger))
+
+
+def test_the_trainer_instantiates() -> None:
+    trainer = instantiate(composed("trainer.accelerator=cpu").trainer, callbacks=[], logger=False)
+    assert trainer.max_epochs == -1
+
+
+@pytest.mark.parametrize("source", ["synthetic", "files", "database"])
+def test_every_source_gives_the_bars_of_a_run(source: str, tmp_path: Path) -> None:
+    engine = open_database(f"sqlite:///{tmp_path / 'bars.db'}")
+    store = BarStore(engine)
+    store.write("A", "5m", random_walk(50, seed=0, timeframe="5m"))
+    file = tmp_path / "A_5m.csv"
+    file.write_text("time,open,high,low,close\n2024-01-01 00:00,1,1,1,1\n2024-01-01 00:05,1,1,1,1\n")
+    config = composed(f"data={source}", *([f"data.path={file}"] if source == "files" else []))
+    series = instantiate(config.data.source)(store)
+    engine.dispose()
+    assert set(series) == {Series("SYNTH" if source == "synthetic" else "A", "5m")}
+
+
+def test_the_replay_of_the_datamodule_is_that_of_the_configuration() -> None:
+    memory = ReplayMemory(1)
+    configured = instantiate(composed().replay)(memory=memory, seed=0)
+    default = PivotDataModule({}).make_replay(memory=memory, seed=0)
+    assert type(configured) is type(default) is ReplaySampler
+    for name in ("batch_size", "n_batches", "beta"):
+        assert getattr(configured, name) == getattr(default, name)
+
+
+def test_the_uniform_replay_weighs_all_alike() -> None:
+    config = composed("replay=uniform")
+    assert config.replay.weigh.wrong == 1.0
+    assert composed("replay=incorrect").replay.weigh.wrong == 3.0
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("seed", 0),
+        ("db.url", "sqlite:///trendtrain.db"),
+        ("walk.start", 0.25),
+        ("walk.step", "256bars"),
+        ("walk.steps", None),
+        ("data.symbols", "SYNTH"),
+        ("data.timeframes", "5m"),
+        ("labels.strength", [1, 1]),
+        ("labels.tie", "plateau"),
+        ("labels.inside", "keep"),
+        ("labels.max_gap", None),
+        ("labels.flat_band", 0.0),
+        ("n_classes", 2),
+    ],
+)
+def test_promised_keys_have_their_default(key: str, value: object) -> None:
+    assert OmegaConf.select(composed(), key, throw_on_missing=True) == value
+
+
+def undocumented(file: Path) -> list[str]:
+    """Return the keys whose meaning no comment tells, on their line, above them, or at the node they stand in."""
+    missing, parents = [], [(-1, file.read_text().startswith("#") and file.parent.name == "experiment")]
+    lines = file.read_text().splitlines()
+    for i, line in enumerate(lines):
+        match = _KEY.match(line)
+        if match is None:
+            continue
+        indent = len(match["indent"])
+        parents = [parent for parent in parents if parent[0] < indent]
+        is_told = "#" in match["rest"] or parents[-1][1]
+        is_plain = match["key"].startswith("_") or match["key"] in ("defaults", "hydra") or "${" in match["rest"]
+        has_children = match["rest"].strip() == "" and i + 1 < len(lines)
+        if not (is_told or is_plain or has_children):
+            missing.append(f"{file.name}:{i + 1}: {match['key']}")
+        parents.append((indent, is_told))
+    return missing
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: f"{file.parent.name}/{file.name}")
+def test_every_key_says_what_it_means(file: Path) -> None:
+    assert undocumented(file) == []
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: f"{file.parent.name}/{file.name}")
+def test_every_file_begins_with_what_it_is(file: Path) -> None:
+    assert file.read_text().startswith("# ")
