@@ -55,8 +55,9 @@ def _majority(labels: Labels) -> FloatArray:
 def _last_known(labels: Labels) -> FloatArray:
     """Return the sign of the line known last at each bar; of the event, where a user's labels have no lines."""
     known_at, direction = (labels.lines.known_at, labels.lines.direction) if len(labels.lines) else labels.events
-    n_known = np.searchsorted(known_at, np.arange(len(labels)), side="right")
-    return np.concatenate([[0.0], _sign(direction)])[n_known]
+    order = np.argsort(known_at, kind="stable")  # a user's events may be numbered in any order
+    n_known = np.searchsorted(known_at[order], np.arange(len(labels)), side="right")
+    return np.concatenate([[0.0], _sign(direction[order])])[n_known]
 
 
 def _sign(direction: IntArray) -> FloatArray:
