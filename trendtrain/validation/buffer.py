@@ -70,9 +70,8 @@ class ValidationBuffer:
     def load_state_dict(self, state: dict[str, list[float]]) -> None:
         """Take up where the buffer that gave `state` stood."""
         row = np.array(state["row"], dtype=np.int64)
-        self.pending = (
-            Predictions(row, np.array(state["probability"]).reshape(len(row), -1)) if len(row) else self.pending
-        )
+        n_classes = -1 if len(row) else 2  # of nothing there are two, as of `Predictions.join([])`
+        self.pending = Predictions(row, np.array(state["probability"], dtype=np.float64).reshape(len(row), n_classes))
         self._stats = TrendStats(*(int(count) for count in state["counts"]))
 
 
