@@ -39,7 +39,7 @@ def test_strength_two_needs_two_lower_points_on_either_side() -> None:
 def test_an_inside_bar_is_skipped_on_request() -> None:
     top, bottom = np.array([4.0, 6.0, 5.0, 5.5, 4.0]), np.array([1.0, 2.0, 3.0, 1.5, 1.0])
     bars = Bars(np.arange(5).astype("datetime64[m]"), bottom, top, bottom, bottom, bottom, MINUTE)
-    assert highs(bars) == [(1, 2)]
+    assert highs(bars) == [(1, 2), (3, 4)]
     assert highs(bars, inside="skip") == [(1, 3)]
 
 
