@@ -35,8 +35,7 @@ def summary_table(summary: Summary) -> RenderableType:
     for name, scores in values["baselines"].items():
         table.add_row(f"  {name}", f"{_number(scores['event_accuracy'])}  {_difference(scores)}")
     table.add_section()
-    delay = values["label_delay_bars"]
-    table.add_row("label delay", f"{delay['p50']:.0f} bars (median), {delay['p95']:.0f} bars (95 %)")
+    table.add_row("label delay", _delay(values["label_delay_bars"]))
     lines = f"summary: {summary.folder / 'summary.json'}\ncharts:  tensorboard --logdir {summary.folder}"
     return Group(table, lines)
 
@@ -78,6 +77,12 @@ def _number(value: float) -> str:
     if isinstance(value, float):
         return "none yet" if math.isnan(value) else f"{value:.4f}"
     return f"{value:,}"
+
+
+def _delay(delay: dict[str, float]) -> str:
+    if math.isnan(delay["p50"]):
+        return "none yet"
+    return f"{delay['p50']:.0f} bars (median), {delay['p95']:.0f} bars (95 %)"
 
 
 def _difference(scores: dict[str, Any]) -> str:

@@ -21,7 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 from trendtrain.callbacks.trend_validation import TrendValidation
 from trendtrain.callbacks.walk_checkpoint import WalkCheckpoint
 from trendtrain.data.datamodule import PivotDataModule
-from trendtrain.errors import InputError, check_at_least, check_choice
+from trendtrain.errors import InputError, check_at_least, check_choice, check_number
 from trendtrain.storage.bars import BarStore
 from trendtrain.storage.database import open_database
 from trendtrain.storage.ledger import Ledger
@@ -29,6 +29,7 @@ from trendtrain.summary import Summary
 
 _EXIT_CTRL_C = 130
 _EXIT_SIGTERM = 143
+_LARGEST_SEED = 2**32 - 1  # of numpy's global generator
 
 
 def train(cfg: DictConfig, folder: Path | None = None) -> Summary:
@@ -153,6 +154,9 @@ def resolved(cfg: DictConfig) -> dict[str, Any]:
 
 def _check(cfg: DictConfig) -> None:
     check_at_least("seed", cfg.seed, 0)
+    check_number("seed", cfg.seed, 0, _LARGEST_SEED)
+    if cfg.trainer.get("max_epochs") is not None:
+        check_at_least("trainer.max_epochs", cfg.trainer.max_epochs, -1)
     if cfg.n_classes not in (2, 3):
         raise InputError(f"`n_classes` must be 2 or 3, got {cfg.n_classes!r}.")
     if cfg.ckpt is not None:
