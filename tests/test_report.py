@@ -1,0 +1,125 @@
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console, RenderableType
+
+from trendtrain.market import Series
+from trendtrain.report import import_table, stats_table, summary_table
+from trendtrain.storage.ledger_stats import LedgerStats
+from trendtrain.storage.quality import ImportReport, QualityReport
+from trendtrain.summary import Summary
+from trendtrain.validation import TrendStats
+
+NAN = float("nan")
+
+
+def printed(table: RenderableType) -> str:
+    file = io.StringIO()
+    Console(file=file, width=200).print(table)
+    return file.getvalue()
+
+
+def row_of(text: str, name: str) -> str:
+    return next(line for line in text.splitlines() if line.strip("│ ").startswith(f"{name} "))
+
+
+def summary_with(**values: Any) -> Summary:
+    scores = {"event_accuracy": 0.48, "difference": 0.05, "difference_se": 0.01}
+    known = {
+        "status": "finished",
+        "steps": 12,
+        "stats": TrendStats(validated=1500, correct=800, void=3, pending=40).as_dict(),
+        "event_accuracy": 0.53,
+        "n_events": 1234,
+        "accuracy_ci95": [0.51, 0.55],
+        "baselines": {"majority": scores},
+        "label_delay_bars": {"p50": 34.0, "p95": 65.0},
+    }
+    return Summary(known | values, Path("runs/one"))
+
+
+def test_a_summary_shows_how_the_run_ended() -> None:
+    assert "interrupted after 7 steps" in printed(summary_table(summary_with(status="interrupted", steps=7)))
+
+
+def test_a_summary_shows_the_six_numbers() -> None:
+    text = printed(summary_table(summary_with()))
+    assert "1,543" in row_of(text, "total predictions")
+    assert "0.5333" in row_of(text, "accuracy")
+
+
+def test_a_summary_shows_the_interval_of_event_accuracy() -> None:
+    row = row_of(printed(summary_table(summary_with())), "event accuracy")
+    assert "0.5300  95 % interval 0.5100 to 0.5500, 1,234 events" in row
+
+
+def test_a_summary_shows_the_model_minus_each_baseline() -> None:
+    assert "0.4800  model +0.0500 +- 0.0100" in row_of(printed(summary_table(summary_with())), "majority")
+
+
+def test_a_summary_without_verdicts_says_none_yet() -> None:
+    nothing = {"event_accuracy": NAN, "difference": NAN, "difference_se": NAN}
+    text = printed(
+        summary_table(
+            summary_with(
+                stats=TrendStats(pending=5).as_dict(),
+                event_accuracy=NAN,
+                n_events=0,
+                accuracy_ci95=[NAN, NAN],
+                baselines={"majority": nothing},
+                label_delay_bars={"p50": NAN, "p95": NAN},
+            )
+        )
+    )
+    assert "nan" not in text
+    for name in ("accuracy", "majority", "label delay"):
+        assert "none yet" in row_of(text, name)
+    assert "too few events for an interval" in text
+
+
+def test_an_error_that_does_not_exist_is_left_out() -> None:
+    few = {"event_accuracy": 0.48, "difference": 0.05, "difference_se": NAN}
+    row = row_of(printed(summary_table(summary_with(baselines={"majority": few}))), "majority")
+    assert "model +0.0500" in row
+    assert "+-" not in row
+
+
+def test_a_summary_tells_where_its_files_are() -> None:
+    text = printed(summary_table(summary_with()))
+    assert "summary: runs/one/summary.json" in text
+    assert "tensorboard --logdir runs/one" in text
+
+
+def test_stats_show_one_row_a_model_and_series() -> None:
+    stats = TrendStats(validated=1500, correct=750, void=3, pending=40)
+    text = printed(stats_table([LedgerStats("run-1", "CnnNet", "ETH", "5m", stats)]))
+    assert "run-1" in text
+    row = row_of(text, "CnnNet").split()
+    assert row == ["CnnNet", "ETH", "5m", "1,543", "1,500", "750", "0.5000", "40", "3"]
+
+
+def report_with(**values: Any) -> ImportReport:
+    time = np.datetime64("2024-01-01T00:00", "ms")
+    known = {
+        "n_bars": 1000,
+        "first": time,
+        "last": time + np.timedelta64(5, "h"),
+        "n_missing": 7,
+        "longest_hole": 4,
+        "zero_volume": 0.25,
+        "n_flat": 2,
+        "equal_highs": 0.1,
+    }
+    return ImportReport(Series("ETH", "5m"), Path("ETH_5m.csv"), QualityReport(**(known | values)), 1000)
+
+
+def test_an_import_shows_bars_and_their_quality() -> None:
+    row = row_of(printed(import_table([report_with()])), "ETH 5m")
+    for value in ("1,000", "2024-01-01 00:00", "2024-01-01 05:00", "7", "4", "2", "25.0%"):
+        assert f" {value} " in row
+
+
+def test_volume_that_no_bar_has_was_not_supplied() -> None:
+    assert "not supplied" in printed(import_table([report_with(zero_volume=None)]))
