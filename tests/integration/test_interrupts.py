@@ -1,0 +1,212 @@
+"""Runs that end before their time: what they leave behind, and how they go on."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import pytest
+import torch
+from sqlalchemy import text
+
+from trendtrain.callbacks.trend_validation import WalkStep
+from trendtrain.cli import main
+from trendtrain.storage import open_database
+from trendtrain.storage.ledger import Ledger
+
+torch.set_num_threads(1)  # small nets: on busy cores a second thread costs tenfold, and gains nothing
+
+N_SECONDS = 120  # to wait for a process; it comes to an end in a few
+
+
+class RunIn:
+    """`trendtrain train` on a small market of many steps, in a folder of its own."""
+
+    def __init__(self, folder: Path, *overrides: str) -> None:
+        self.folder = folder
+        folder.mkdir(exist_ok=True)
+        self.overrides = [
+            "data.source.n_bars=8000",
+            "data.symbols=[A,B]",
+            "data.window=12",
+            "model.net.kernels=[3,4]",
+            "model.net.width=8",
+            "replay.n_batches=2",
+            "replay.batch_size=32",
+            "walk.step=64bars",
+            "labels.max_gap=5",
+            "trainer.accelerator=cpu",
+            "trainer.enable_progress_bar=false",
+            f"hydra.run.dir={folder}",
+            f"db.url={self.url}",
+            *overrides,
+        ]
+
+    @property
+    def url(self) -> str:
+        return f"sqlite:///{self.folder / 'run.db'}"
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.folder / "checkpoints" / "last.ckpt"
+
+    def here(self, *overrides: str) -> int:
+        """Train in this process."""
+        return main(["train", *self.overrides, *overrides])
+
+    def start(self, *overrides: str) -> "subprocess.Popen[str]":
+        """Train in a process of its own."""
+        command = [sys.executable, "-m", "trendtrain.cli", "train", *self.overrides, *overrides]
+        environment = os.environ | {"OMP_NUM_THREADS": "1"}
+        return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def summary(self) -> dict[str, Any]:
+        """What the run found, without what may differ."""
+        summary = json.loads((self.folder / "summary.json").read_text())
+        del summary["wall_seconds"], summary["config"]["ckpt"]
+        return summary
+
+    def ledger_stats(self) -> dict[str, dict[str, float]]:
+        engine = open_database(self.url)
+        stats = {row.symbol: row.stats.as_dict() for row in Ledger(engine).stats()}
+        engine.dispose()
+        return stats
+
+    def ledger_rows(self, table: str) -> list[tuple[Any, ...]]:
+        """All rows of a table but for the run's id."""
+        engine = open_database(self.url)
+        with engine.connect() as connection:
+            rows = connection.execute(text(f"SELECT * FROM {table} ORDER BY model, series_id, open_time"))
+            found = [tuple(row)[1:] for row in rows]
+        engine.dispose()
+        return found
+
+
+def wait_for(condition: Callable[[], object], process: "subprocess.Popen[str]") -> None:
+    """Wait until a condition holds; the process must be alive until then."""
+    end = time.monotonic() + N_SECONDS
+    while not condition():
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def ended(process: "subprocess.Popen[str]") -> tuple[int, str]:
+    """Return the exit code and what stood on stderr."""
+    _, error = process.communicate(timeout=N_SECONDS)
+    return process.returncode, error
+
+
+def assert_ledger_tells_the_summary(run: RunIn) -> None:
+    assert run.ledger_stats() == {symbol: by["5m"]["stats"] for symbol, by in run.summary()["series"].items()}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> RunIn:
+    """A run that never stopped."""
+    argv = sys.argv
+    run = RunIn(tmp_path_factory.mktemp("whole"))
+    assert run.here() == 0
+    sys.argv = argv
+    return run
+
+
+@pytest.fixture(autouse=True)
+def _process_stays() -> Iterator[None]:
+    """Put back what a run changes in its process: Lightning ignores further Ctrl-C after the first."""
+    argv, handlers = sys.argv, [(number, signal.getsignal(number)) for number in (signal.SIGINT, signal.SIGTERM)]
+    yield
+    sys.argv = argv
+    for number, handler in handlers:
+        signal.signal(number, handler)
+
+
+def test_control_c_leaves_a_summary_and_a_ledger_that_agree(tmp_path: Path) -> None:
+    run = RunIn(tmp_path / "run")
+    process = run.start()
+    wait_for(run.checkpoint.exists, process)
+    process.send_signal(signal.SIGINT)
+    exit_code, error = ended(process)
+    assert exit_code == 130
+    assert "Traceback" not in error
+    assert run.summary()["status"] == "interrupted"
+    assert 10 <= run.summary()["steps"] < 94
+    assert_ledger_tells_the_summary(run)
+
+
+def test_a_terminated_run_can_go_on_as_if_never_stopped(tmp_path: Path, whole: RunIn) -> None:
+    run = RunIn(tmp_path / "run")
+    process = run.start()
+    wait_for(run.checkpoint.exists, process)
+    process.send_signal(signal.SIGTERM)
+    exit_code, error = ended(process)
+    assert exit_code == 143
+    assert "Traceback" not in error
+    assert run.summary()["status"] == "terminated"
+    assert_ledger_tells_the_summary(run)
+    assert run.here("ckpt=last") == 0
+    assert run.summary() == whole.summary()
+    assert run.ledger_rows("verdicts") == whole.ledger_rows("verdicts")
+
+
+def test_a_killed_run_can_go_on_as_if_never_stopped(tmp_path: Path, whole: RunIn) -> None:
+    run = RunIn(tmp_path / "run")
+    process = run.start()
+    wait_for(run.checkpoint.exists, process)
+    process.kill()
+    assert ended(process)[0] == -signal.SIGKILL
+    assert not (run.folder / "summary.json").exists()
+    assert run.here("ckpt=last") == 0
+    assert run.summary() == whole.summary()
+    for table in ("predictions", "verdicts"):
+        assert run.ledger_rows(table) == whole.ledger_rows(table) != []
+
+
+class Interrupt(pl.Callback):
+    """Press Ctrl-C once, at one moment of step 5."""
+
+    is_armed = False
+
+    def __init__(self, moment: str) -> None:
+        self.moment = moment
+        self.is_due = False
+
+    def on_walk_step(self, trainer: pl.Trainer, step: WalkStep) -> None:
+        self.is_due = step.index == 5
+        self._maybe("judging")
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._maybe("epoch end")
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *arguments: Any) -> None:
+        self._maybe("training")
+
+    def on_validation_batch_end(self, trainer: pl.Trainer, *arguments: Any) -> None:
+        self._maybe("predicting")
+
+    def _maybe(self, moment: str) -> None:
+        if Interrupt.is_armed and self.is_due and moment == self.moment:
+            Interrupt.is_armed = False
+            signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize("moment", ["judging", "epoch end", "training", "predicting"])
+def test_control_c_may_come_at_any_moment(moment: str, tmp_path: Path) -> None:
+    stop = (f"+callbacks.stop._target_={__name__}.Interrupt", f"+callbacks.stop.moment={moment}", "walk.steps=12")
+    every = "callbacks.checkpoint.every_n_steps=3"
+    never, run = RunIn(tmp_path / "never", *stop, every), RunIn(tmp_path / "run", *stop, every)
+    assert never.here() == 0
+    Interrupt.is_armed = True
+    assert run.here() == 130
+    assert run.summary()["steps"] == 6
+    assert_ledger_tells_the_summary(run)
+    assert run.here("ckpt=last") == 0
+    assert run.summary() == never.summary()
+    assert run.ledger_rows("predictions") == never.ledger_rows("predictions")
+    assert run.ledger_rows("verdicts") == never.ledger_rows("verdicts")
