@@ -10,7 +10,7 @@ from sqlalchemy import Engine, text
 
 from trendtrain.callbacks import LedgerWriter, ReseedGenerators, TrendValidation, WalkCheckpoint
 from trendtrain.callbacks.ledger_writer import model_name
-from trendtrain.callbacks.trend_validation import WalkStep
+from trendtrain.callbacks.walk_step import WalkStep
 from trendtrain.market import Series
 from trendtrain.storage import open_database
 from trendtrain.storage.ledger import Ledger

@@ -15,7 +15,7 @@ import pytest
 import torch
 from sqlalchemy import text
 
-from trendtrain.callbacks.trend_validation import WalkStep
+from trendtrain.callbacks.walk_step import WalkStep
 from trendtrain.cli import main
 from trendtrain.storage import open_database
 from trendtrain.storage.ledger import Ledger

@@ -3,9 +3,10 @@
 from trendtrain.callbacks.ledger_writer import LedgerWriter
 from trendtrain.callbacks.reseed import ReseedGenerators
 from trendtrain.callbacks.trend_charts import TrendCharts
-from trendtrain.callbacks.trend_validation import TrendValidation, WalkStep
+from trendtrain.callbacks.trend_validation import TrendValidation
 from trendtrain.callbacks.walk_checkpoint import WalkCheckpoint
 from trendtrain.callbacks.walk_progress import WalkProgress
+from trendtrain.callbacks.walk_step import WalkStep
 
 __all__ = [
     "LedgerWriter",

@@ -3,7 +3,7 @@
 import lightning.pytorch as pl
 import numpy as np
 
-from trendtrain.callbacks.trend_validation import WalkStep
+from trendtrain.callbacks.walk_step import WalkStep
 from trendtrain.market.bars import IntArray, TimeArray
 from trendtrain.market.labels import Labels
 from trendtrain.market.timeframe import parse_timeframe

@@ -6,7 +6,7 @@ import lightning.pytorch as pl
 import numpy as np
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from trendtrain.callbacks.trend_validation import WalkStep, counts
+from trendtrain.callbacks.walk_step import WalkStep
 
 
 class TrendCharts(pl.Callback):
@@ -17,7 +17,7 @@ class TrendCharts(pl.Callback):
 
     def on_walk_step(self, trainer: pl.Trainer, step: WalkStep) -> None:
         """Write the step's scalars."""
-        scalars = {**step.metrics, **counts(step.stats)}
+        scalars = step.scalars
         for (symbol, timeframe), stats in step.series_stats.items():
             scalars[f"{symbol}/{timeframe}/accuracy"] = stats.accuracy
         seconds = float(step.now.astype("datetime64[ms]").astype(np.int64)) / 1000.0

@@ -1,71 +1,20 @@
 """Judge a model's stored predictions when their labels become known, inside any Lightning Trainer."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import lightning.pytorch as pl
 import numpy as np
 
 from trendtrain.callbacks.outputs import join, logits_of, row_of, to_predictions
 from trendtrain.callbacks.signals import interrupts_held
+from trendtrain.callbacks.walk_step import StepListener, Stream, WalkStep
 from trendtrain.errors import InputError
-from trendtrain.market.bars import IntArray, Series
+from trendtrain.market.bars import IntArray
 from trendtrain.market.labels import Labels
 from trendtrain.validation.buffer import ValidationBuffer
-from trendtrain.validation.predictions import Predictions, Verdicts
+from trendtrain.validation.predictions import Predictions
 from trendtrain.validation.scoreboard import Scoreboard
-from trendtrain.validation.stats import TrendStats
-
-
-@runtime_checkable
-class Stream(Protocol):
-    """What a datamodule with a clock offers: labels, baselines, the rows of the step under way, and a way on."""
-
-    labels: Labels
-    baselines: dict[str, IntArray]
-    clock: Any
-    replay: Any
-
-    def advance(self) -> np.datetime64:
-        """Complete the step under way and return the new `now`."""
-
-
-@dataclass(frozen=True, eq=False)
-class WalkStep:
-    """One judged step, as listeners get it.
-
-    Attributes:
-        index: The step's number, from 0.
-        now: Until when labels counted as known.
-        predictions: What was predicted in this step.
-        verdicts: What was judged at its end.
-        stats: The six numbers so far, of all series.
-        series_stats: The six numbers of each series.
-        metrics: The running scores, by TensorBoard name without `trend/`.
-        labels: The labels that judged.
-        n_steps: How many steps there are; None where there is no end.
-        is_partial: Whether rows were left out (`fast_dev_run`).
-    """
-
-    index: int
-    now: np.datetime64
-    predictions: Predictions
-    verdicts: Verdicts
-    stats: TrendStats
-    series_stats: dict[Series, TrendStats]
-    metrics: dict[str, float]
-    labels: Labels
-    n_steps: int | None
-    is_partial: bool
-
-
-@runtime_checkable
-class StepListener(Protocol):
-    """A callback that wants to hear of each judged step."""
-
-    def on_walk_step(self, trainer: pl.Trainer, step: WalkStep) -> None:
-        """Take note of a judged step."""
 
 
 class TrendValidation(pl.Callback):
@@ -151,8 +100,7 @@ class TrendValidation(pl.Callback):
             for listener in trainer.callbacks:  # type: ignore[attr-defined]
                 if isinstance(listener, StepListener):
                     listener.on_walk_step(trainer, step)
-        metrics = {**step.metrics, **counts(step.stats)}
-        pl_module.log_dict({f"trend/{name}": value for name, value in metrics.items()}, logger=False)
+        pl_module.log_dict({f"trend/{name}": value for name, value in step.scalars.items()}, logger=False)
         if self._is_over:
             trainer.should_stop = True
 
@@ -214,11 +162,6 @@ class TrendValidation(pl.Callback):
             self.board = Scoreboard(self._stream.labels, self._stream.baselines)
         elif self.labels is not None:
             self.board = Scoreboard(self.labels, self.baselines or {})
-
-
-def counts(stats: TrendStats) -> dict[str, float]:
-    """Return accuracy, pending and void under their TensorBoard names without `trend/`."""
-    return {"accuracy": stats.accuracy, "pending": float(stats.pending), "void": float(stats.void)}
 
 
 def _refuse_cuts(trainer: pl.Trainer) -> None:

@@ -1,0 +1,68 @@
+"""What a judged step is, who hears of it, and what a stream must offer."""
+
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import lightning.pytorch as pl
+import numpy as np
+
+from trendtrain.market.bars import IntArray, Series
+from trendtrain.market.labels import Labels
+from trendtrain.validation.predictions import Predictions, Verdicts
+from trendtrain.validation.stats import TrendStats
+
+
+@runtime_checkable
+class Stream(Protocol):
+    """What a datamodule with a clock offers: labels, baselines, the rows of the step under way, and a way on."""
+
+    labels: Labels
+    baselines: dict[str, IntArray]
+    clock: Any
+    replay: Any
+
+    def advance(self) -> np.datetime64:
+        """Complete the step under way and return the new `now`."""
+
+
+@dataclass(frozen=True, eq=False)
+class WalkStep:
+    """One judged step, as listeners get it.
+
+    Attributes:
+        index: The step's number, from 0.
+        now: Until when labels counted as known.
+        predictions: What was predicted in this step.
+        verdicts: What was judged at its end.
+        stats: The six numbers so far, of all series.
+        series_stats: The six numbers of each series.
+        metrics: The running scores, by TensorBoard name without `trend/`.
+        labels: The labels that judged.
+        n_steps: How many steps there are; None where there is no end.
+        is_partial: Whether rows were left out (`fast_dev_run`).
+    """
+
+    index: int
+    now: np.datetime64
+    predictions: Predictions
+    verdicts: Verdicts
+    stats: TrendStats
+    series_stats: dict[Series, TrendStats]
+    metrics: dict[str, float]
+    labels: Labels
+    n_steps: int | None
+    is_partial: bool
+
+    @property
+    def scalars(self) -> dict[str, float]:
+        """The step's numbers of all series, by TensorBoard name without `trend/`."""
+        counts = {"pending": float(self.stats.pending), "void": float(self.stats.void)}
+        return {**self.metrics, "accuracy": self.stats.accuracy, **counts}
+
+
+@runtime_checkable
+class StepListener(Protocol):
+    """A callback that wants to hear of each judged step."""
+
+    def on_walk_step(self, trainer: pl.Trainer, step: WalkStep) -> None:
+        """Take note of a judged step."""
