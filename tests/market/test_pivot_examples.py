@@ -73,6 +73,16 @@ def test_a_pivots_own_bar_is_not_labelled_by_it() -> None:
     assert label_bars(at_prices(*ZIGZAG)).event[2:4].tolist() == [0, -1]
 
 
+def test_of_two_lines_that_tie_in_everything_the_one_through_highs_labels() -> None:
+    reach = np.array(ZIGZAG, dtype=np.float64)  # highs and lows mirror each other: pivots of both at the same bars
+    middle = np.full(len(reach), 20.0)
+    time = np.arange(len(reach)).astype("datetime64[m]")
+    labels = label_bars(Bars(time, middle, middle + reach, middle - reach, middle, middle, MINUTE))
+    assert labels.lines.kind.tolist() == [0, 1]
+    assert labels.lines.known_at.tolist() == [10, 10]
+    assert (labels.direction[0], labels.lines.kind[labels.event[0]]) == (1, 0)
+
+
 def test_a_label_through_equal_pivots_is_flat() -> None:
     assert label_bars(at_prices(1, 5, 3, 7, 2, 6, 3, 7, 2, 6.5, 1)).direction[0] == 2
 
