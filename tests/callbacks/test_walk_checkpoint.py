@@ -46,6 +46,28 @@ def test_checkpoints_come_every_so_many_steps(
     assert torch.load(checkpoint.path, weights_only=True)["PivotDataModule"]["step"] == 5
 
 
+class KeepsAHold(pl.Callback):
+    """Hold the first checkpoint by a second name, as a reader that has it open does."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.held = path.with_name("held.ckpt")
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self.path.exists() and not self.held.exists():
+            self.held.hardlink_to(self.path)
+
+
+def test_a_checkpoint_is_never_written_over_in_place(
+    tmp_path: Path, make_trainer: Make, make_module: Make, make_datamodule: Make
+) -> None:
+    checkpoint = WalkCheckpoint(tmp_path, every_n_steps=1)
+    hold = KeepsAHold(checkpoint.path)
+    make_trainer(TrendValidation(), hold, checkpoint, max_epochs=3).fit(make_module(), make_datamodule())
+    steps = [torch.load(path, weights_only=True)["PivotDataModule"]["step"] for path in (hold.held, checkpoint.path)]
+    assert steps == [1, 3]
+
+
 class Unsavable(pl.Callback):
     """Have a state that fails in mid-write from the second checkpoint on."""
 

@@ -76,6 +76,14 @@ def test_rows_come_by_close_time_then_symbol_then_timeframe(stream: tuple[Labels
     assert keys == sorted(keys)
 
 
+def test_rows_that_close_together_come_by_symbol_then_length_of_timeframe() -> None:
+    hour = {"B_5m": bars_at([11], "5m"), "A_1h": bars_at([0], "1h"), "A_15m": bars_at([3], "15m")}
+    labels = stacked(**hour, C_5m=bars_at([0, 50], "5m"))
+    (rows, *_) = walked(StreamClock(labels, labels.close_time == START + 60 * MINUTE, Walk(start=0.0)))
+    names = ["_".join(labels.series[i]) for i in labels.series_index[rows]]
+    assert names == ["A_15m", "A_1h", "B_5m"]
+
+
 @given(streams())
 def test_a_step_holds_the_rows_that_close_in_it(stream: tuple[Labels, np.ndarray, Walk]) -> None:
     labels, is_ready, walk = stream

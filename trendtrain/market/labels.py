@@ -195,7 +195,7 @@ def label_bars(
         raise InputError(f"`strength` must have at least two levels for labels, got {tuple(strength)}.")
     lines = merge_lines(*(lines_through(pivots, flat_band=flat_band) for pivots in (highs, lows)))
     segment_start = _segment_starts(bars, max_gap)
-    start = np.unique(np.concatenate([segment_start, lines.first_bar]))
+    start = _distinct(np.concatenate([segment_start, lines.first_bar]))
     event = np.minimum(*(_first_line_after(start, lines, kind, segment_start) for kind in (0, 1)))
     is_labelled = event < len(lines)
     next_segment = np.append(segment_start, -1)[np.searchsorted(segment_start, start, side="right")]
@@ -210,6 +210,12 @@ def label_bars(
         series=_UNNAMED,
         offset=np.array([0, len(bars)]),
     )
+
+
+def _distinct(bars: IntArray) -> IntArray:
+    """Sort out repeats; np.unique hashes first, which takes five times as long on runs that are sorted already."""
+    bars = np.sort(bars, kind="stable")
+    return bars[np.diff(bars, prepend=-1) > 0]
 
 
 def _moved(positions: IntArray, by: int) -> IntArray:
