@@ -1,5 +1,6 @@
-import multiprocessing
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -63,14 +64,11 @@ def test_password_stays_out_of_the_message() -> None:
     assert "secret" not in str(caught.value)
 
 
-def _open(url: str) -> None:
-    open_database(url).dispose()
-
-
 def test_processes_may_open_a_new_file_together(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'shared.db'}"
-    with multiprocessing.get_context("spawn").Pool(4) as pool:
-        pool.map(_open, [url] * 8)
+    code = "import sys; from trendtrain.storage import open_database; open_database(sys.argv[1]).dispose()"
+    command = [sys.executable, "-c", code, f"sqlite:///{tmp_path / 'shared.db'}"]
+    processes = [subprocess.Popen(command) for _ in range(6)]
+    assert [process.wait() for process in processes] == [0] * 6
     connection = sqlite3.connect(tmp_path / "shared.db")
     assert connection.execute("SELECT count(*) FROM sqlite_master WHERE type = 'table'").fetchone() == (5,)
     connection.close()
