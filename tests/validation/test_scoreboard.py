@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from trendtrain.market import Labels, Series, label_bars, synthetic_market
 from trendtrain.validation import Predictions, Scoreboard, ValidationBuffer, Verdicts, baseline_directions
 from trendtrain.validation.score import calendar_blocks, estimate
+from trendtrain.validation.scoreboard import delay_quantile
 
 PARTS = {
     Series("A", "5m"): synthetic_market(6000, seed=11, missing=0.01, tick=0.1),
@@ -192,3 +193,9 @@ def test_no_verdict_scores_nan_and_no_error() -> None:
     scores = flat(board.scores())
     assert scores.pop("n_events") == 0
     assert all(math.isnan(value) for value in scores.values())
+
+
+@given(st.lists(st.integers(1, 6), min_size=1, max_size=12), st.sampled_from([0.25, 0.5, 0.75]))
+def test_a_delay_quantile_is_the_least_delay_that_enough_labels_kept(delays: list[int], q: float) -> None:
+    least = min(delay for delay in delays if sum(other <= delay for other in delays) >= q * len(delays))
+    assert delay_quantile(np.bincount(delays), q) == least
