@@ -1,6 +1,7 @@
 """The laws of time as functions of bars, for generated and real bars alike."""
 
 from dataclasses import fields
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,11 @@ from reference import HIGH, LOW, slow_labels, slow_lines, slow_pivots
 
 from trendtrain.data.features import bar_features, by_segment, price_levels, volatility_unit
 from trendtrain.data.windows import WindowDataset
+from trendtrain.laws import BarsFunction, check_causal
 from trendtrain.market import Bars, Labels, Lines, Pivots, PivotTracker, find_pivots, label_bars
 from trendtrain.models import CnnNet
 from trendtrain.replay import Draw
-from trendtrain.validation import baseline_directions
+from trendtrain.validation import BASELINE_NAMES, baseline_directions
 
 Array = npt.NDArray[Any]
 
@@ -70,34 +72,30 @@ def assert_pivots_survive_cut(bars: Bars, cut: int, **options: Any) -> None:
         assert_same_fields(whole.take(whole.known_at < cut), before)
 
 
+def assert_survives_cut(fn: BarsFunction, bars: Bars, cut: int) -> None:
+    check_causal(fn, bars, cuts=[cut], chunks=(), shortest=0)
+
+
 def assert_labels_survive_cut(bars: Bars, cut: int, **options: Any) -> None:
-    """Lines known at the cut, labels known at the cut; and nothing else."""
-    whole, before = label_bars(bars, **options), label_bars(bars[:cut], **options)
-    assert_same_fields(whole.lines[whole.lines.known_at < cut], before.lines)
-    is_known = whole.known(cut - 1)[:cut]
-    assert_same(before.known(cut - 1), is_known)
-    assert_same(before.known_at >= 0, is_known)
+    """Lines known at the cut, labels known at the cut; and nothing else. A bar and its close time are one `now`."""
+    assert_survives_cut(partial(label_bars, **options), bars, cut)
+    labels = label_bars(bars, **options)
     if cut:
-        assert_same(before.known(bars.close_time[cut - 1]), is_known)
-    for name in ("direction", "known_at", "event"):
-        values = getattr(before, name)
-        assert_same(values[is_known], getattr(whole, name)[:cut][is_known])
-        assert (values[~is_known] == -1).all()
+        assert_same(labels.known(bars.close_time[cut - 1]), labels.known(cut - 1))
 
 
 def assert_baselines_survive_cut(bars: Bars, cut: int, **options: Any) -> None:
-    gap = options.get("max_gap")
-    whole = baseline_directions(bars, label_bars(bars, **options), gap)
-    before = baseline_directions(bars[:cut], label_bars(bars[:cut], **options), gap)
-    assert list(whole) == list(before)
-    for name, answers in before.items():
-        assert_same(answers, whole[name][:cut])
+    def baselines(bars: Bars) -> Array:
+        answers = baseline_directions(bars, label_bars(bars, **options), options.get("max_gap"))
+        return np.column_stack([answers[name] for name in BASELINE_NAMES])
+
+    assert_survives_cut(baselines, bars, cut)
 
 
 def assert_features_survive_cut(bars: Bars, cut: int, max_gap: int | None) -> None:
     for function in (bar_features, unit_column, price_levels):
-        assert_same(function(bars[:cut]), function(bars)[:cut])
-        assert_same(by_segment(function, bars[:cut], max_gap), by_segment(function, bars, max_gap)[:cut])
+        assert_survives_cut(function, bars, cut)
+        assert_survives_cut(lambda bars, function=function: by_segment(function, bars, max_gap), bars, cut)
 
 
 def assert_windows_survive_cut(bars: Bars, cut: int, max_gap: int | None, window: int = 8) -> None:
