@@ -49,16 +49,36 @@ def _add_import(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_label(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("path", type=Path, help="a CSV, Parquet, Feather or JSON file of bars")
-    parser.add_argument("--out", type=Path, required=True, help="FILE.parquet or FILE.csv to write")
-    parser.add_argument("--strength", type=int, nargs="+", default=[1, 1], help="per level (1 1)")
+    parser.add_argument("path", nargs="+", type=Path, help="CSV, Parquet, Feather or JSON files, or folders of them")
+    out = "FILE.parquet or FILE.csv; of several files a folder, for a SYMBOL_TIMEFRAME.parquet each"
+    parser.add_argument("--out", type=Path, required=True, help=out)
+    parser.add_argument("--format", help="of the files in a folder: parquet or csv (parquet)")
+    parser.add_argument("--strength", type=_whole, nargs="+", default=[1, 1], help="per level, two or more (1 1)")
     parser.add_argument("--tie", default="plateau", help="plateau or strict (%(default)s)")
     parser.add_argument("--inside", default="keep", help="keep or skip (%(default)s)")
-    parser.add_argument("--flat-band", type=float, default=0.0, help="relative price change that is FLAT (%(default)s)")
-    parser.add_argument("--max-gap", type=int, help="missing bars that end a segment; by default none do")
+    parser.add_argument("--flat-band", type=_real, default=0.0, help="relative price change that is FLAT (%(default)s)")
+    parser.add_argument("--max-gap", type=_whole, help="missing bars that end a segment; by default none do")
     parser.add_argument("--symbol", help="as in import")
     parser.add_argument("--timeframe", help="as in import")
+    parser.add_argument("--plot", type=Path, help="FILE.png or FILE.html: bars, pivots and lines of one input file")
+    parser.add_argument("--plot-bars", type=_whole, help="bars to draw (300)")
+    parser.add_argument("--plot-start", help="time of the first bar to draw; by default the last bars are drawn")
     parser.set_defaults(run=_label)
+
+
+def _whole(text: str) -> int | str:
+    """Return an integer; other text as it is, for the option's own rule to refuse in its own words."""
+    try:
+        return int(text)
+    except ValueError:
+        return text
+
+
+def _real(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 def _add_stats(parser: argparse.ArgumentParser) -> None:
@@ -84,17 +104,9 @@ def _import(options: argparse.Namespace) -> int:
 
 
 def _label(options: argparse.Namespace) -> int:
-    from trendtrain.market.labels import label_bars
-    from trendtrain.storage.importers import read_bars
-    from trendtrain.storage.label_files import write_labels
+    from trendtrain.label_command import label_files
 
-    _, bars = read_bars(options.path, options.symbol, options.timeframe)
-    rules = {name: getattr(options, name) for name in ("strength", "tie", "inside", "max_gap", "flat_band")}
-    labels = label_bars(bars, **rules)
-    write_labels(bars, labels, options.out)
-    share = (labels.run_event >= 0).any() and float((labels.event >= 0).mean())
-    print(f"{options.out}: {len(bars):,} bars, {share:.1%} labelled by {len(labels.events[0]):,} lines")  # noqa: T201
-    return 0
+    return label_files(options)
 
 
 def _stats(options: argparse.Namespace) -> int:

@@ -1,13 +1,18 @@
 """Show numbers as tables in the terminal."""
 
 import math
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from rich.box import SIMPLE
 from rich.console import Console, Group, RenderableType
+from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
+from trendtrain.label_report import LabelReport
 from trendtrain.storage.ledger_stats import LedgerStats
 from trendtrain.storage.quality import ImportReport
 from trendtrain.summary import Summary
@@ -71,6 +76,26 @@ def import_table(reports: list[ImportReport]) -> Table:
         )
         table.add_row(*row, volume)
     return table
+
+
+def labels_table(reports: Sequence[LabelReport], written: Sequence[Path]) -> RenderableType:
+    """Return what the labels of each series are like, and the files written."""
+    levels = [f"L{level} highs+lows" for level in range(1, len(reports[0].n_pivots) + 1)]
+    names = ("series", "bars", *levels, "lines", "labelled", "up", "down", "flat", "delay p50", "p95", "events")
+    table = Table(*names, box=SIMPLE, pad_edge=False)
+    for report in reports:
+        shares = (report.labelled, report.up, report.down, report.flat)
+        table.add_row(
+            escape(" ".join(report.series)),
+            _number(report.n_bars),
+            *(f"{highs:,}+{lows:,}" for highs, lows in report.n_pivots),
+            _number(report.n_lines),
+            *("none yet" if math.isnan(share) else f"{share:.1%}" for share in shares),
+            *("none yet" if math.isnan(delay) else f"{delay:.0f}" for delay in (report.delay_p50, report.delay_p95)),
+            _number(report.n_events),
+        )
+    paths = "\n".join(f"written: {path}" for path in written)
+    return Group(table, Text(paths, no_wrap=True, overflow="ignore"))
 
 
 def _number(value: float) -> str:
