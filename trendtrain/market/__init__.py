@@ -3,6 +3,7 @@
 from trendtrain.market.bars import Bars, BarsError, Series
 from trendtrain.market.labels import Labels, label_bars
 from trendtrain.market.lines import Lines, lines_through
+from trendtrain.market.pivot_events import PivotEvent, PivotFeed
 from trendtrain.market.pivots import Pivots, PivotTracker, find_pivots
 from trendtrain.market.synthetic import bayes_filter, planted_market, random_walk, synthetic_market
 
@@ -11,6 +12,8 @@ __all__ = [
     "BarsError",
     "Labels",
     "Lines",
+    "PivotEvent",
+    "PivotFeed",
     "PivotTracker",
     "Pivots",
     "Series",
