@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
+import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from lightning.fabric.utilities.exceptions import MisconfigurationException
@@ -66,6 +67,7 @@ class _Run:
         self.config = resolved(cfg)
         self.checkpoint = self._checkpoint()
         self.id = self._identity()
+        torch.set_num_threads(cfg.n_threads)
         pl.seed_everything(cfg.seed, verbose=False)
         self.datamodule = _datamodule(cfg, store)
         self.module = instantiate(cfg.model)
@@ -93,9 +95,10 @@ class _Run:
 
     def values(self, exit_code: int) -> dict[str, Any]:
         """Return the content of `summary.json` but for the time it took."""
-        status = {0: "finished", _EXIT_CTRL_C: "interrupted", _EXIT_SIGTERM: "terminated"}[exit_code]
+        is_done = self.datamodule.clock.is_done
+        ended = {0: "finished" if is_done else "stopped", _EXIT_CTRL_C: "interrupted", _EXIT_SIGTERM: "terminated"}
         is_partial = bool(self.trainer.fast_dev_run)  # type: ignore[attr-defined]
-        steps = {"status": "partial" if is_partial else status, "steps": self.datamodule.clock.step}
+        steps = {"status": "partial" if is_partial else ended[exit_code], "steps": self.datamodule.clock.step}
         return {**self.validation.summary(), **steps, "config": self.config}
 
     def _trainer(self, ledger: Ledger) -> pl.Trainer:
@@ -124,8 +127,6 @@ class _Run:
 
     def _first_step(self) -> int:
         """Return the walk step that a resumed run does first."""
-        import torch
-
         if self.checkpoint is None:
             return 0
         state = torch.load(self.checkpoint, weights_only=True)
@@ -157,6 +158,7 @@ def _check(cfg: DictConfig) -> None:
     check_number("seed", cfg.seed, 0, _LARGEST_SEED)
     if cfg.trainer.get("max_epochs") is not None:
         check_at_least("trainer.max_epochs", cfg.trainer.max_epochs, -1)
+    check_at_least("n_threads", cfg.n_threads, 1)
     if cfg.n_classes not in (2, 3):
         raise InputError(f"`n_classes` must be 2 or 3, got {cfg.n_classes!r}.")
     if cfg.ckpt is not None:

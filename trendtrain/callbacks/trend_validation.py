@@ -167,7 +167,12 @@ class TrendValidation(pl.Callback):
 def _refuse_cuts(trainer: pl.Trainer) -> None:
     if trainer.fast_dev_run:  # type: ignore[attr-defined]
         return
-    for name, whole in (("limit_val_batches", 1.0), ("overfit_batches", 0.0), ("check_val_every_n_epoch", 1)):
+    for name, whole in (
+        ("limit_val_batches", 1.0),
+        ("overfit_batches", 0.0),
+        ("check_val_every_n_epoch", 1),
+        ("val_check_interval", 1.0),
+    ):
         if getattr(trainer, name) != whole:
             got = getattr(trainer, name)
             raise InputError(f"`trainer.{name}` must be {whole}: every bar of the stream is predicted, got {got}.")

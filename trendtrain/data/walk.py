@@ -8,6 +8,7 @@ import numpy as np
 from trendtrain.errors import InputError, check_at_least
 from trendtrain.market.bars import IntArray, TimeArray
 from trendtrain.market.timeframe import parse_timeframe
+from trendtrain.storage.moments import to_milliseconds
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Walk:
         try:
             if not isinstance(self.start, str):
                 raise ValueError
-            return np.datetime64(self.start, "ms")
+            return np.datetime64(to_milliseconds("walk.start", self.start), "ms")
         except ValueError:
             rule = "a fraction from 0 to below 1, or a date such as 2024-01-31"
             raise InputError(f"`walk.start` must be {rule}, got {self.start!r}.") from None

@@ -1,7 +1,7 @@
 """What the market did, and when it could be known: bars, pivots, lines, labels; pure numpy."""
 
 from trendtrain.market.bars import Bars, BarsError, Series
-from trendtrain.market.labels import Labels, label_bars
+from trendtrain.market.labels import LabelRuns, Labels, LabelTracker, label_bars
 from trendtrain.market.lines import Lines, lines_through
 from trendtrain.market.pivot_events import PivotEvent, PivotFeed
 from trendtrain.market.pivots import Pivots, PivotTracker, find_pivots
@@ -10,6 +10,8 @@ from trendtrain.market.synthetic import bayes_filter, planted_market, random_wal
 __all__ = [
     "Bars",
     "BarsError",
+    "LabelRuns",
+    "LabelTracker",
     "Labels",
     "Lines",
     "PivotEvent",

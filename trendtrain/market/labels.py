@@ -7,10 +7,10 @@ from functools import cached_property
 import numpy as np
 
 from trendtrain.errors import InputError, check_number
-from trendtrain.market.bars import Bars, BoolArray, IntArray, Series, TimeArray, segments
+from trendtrain.market.bars import Bars, BoolArray, IntArray, Series, TimeArray
 from trendtrain.market.directions import UNKNOWN
 from trendtrain.market.lines import Lines, lines_through, merge_lines
-from trendtrain.market.pivots import Inside, Tie, find_pivots
+from trendtrain.market.pivots import Inside, Pivots, PivotTracker, Tie
 
 Now = int | np.integer | np.datetime64
 
@@ -168,6 +168,92 @@ class Labels:
         )
 
 
+@dataclass(frozen=True, eq=False)
+class LabelRuns:
+    """Labels that bars of one series made known: runs of bars that share one, in order.
+
+    Attributes:
+        start, end: Bars labelled, `end` not included; each run starts where the last one ended, shape (n_runs,).
+        direction: UP, DOWN, FLAT; UNKNOWN where a hole ended the segment before a line came.
+        known_at: The bar at whose close the label is known.
+        event: The line that judges, counted from the first line of the series; -1 for none.
+        lines: The lines that became known, in that order.
+    """
+
+    start: IntArray
+    end: IntArray
+    direction: IntArray
+    known_at: IntArray
+    event: IntArray
+    lines: Lines
+
+
+class LabelTracker:
+    """Label bars that arrive in chunks; the batch call `label_bars` is one big chunk.
+
+    A line labels every bar before its first pivot that no line labelled before. That is the rule of `label_bars`: had
+    an earlier pivot of its kind come after such a bar, the line between the two would have been known first.
+
+    Args:
+        strength, tie, inside, max_gap, flat_band: As in `label_bars`.
+
+    Raises:
+        InputError: If an option breaks its rule.
+    """
+
+    def __init__(
+        self,
+        strength: Sequence[int] = (1, 1),
+        tie: Tie = "plateau",
+        inside: Inside = "keep",
+        max_gap: int | None = None,
+        flat_band: float = 0.0,
+    ) -> None:
+        check_number("flat_band", flat_band, 0.0)
+        self._pivots = PivotTracker(strength, tie, inside, max_gap)
+        if len(strength) < 2:
+            raise InputError(f"`strength` must have at least two levels for labels, got {tuple(strength)}.")
+        self.flat_band = flat_band
+        self._last: dict[int, Pivots] = {}  # the last level-2 pivot of each kind
+        self._n_lines = 0
+        self._labelled_to = 0  # the first bar without a label
+
+    def update(self, bars: Bars) -> LabelRuns:
+        """Return what became known with these bars, the next of the series.
+
+        Raises:
+            InputError: If the bars do not follow the last ones, or their timeframe differs.
+        """
+        segment_start = self._pivots.segment_starts(bars)
+        highs, lows = self._pivots.update(bars)
+        lines = merge_lines(self._lines_to(highs), self._lines_to(lows))
+        event = np.arange(self._n_lines, self._n_lines + len(lines))
+        self._n_lines += len(lines)
+        # A hole labels what is left of its segment at the first bar after it: no line known then comes later.
+        hole = np.full(len(segment_start), -1)
+        known_at = np.concatenate([segment_start, lines.known_at])
+        end = np.concatenate([segment_start, lines.first_bar])
+        direction = np.concatenate([np.full(len(hole), UNKNOWN), lines.direction])
+        order = np.argsort(known_at, kind="stable") if len(hole) else np.arange(len(lines))
+        return self._runs(end[order], direction[order], known_at[order], np.concatenate([hole, event])[order], lines)
+
+    def _lines_to(self, pivots: Pivots) -> Lines:
+        """Return the lines that end in new level-2 pivots."""
+        points = pivots.at_level(2)
+        if pivots.kind in self._last:
+            points = self._last[pivots.kind].then(points)
+        if len(points):
+            self._last[pivots.kind] = points.take(np.array([-1]))
+        return lines_through(points, flat_band=self.flat_band)
+
+    def _runs(self, end: IntArray, direction: IntArray, known_at: IntArray, event: IntArray, lines: Lines) -> LabelRuns:
+        reach = np.maximum.accumulate(np.concatenate([[self._labelled_to], end]))
+        is_run = reach[1:] > reach[:-1]
+        start, end = reach[:-1][is_run], reach[1:][is_run]
+        self._labelled_to = int(reach[-1])
+        return LabelRuns(start, end, direction[is_run].astype(np.int8), known_at[is_run], event[is_run], lines)
+
+
 def label_bars(
     bars: Bars,
     strength: Sequence[int] = (1, 1),
@@ -189,54 +275,25 @@ def label_bars(
     Raises:
         InputError: If an option breaks its rule.
     """
-    check_number("flat_band", flat_band, 0.0)
-    highs, lows = find_pivots(bars, tuple(strength), tie, inside, max_gap)
-    if len(strength) < 2:
-        raise InputError(f"`strength` must have at least two levels for labels, got {tuple(strength)}.")
-    lines = merge_lines(*(lines_through(pivots, flat_band=flat_band) for pivots in (highs, lows)))
-    segment_start = _segment_starts(bars, max_gap)
-    start = _distinct(np.concatenate([segment_start, lines.first_bar]))
-    event = np.minimum(*(_first_line_after(start, lines, kind, segment_start) for kind in (0, 1)))
-    is_labelled = event < len(lines)
-    next_segment = np.append(segment_start, -1)[np.searchsorted(segment_start, start, side="right")]
-    direction, known_at = np.append(lines.direction, UNKNOWN), np.append(lines.known_at, 0)
+    runs = LabelTracker(strength, tie, inside, max_gap, flat_band).update(bars)
+    labelled_to = int(runs.end[-1]) if len(runs.end) else 0
+    rest = [labelled_to] if labelled_to < len(bars) else []  # bars whose label is not known yet
+    none = np.full(len(rest), -1)
     return Labels(
         close_time=bars.close_time,
-        start=start,
-        run_direction=direction[event].astype(np.int8),
-        run_known_at=np.where(is_labelled, known_at[event], next_segment),
-        run_event=np.where(is_labelled, event, -1),
-        lines=lines,
+        start=np.concatenate([runs.start, np.array(rest, dtype=np.int64)]),
+        run_direction=np.concatenate([runs.direction, np.full(len(rest), UNKNOWN)]).astype(np.int8),
+        run_known_at=np.concatenate([runs.known_at, none]),
+        run_event=np.concatenate([runs.event, none]),
+        lines=runs.lines,
         series=_UNNAMED,
         offset=np.array([0, len(bars)]),
     )
 
 
-def _distinct(bars: IntArray) -> IntArray:
-    """Sort out repeats; np.unique hashes first, which takes five times as long on runs that are sorted already."""
-    bars = np.sort(bars, kind="stable")
-    return bars[np.diff(bars, prepend=-1) > 0]
-
-
 def _moved(positions: IntArray, by: int) -> IntArray:
     """Shift positions, but for -1, which stands for none."""
     return np.where(positions < 0, positions, positions + by)
-
-
-def _segment_starts(bars: Bars, max_gap: int | None) -> IntArray:
-    segment = segments(bars.open_time, bars.timeframe, max_gap)
-    return np.flatnonzero(np.diff(segment, prepend=-1))
-
-
-def _first_line_after(start: IntArray, lines: Lines, kind: int, segment_start: IntArray) -> IntArray:
-    """Return the first line of a kind whose first pivot lies after each start in its segment; len(lines) for none."""
-    of_kind = np.flatnonzero(lines.kind == kind)
-    first_bar = lines.first_bar[of_kind]
-    position = np.searchsorted(first_bar, start, side="right")
-    line = np.append(of_kind, len(lines))[position]
-    line_bar = np.append(first_bar, -1)[position]
-    here, there = (np.searchsorted(segment_start, bar, side="right") for bar in (start, line_bar))
-    return np.where(here == there, line, len(lines))
 
 
 _UNNAMED = (Series("", ""),)

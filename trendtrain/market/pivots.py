@@ -49,6 +49,10 @@ class Pivots:
         """Return the pivots of one level, in order of their bars."""
         return self.take(self.level == level)
 
+    def then(self, later: "Pivots") -> "Pivots":
+        """Return these and later ones of the kind."""
+        return _joined([self, later])
+
     def take(self, index: IntArray | BoolArray) -> "Pivots":
         """Return the pivots at `index`."""
         arrays = {field.name: getattr(self, field.name)[index] for field in fields(self) if field.name != "kind"}
@@ -159,6 +163,13 @@ class PivotTracker:
             self._segment = 0 if segment is None else int(segment[-1])
         highs, lows = ([pair[kind] for pair in found] for kind in (HIGH, LOW))
         return _joined(highs), _joined(lows)
+
+    def segment_starts(self, bars: Bars) -> IntArray:
+        """Return at which of the next bars of the series a hole has ended a segment, before they are tracked."""
+        segment = self._number_segments(bars)
+        if segment is None:
+            return np.zeros(0, dtype=np.int64)
+        return self._n_bars + np.flatnonzero(np.diff(segment, prepend=self._segment))
 
     def _find(self, bars: Bars, segment: IntArray | None, part: slice | IntArray) -> tuple[Pivots, Pivots]:
         """Return what a block of points makes certain: some ten thousands of them stay in the processor's cache."""
