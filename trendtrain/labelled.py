@@ -4,7 +4,8 @@ from dataclasses import asdict, dataclass
 
 from trendtrain.market.bars import Bars, Series
 from trendtrain.market.labels import Labels, label_bars
-from trendtrain.market.pivots import Inside, Pivots, Tie, find_pivots
+from trendtrain.market.peaks import Tie
+from trendtrain.market.pivots import Inside, Pivots, find_pivots
 
 
 @dataclass(frozen=True)

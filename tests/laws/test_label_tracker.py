@@ -1,18 +1,21 @@
 """Labels of bars that arrive in chunks are those of the whole, and come when they are known."""
 
+import io
+import json
 from dataclasses import fields
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from generated import some_bars
 from hypothesis import given
 from hypothesis import strategies as st
 
 from trendtrain.errors import InputError
 from trendtrain.market import Bars, LabelTracker, label_bars, synthetic_market
-from trendtrain.market.labels import LabelRuns
+from trendtrain.market.label_tracker import LabelRuns
 
 OPTIONS: list[dict[str, Any]] = [
     {},
@@ -67,3 +70,47 @@ def test_a_repeated_chunk_is_refused() -> None:
     tracker.update(bars)
     with pytest.raises(InputError, match="`bars` must start after the last bar"):
         tracker.update(bars)
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_a_resumed_tracker_goes_on_as_if_never_stopped(options: dict[str, Any]) -> None:
+    bars = synthetic_market(2000, seed=5, missing=0.05)
+    cuts = np.sort(np.random.default_rng(0).integers(1, len(bars), 50)).tolist()
+    never_stopped, tracker = LabelTracker(**options), LabelTracker(**options)
+    for start, end in pairwise([0, *cuts, len(bars)]):
+        state = torch.load(saved(tracker.state_dict()), weights_only=True)
+        tracker = LabelTracker(**options)
+        tracker.load_state_dict(state)
+        ours, theirs = tracker.update(bars[start:end]), never_stopped.update(bars[start:end])
+        for field in fields(LabelRuns):
+            if field.name != "lines":
+                np.testing.assert_array_equal(getattr(ours, field.name), getattr(theirs, field.name))
+        for field in fields(ours.lines):
+            np.testing.assert_array_equal(getattr(ours.lines, field.name), getattr(theirs.lines, field.name))
+
+
+def test_a_state_is_plain_json() -> None:
+    tracker = LabelTracker(max_gap=1, inside="skip")
+    tracker.update(synthetic_market(500, seed=1))
+    other = LabelTracker(max_gap=1, inside="skip")
+    other.load_state_dict(json.loads(json.dumps(tracker.state_dict())))
+    assert json.dumps(other.state_dict()) == json.dumps(tracker.state_dict())
+
+
+def test_a_state_does_not_grow_with_history() -> None:
+    tracker = LabelTracker()
+    sizes = [len(json.dumps((tracker.update(part), tracker.state_dict())[1])) for part in thirds_of_a_market()]
+    assert max(sizes) < 3000
+
+
+def thirds_of_a_market() -> list[Bars]:
+    bars = synthetic_market(9000, seed=2)
+    return [bars[:3000], bars[3000:6000], bars[6000:]]
+
+
+def saved(state: dict[str, Any]) -> io.BytesIO:
+    """Return what a checkpoint would hold of a state."""
+    file = io.BytesIO()
+    torch.save(state, file)
+    file.seek(0)
+    return file

@@ -1,7 +1,8 @@
 """What the market did, and when it could be known: bars, pivots, lines, labels; pure numpy."""
 
 from trendtrain.market.bars import Bars, BarsError, Series
-from trendtrain.market.labels import LabelRuns, Labels, LabelTracker, label_bars
+from trendtrain.market.label_tracker import LabelRuns, LabelTracker
+from trendtrain.market.labels import Labels, label_bars
 from trendtrain.market.lines import Lines, lines_through
 from trendtrain.market.pivot_events import PivotEvent, PivotFeed
 from trendtrain.market.pivots import Pivots, PivotTracker, find_pivots

@@ -6,11 +6,13 @@ from functools import cached_property
 
 import numpy as np
 
-from trendtrain.errors import InputError, check_number
+from trendtrain.errors import InputError
 from trendtrain.market.bars import Bars, BoolArray, IntArray, Series, TimeArray
 from trendtrain.market.directions import UNKNOWN
-from trendtrain.market.lines import Lines, lines_through, merge_lines
-from trendtrain.market.pivots import Inside, Pivots, PivotTracker, Tie
+from trendtrain.market.label_tracker import LabelTracker
+from trendtrain.market.lines import NO_LINES, Lines
+from trendtrain.market.peaks import Tie
+from trendtrain.market.pivots import Inside
 
 Now = int | np.integer | np.datetime64
 
@@ -133,7 +135,7 @@ class Labels:
             bar = int(np.argmax((known_at >= 0) & (known_at <= every)))
             raise InputError(f"`known_at` must lie after the bar labelled, got {known_at[bar]} for bar {bar}.")
         direction = np.asarray(direction, dtype=np.int8)
-        return cls(bars.close_time, every, direction, known_at, event, _NO_LINES, _UNNAMED, np.array([0, len(bars)]))
+        return cls(bars.close_time, every, direction, known_at, event, NO_LINES, _UNNAMED, np.array([0, len(bars)]))
 
     @classmethod
     def stack(cls, parts: dict[Series, "Labels"]) -> "Labels":
@@ -166,92 +168,6 @@ class Labels:
         return Labels(
             self.close_time, self.start + by, self.run_direction, known_at, event, lines, self.series, self.offset
         )
-
-
-@dataclass(frozen=True, eq=False)
-class LabelRuns:
-    """Labels that bars of one series made known: runs of bars that share one, in order.
-
-    Attributes:
-        start, end: Bars labelled, `end` not included; each run starts where the last one ended, shape (n_runs,).
-        direction: UP, DOWN, FLAT; UNKNOWN where a hole ended the segment before a line came.
-        known_at: The bar at whose close the label is known.
-        event: The line that judges, counted from the first line of the series; -1 for none.
-        lines: The lines that became known, in that order.
-    """
-
-    start: IntArray
-    end: IntArray
-    direction: IntArray
-    known_at: IntArray
-    event: IntArray
-    lines: Lines
-
-
-class LabelTracker:
-    """Label bars that arrive in chunks; the batch call `label_bars` is one big chunk.
-
-    A line labels every bar before its first pivot that no line labelled before. That is the rule of `label_bars`: had
-    an earlier pivot of its kind come after such a bar, the line between the two would have been known first.
-
-    Args:
-        strength, tie, inside, max_gap, flat_band: As in `label_bars`.
-
-    Raises:
-        InputError: If an option breaks its rule.
-    """
-
-    def __init__(
-        self,
-        strength: Sequence[int] = (1, 1),
-        tie: Tie = "plateau",
-        inside: Inside = "keep",
-        max_gap: int | None = None,
-        flat_band: float = 0.0,
-    ) -> None:
-        check_number("flat_band", flat_band, 0.0)
-        self._pivots = PivotTracker(strength, tie, inside, max_gap)
-        if len(strength) < 2:
-            raise InputError(f"`strength` must have at least two levels for labels, got {tuple(strength)}.")
-        self.flat_band = flat_band
-        self._last: dict[int, Pivots] = {}  # the last level-2 pivot of each kind
-        self._n_lines = 0
-        self._labelled_to = 0  # the first bar without a label
-
-    def update(self, bars: Bars) -> LabelRuns:
-        """Return what became known with these bars, the next of the series.
-
-        Raises:
-            InputError: If the bars do not follow the last ones, or their timeframe differs.
-        """
-        segment_start = self._pivots.segment_starts(bars)
-        highs, lows = self._pivots.update(bars)
-        lines = merge_lines(self._lines_to(highs), self._lines_to(lows))
-        event = np.arange(self._n_lines, self._n_lines + len(lines))
-        self._n_lines += len(lines)
-        # A hole labels what is left of its segment at the first bar after it: no line known then comes later.
-        hole = np.full(len(segment_start), -1)
-        known_at = np.concatenate([segment_start, lines.known_at])
-        end = np.concatenate([segment_start, lines.first_bar])
-        direction = np.concatenate([np.full(len(hole), UNKNOWN), lines.direction])
-        order = np.argsort(known_at, kind="stable") if len(hole) else np.arange(len(lines))
-        return self._runs(end[order], direction[order], known_at[order], np.concatenate([hole, event])[order], lines)
-
-    def _lines_to(self, pivots: Pivots) -> Lines:
-        """Return the lines that end in new level-2 pivots."""
-        points = pivots.at_level(2)
-        if pivots.kind in self._last:
-            points = self._last[pivots.kind].then(points)
-        if len(points):
-            self._last[pivots.kind] = points.take(np.array([-1]))
-        return lines_through(points, flat_band=self.flat_band)
-
-    def _runs(self, end: IntArray, direction: IntArray, known_at: IntArray, event: IntArray, lines: Lines) -> LabelRuns:
-        reach = np.maximum.accumulate(np.concatenate([[self._labelled_to], end]))
-        is_run = reach[1:] > reach[:-1]
-        start, end = reach[:-1][is_run], reach[1:][is_run]
-        self._labelled_to = int(reach[-1])
-        return LabelRuns(start, end, direction[is_run].astype(np.int8), known_at[is_run], event[is_run], lines)
 
 
 def label_bars(
@@ -297,6 +213,3 @@ def _moved(positions: IntArray, by: int) -> IntArray:
 
 
 _UNNAMED = (Series("", ""),)
-_NOTHING = np.zeros(0, dtype=np.int64)
-_NO_TIME = np.zeros(0, dtype="datetime64[ms]")
-_NO_LINES = Lines(_NOTHING, _NOTHING, _NOTHING, np.zeros(0), np.zeros(0), _NO_TIME, _NO_TIME, _NOTHING, _NOTHING)

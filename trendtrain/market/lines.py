@@ -93,3 +93,9 @@ def merge_lines(highs: Lines, lows: Lines) -> Lines:
 def _directions(first: FloatArray, last: FloatArray, flat_band: float) -> IntArray:
     is_flat = np.abs(last - first) / first <= flat_band
     return np.where(is_flat, FLAT, np.where(last > first, UP, DOWN)).astype(np.int8)
+
+
+_NO_BARS = np.zeros(0, dtype=np.int64)
+_NO_CODES = np.zeros(0, dtype=np.int8)
+_NO_TIMES = np.zeros(0, dtype="datetime64[ms]")
+NO_LINES = Lines(_NO_CODES, _NO_BARS, _NO_BARS, np.zeros(0), np.zeros(0), _NO_TIMES, _NO_TIMES, _NO_BARS, _NO_CODES)

@@ -9,7 +9,8 @@ import numpy as np
 
 from trendtrain.errors import InputError, check_at_least
 from trendtrain.market.bars import Bars, Series, TimeArray
-from trendtrain.market.pivots import Inside, Pivots, PivotTracker, Tie
+from trendtrain.market.peaks import Tie
+from trendtrain.market.pivots import Inside, Pivots, PivotTracker
 from trendtrain.market.timeframe import parse_timeframe
 
 KIND_LETTERS = "HL"  # indexed by HIGH, LOW
@@ -121,7 +122,7 @@ class PivotFeed:
             raise InputError("`update` must not be called by a subscriber: later events would overtake earlier ones.")
         if bars.timeframe != self._timeframe:
             raise InputError(f"`bars` must have the series' timeframe {self.series.timeframe}, got {bars.timeframe}.")
-        first_bar = self._tracker._n_bars
+        first_bar = self._tracker.n_bars
         highs, lows = self._tracker.update(bars)
         events = self._events(highs, lows, bars.close_time, first_bar)
         self._deliver(events)

@@ -1,21 +1,23 @@
 """Swing highs and lows at any level, each with the bar at which it became certain."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
-from typing import Literal
+from dataclasses import dataclass, fields
+from functools import cache
+from typing import Any, Literal
 
 import numpy as np
 
 from trendtrain.errors import InputError, check_at_least, check_choice
 from trendtrain.market.bars import Bars, BoolArray, FloatArray, IntArray, TimeArray, segments
+from trendtrain.market.peaks import PeakFinder, Point, Points, Tie
 
 HIGH = 0
 LOW = 1
 
 _BLOCK = 65_536  # points a pass: larger ones leave the cache and run 1.5 times slower
 
-Tie = Literal["plateau", "strict"]
 Inside = Literal["keep", "skip"]
+Row = tuple[int, float, int, int, float, int, int]
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +47,21 @@ class Pivots:
     def __len__(self) -> int:
         return len(self.bar)
 
+    @classmethod
+    def of_rows(cls, kind: int, rows: Sequence[Row]) -> "Pivots":
+        """Return pivots given as rows: bar, price, known_at, level, prominence, open time in ms, segment."""
+        bar, price, known_at, level, prominence, time, segment = zip(*rows, strict=True) if rows else [()] * 7
+        whole = [np.array(values, dtype=np.int64) for values in (bar, known_at, level, time, segment)]
+        distance = np.array(prominence, dtype=np.float64)
+        times = whole[3].view("datetime64[ms]")
+        return cls(kind, whole[0], np.array(price, dtype=np.float64), whole[1], whole[2], distance, times, whole[4])
+
+    def as_rows(self) -> list[Row]:
+        """Return pivots as rows, the other way round of `of_rows`."""
+        times = self.time.astype("datetime64[ms]").view(np.int64)
+        columns = (self.bar, self.price, self.known_at, self.level, self.prominence, times, self.segment)
+        return list(zip(*(column.tolist() for column in columns), strict=True))
+
     def at_level(self, level: int) -> "Pivots":
         """Return the pivots of one level, in order of their bars."""
         return self.take(self.level == level)
@@ -57,60 +74,6 @@ class Pivots:
         """Return the pivots at `index`."""
         arrays = {field.name: getattr(self, field.name)[index] for field in fields(self) if field.name != "kind"}
         return Pivots(kind=self.kind, **arrays)
-
-
-@dataclass(frozen=True, eq=False)
-class _Points:
-    """What a level reads: points in order, each with the bar at which it is known."""
-
-    bar: IntArray
-    price: FloatArray  # lows negated, so that a pivot is always a peak
-    known_at: IntArray
-    time: TimeArray
-    segment: IntArray | None  # None where nothing splits the series
-
-    def __len__(self) -> int:
-        return len(self.bar)
-
-    def at(self, index: IntArray | slice) -> "_Points":
-        segment = None if self.segment is None else self.segment[index]
-        return _Points(self.bar[index], self.price[index], self.known_at[index], self.time[index], segment)
-
-    def then(self, later: "_Points") -> "_Points":
-        if not len(self):
-            return later
-        segment = None
-        if self.segment is not None and later.segment is not None:
-            segment = np.concatenate([self.segment, later.segment])
-        names = ("bar", "price", "known_at", "time")
-        arrays = {name: np.concatenate([getattr(self, name), getattr(later, name)]) for name in names}
-        return _Points(**arrays, segment=segment)
-
-
-class _PeakFinder:
-    """One level of one kind: points in, in chunks of any size; peaks of `strength` out, as soon as they are certain."""
-
-    def __init__(self, strength: int, tie: Tie) -> None:
-        self.strength = strength
-        self.tie = tie
-        self._tail: _Points | None = None  # the last 2 * strength collapsed points: no other can be decided
-
-    def update(self, points: _Points) -> tuple[_Points, FloatArray]:
-        """Return the newly certain peaks, known when their last later neighbour is, and their prominence."""
-        if self._tail is not None:
-            points = self._tail.then(points)
-        reach = self.strength
-        kept = _run_starts(points) if self.tie == "plateau" else None
-        price = points.price if kept is None else points.price[kept]
-        segment = points.segment if kept is None or points.segment is None else points.segment[kept]
-        peak = _peaks(price, segment, reach)
-        distance = np.minimum(price[peak] - price[peak - 1], price[peak] - price[peak + 1])
-        last: IntArray = np.arange(max(0, len(price) - 2 * reach), len(price))
-        confirming = peak + reach
-        if kept is not None:
-            peak, confirming, last = kept[peak], kept[confirming], kept[last]
-        self._tail = points.at(last)
-        return replace(points.at(peak), known_at=points.known_at[confirming]), distance
 
 
 class PivotTracker:
@@ -140,10 +103,11 @@ class PivotTracker:
         self.tie = tie
         self.inside = inside
         self.max_gap = max_gap
-        self._finders = {kind: [_PeakFinder(k, tie) for k in strength] for kind in (HIGH, LOW)}
-        self._n_bars = 0
-        self._last: Bars | None = None  # the last bar seen
-        self._kept = (np.inf, -np.inf)  # low and high of the last kept bar
+        self.n_bars = 0  # bars seen so far
+        self._finders = {kind: [PeakFinder(k, tie) for k in strength] for kind in (HIGH, LOW)}
+        self._last_open = 0  # of the last bar, ms
+        self._timeframe = 0  # of the series, ms
+        self._kept: tuple[float, float] | None = None  # low and high of the last kept bar
         self._segment = 0
 
     def update(self, bars: Bars) -> tuple[Pivots, Pivots]:
@@ -153,34 +117,91 @@ class PivotTracker:
             InputError: If the bars do not follow the last ones, or their timeframe differs.
         """
         self._check_follows(bars)
+        if len(bars) == 1:
+            return self._push(bars)
         segment = self._number_segments(bars)
         kept = self._drop_inside(bars, segment)
         n_points = len(bars) if kept is None else len(kept)
         blocks = [slice(start, start + _BLOCK) for start in range(0, n_points, _BLOCK)] or [slice(0, 0)]
         found = [self._find(bars, segment, block if kept is None else kept[block]) for block in blocks]
-        if len(bars):
-            self._n_bars, self._last = self._n_bars + len(bars), bars[-1:]
-            self._segment = 0 if segment is None else int(segment[-1])
+        self._move_on(bars, 0 if segment is None or not len(bars) else int(segment[-1]))
         highs, lows = ([pair[kind] for pair in found] for kind in (HIGH, LOW))
         return _joined(highs), _joined(lows)
+
+    def _push(self, bars: Bars) -> tuple[Pivots, Pivots]:
+        """Do what `update` does for one bar, in plain numbers."""
+        low, high, time = bars.low.item(), bars.high.item(), int(bars.open_time.view(np.int64)[0])
+        segment = self._segment
+        if self.max_gap is not None and self.n_bars and time - self._last_open > (self.max_gap + 1) * self._timeframe:
+            segment += 1
+        bar, is_inside = self.n_bars, False
+        if self.inside == "skip":
+            kept = self._kept if segment == self._segment else None
+            is_inside = kept is not None and high <= kept[1] and low >= kept[0]
+            self._kept = kept if is_inside else (low, high)
+        self._move_on(bars, segment)
+        if is_inside:
+            return _none(HIGH), _none(LOW)
+        points = ((HIGH, (bar, high, bar, time, segment)), (LOW, (bar, -low, bar, time, segment)))
+        highs, lows = (self._climb_one(kind, point) for kind, point in points)
+        return highs, lows
+
+    def _climb_one(self, kind: int, point: Point) -> Pivots:
+        """Run level after level until one makes nothing certain."""
+        rows = []
+        for level, finder in enumerate(self._finders[kind], start=1):
+            found = finder.push(point)
+            if found is None:
+                break
+            point, distance = found
+            bar, price, known_at, time, segment = point
+            rows.append((bar, price if kind == HIGH else -price, known_at, level, distance, time, segment))
+        return Pivots.of_rows(kind, rows) if rows else _none(kind)
+
+    def _move_on(self, bars: Bars, segment: int) -> None:
+        if len(bars):
+            self.n_bars += len(bars)
+            self._last_open = int(bars.open_time[-1:].view(np.int64)[0])
+            self._timeframe = int(bars.timeframe.view(np.int64))
+            self._segment = segment
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what the tracker carries from chunk to chunk, in plain types; a few points a level."""
+        return {
+            "n_bars": self.n_bars,
+            "last_open": self._last_open,
+            "timeframe": self._timeframe,
+            "kept": None if self._kept is None else list(self._kept),
+            "segment": self._segment,
+            "tails": {kind: [list(finder.tail) for finder in self._finders[kind]] for kind in (HIGH, LOW)},
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up where the tracker of the same options that gave `state` stood."""
+        self.n_bars, self._last_open, self._timeframe = state["n_bars"], state["last_open"], state["timeframe"]
+        self._kept = None if state["kept"] is None else (state["kept"][0], state["kept"][1])
+        self._segment = state["segment"]
+        for kind, tails in state["tails"].items():
+            for finder, tail in zip(self._finders[int(kind)], tails, strict=True):
+                finder.tail = [tuple(point) for point in tail]
 
     def segment_starts(self, bars: Bars) -> IntArray:
         """Return at which of the next bars of the series a hole has ended a segment, before they are tracked."""
         segment = self._number_segments(bars)
         if segment is None:
             return np.zeros(0, dtype=np.int64)
-        return self._n_bars + np.flatnonzero(np.diff(segment, prepend=self._segment))
+        return self.n_bars + np.flatnonzero(np.diff(segment, prepend=self._segment))
 
     def _find(self, bars: Bars, segment: IntArray | None, part: slice | IntArray) -> tuple[Pivots, Pivots]:
         """Return what a block of points makes certain: some ten thousands of them stay in the processor's cache."""
         at = np.arange(part.start, min(part.stop, len(bars))) if isinstance(part, slice) else part
-        bar, time = at + self._n_bars, bars.open_time[part]
+        bar, time = at + self.n_bars, bars.open_time[part]
         segment = None if segment is None else segment[part]
-        highs = _Points(bar, bars.high[part], bar, time, segment)
-        lows = _Points(bar, -bars.low[part], bar, time, segment)
+        highs = Points(bar, bars.high[part], bar, time, segment)
+        lows = Points(bar, -bars.low[part], bar, time, segment)
         return self._climb(HIGH, highs), self._climb(LOW, lows)
 
-    def _climb(self, kind: int, points: _Points) -> Pivots:
+    def _climb(self, kind: int, points: Points) -> Pivots:
         """Run level after level; each reads the peaks of the one below."""
         levels: list[Pivots] = []
         for level, finder in enumerate(self._finders[kind], start=1):
@@ -195,16 +216,16 @@ class PivotTracker:
     def _number_segments(self, bars: Bars) -> IntArray | None:
         if self.max_gap is None:
             return None
-        if self._last is None:
+        if not self.n_bars:
             return segments(bars.open_time, bars.timeframe, self.max_gap)
-        times = np.concatenate([self._last.open_time, bars.open_time])
+        times = np.concatenate([[np.datetime64(self._last_open, "ms")], bars.open_time])
         return self._segment + segments(times, bars.timeframe, self.max_gap)[1:]
 
     def _drop_inside(self, bars: Bars, segment: IntArray | None) -> IntArray | None:
         """Return the bars to keep, None for all; a loop, since each is compared with the last kept (6 M bars/s)."""
         if self.inside == "keep":
             return None
-        low, high = self._kept
+        low, high = self._kept or (np.inf, -np.inf)
         before = self._segment
         kept = []
         numbers = [0] * len(bars) if segment is None else segment.tolist()
@@ -213,17 +234,18 @@ class PivotTracker:
             if here != before or bar_high > high or bar_low < low:
                 low, high, before = bar_low, bar_high, here
                 kept.append(i)
-        self._kept = (low, high)
+        self._kept = (low, high) if len(bars) else self._kept
         return np.array(kept, dtype=np.int64)
 
     def _check_follows(self, bars: Bars) -> None:
-        last = self._last
-        if last is None or not len(bars):
+        if not self.n_bars or not len(bars):
             return
-        if bars.timeframe != last.timeframe:
-            raise InputError(f"`bars` must keep the timeframe {last.timeframe}, got {bars.timeframe}.")
-        if bars.open_time[0] < last.close_time[0]:
-            raise InputError(f"`bars` must start after the last bar {last.open_time[0]}, got {bars.open_time[0]}.")
+        timeframe, first = np.timedelta64(self._timeframe, "ms"), bars.open_time[0]
+        last = np.datetime64(self._last_open, "ms")
+        if bars.timeframe != timeframe:
+            raise InputError(f"`bars` must keep the timeframe {timeframe}, got {bars.timeframe}.")
+        if first < last + timeframe:
+            raise InputError(f"`bars` must start after the last bar {last}, got {first}.")
 
 
 def find_pivots(
@@ -257,30 +279,13 @@ def check_options(strength: Sequence[int], tie: str, inside: str, max_gap: int |
         check_at_least("max_gap", max_gap, 0)
 
 
-def _run_starts(points: _Points) -> IntArray | None:
-    """Return where runs of equal prices start; None where no two neighbours are equal."""
-    is_new = points.price[1:] != points.price[:-1]
-    if points.segment is not None:
-        is_new |= points.segment[1:] != points.segment[:-1]
-    if is_new.all():
-        return None
-    return np.concatenate([[0], np.flatnonzero(is_new) + 1])
-
-
-def _peaks(price: FloatArray, segment: IntArray | None, reach: int) -> IntArray:
-    """Return the points that exceed `reach` neighbours on either side, all of them in one segment."""
-    n_inner = max(0, len(price) - 2 * reach)
-    middle = price[reach : reach + n_inner]
-    is_peak = middle > price[reach - 1 : reach - 1 + n_inner]
-    is_peak &= middle > price[reach + 1 : reach + 1 + n_inner]
-    peak = np.flatnonzero(is_peak) + reach
-    for shift in (*range(-reach, -1), *range(2, reach + 1)):
-        peak = peak[price[peak] > price[peak + shift]]
-    return peak if segment is None else peak[segment[peak - reach] == segment[peak + reach]]
-
-
 def _joined(parts: list[Pivots]) -> Pivots:
     if len(parts) == 1:
         return parts[0]
     names = [field.name for field in fields(Pivots) if field.name != "kind"]
     return Pivots(parts[0].kind, *(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
+
+@cache
+def _none(kind: int) -> Pivots:
+    return Pivots.of_rows(kind, [])
