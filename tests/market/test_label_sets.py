@@ -121,3 +121,16 @@ def test_a_users_label_known_at_its_own_bar_or_before_is_refused(known_at: list[
     bar = 0 if known_at[0] == 0 else 1
     with pytest.raises(InputError, match=f"`known_at` must lie after the bar labelled, got {known_at[bar]} for bar"):
         Labels.of_bars(bars_of_three(), np.ones(3), np.array(known_at), np.zeros(3, dtype=np.int64))
+
+
+@pytest.mark.parametrize(
+    ("direction", "known_at", "message"),
+    [
+        ([1, 0, 1], [5, 5, 6], "`direction` .* an event .event 7., got 1 and 0 at bar 1"),
+        ([1, 1, 1], [5, 6, 7], "`known_at` .* an event .event 7., got 5 and 6 at bar 1"),
+    ],
+)
+def test_bars_of_an_event_must_agree(direction: list[int], known_at: list[int], message: str) -> None:
+    bars = bars_of_three()
+    with pytest.raises(InputError, match=message):
+        Labels.of_bars(bars, np.array(direction), np.array(known_at), np.array([7, 7, 8]))

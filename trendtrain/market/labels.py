@@ -125,7 +125,7 @@ class Labels:
             event: What judges it: bars that share an event count as one observation; -1 for none.
 
         Raises:
-            InputError: If a shape differs, or a label is known before its bar.
+            InputError: If a shape differs, a label is known before its bar, or bars of an event disagree.
         """
         for name, values in (("direction", direction), ("known_at", known_at), ("event", event)):
             if np.shape(values) != (len(bars),):
@@ -135,6 +135,7 @@ class Labels:
             bar = int(np.argmax((known_at >= 0) & (known_at <= every)))
             raise InputError(f"`known_at` must lie after the bar labelled, got {known_at[bar]} for bar {bar}.")
         direction = np.asarray(direction, dtype=np.int8)
+        _check_events(direction, known_at, event)
         return cls(bars.close_time, every, direction, known_at, event, NO_LINES, _UNNAMED, np.array([0, len(bars)]))
 
     @classmethod
@@ -205,6 +206,16 @@ def label_bars(
         series=_UNNAMED,
         offset=np.array([0, len(bars)]),
     )
+
+
+def _check_events(direction: IntArray, known_at: IntArray, event: IntArray) -> None:
+    _, first, inverse = np.unique(event, return_index=True, return_inverse=True)
+    for name, values in (("direction", direction), ("known_at", known_at)):
+        differs = (event >= 0) & (values != values[first][inverse])
+        if differs.any():
+            bar = int(np.argmax(differs))
+            rule = f"be the same for all bars of an event (event {event[bar]})"
+            raise InputError(f"`{name}` must {rule}, got {values[first][inverse][bar]} and {values[bar]} at bar {bar}.")
 
 
 def _moved(positions: IntArray, by: int) -> IntArray:
