@@ -59,7 +59,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     """A finished run of the main job on two series."""
     argv, environment = sys.argv, dict(os.environ)
     folder = tmp_path_factory.mktemp("main") / "run"
-    exit_code = train(folder, *MARKET, "data.symbols=[A,B]", "labels.max_gap=5")
+    exit_code = train(folder, *MARKET, "data.symbols=[SYNTH-A,SYNTH-B]", "labels.max_gap=5")
     sys.argv = argv
     os.environ.clear()
     os.environ.update(environment)
@@ -131,8 +131,8 @@ BASELINES = {"majority", "persistence", "reversal", "ema_reversal"}
 def test_a_summary_has_every_promised_key(run: SimpleNamespace) -> None:
     summary = summary_of(run.folder)
     assert set(summary) == SCORES | {"series", "wall_seconds", "config", "status", "steps"}
-    assert set(summary["series"]) == {"A", "B"}
-    for scores in (summary, summary["series"]["A"]["5m"], summary["series"]["B"]["5m"]):
+    assert set(summary["series"]) == {"SYNTH-A", "SYNTH-B"}
+    for scores in (summary, summary["series"]["SYNTH-A"]["5m"], summary["series"]["SYNTH-B"]["5m"]):
         assert set(scores) >= SCORES
         assert set(scores["stats"]) == SIX
         assert set(scores["baselines"]) == BASELINES
@@ -144,7 +144,7 @@ def test_a_summary_has_every_promised_key(run: SimpleNamespace) -> None:
 
 def test_a_summary_tells_its_configuration_but_not_the_machine(run: SimpleNamespace) -> None:
     config = summary_of(run.folder)["config"]
-    assert config["data"]["symbols"] == ["A", "B"]
+    assert config["data"]["symbols"] == ["SYNTH-A", "SYNTH-B"]
     assert config["model"]["net"]["n_features"] == 8  # resolved
     assert "hydra" not in config
     assert "db" not in config
@@ -154,9 +154,9 @@ def test_a_summary_tells_its_configuration_but_not_the_machine(run: SimpleNamesp
 def test_counts_of_a_summary_conserve(run: SimpleNamespace) -> None:
     summary = summary_of(run.folder)
     parts = ("validated_predictions", "pending_validations", "void_predictions")
-    for stats in (summary["stats"], summary["series"]["A"]["5m"]["stats"]):
+    for stats in (summary["stats"], summary["series"]["SYNTH-A"]["5m"]["stats"]):
         assert stats["total_predictions"] == sum(stats[name] for name in parts) > 0
-    both = [summary["series"][symbol]["5m"]["stats"]["total_predictions"] for symbol in "AB"]
+    both = [summary["series"][f"SYNTH-{x}"]["5m"]["stats"]["total_predictions"] for x in "AB"]
     assert summary["stats"]["total_predictions"] == sum(both)
 
 
@@ -200,14 +200,14 @@ def test_stats_of_an_empty_database_say_so(tmp_path: Path, capfd: pytest.Capture
 
 
 def test_the_same_seed_gives_the_same_summary(run: SimpleNamespace, tmp_path: Path) -> None:
-    assert train(tmp_path / "again", *MARKET, "data.symbols=[A,B]", "labels.max_gap=5") == 0
+    assert train(tmp_path / "again", *MARKET, "data.symbols=[SYNTH-A,SYNTH-B]", "labels.max_gap=5") == 0
     first, second = summary_of(run.folder), summary_of(tmp_path / "again")
     del first["wall_seconds"], second["wall_seconds"]
     assert second == first
 
 
 def test_another_seed_gives_another_summary(run: SimpleNamespace, tmp_path: Path) -> None:
-    assert train(tmp_path / "again", *MARKET, "data.symbols=[A,B]", "labels.max_gap=5", "seed=1") == 0
+    assert train(tmp_path / "again", *MARKET, "data.symbols=[SYNTH-A,SYNTH-B]", "labels.max_gap=5", "seed=1") == 0
     assert summary_of(tmp_path / "again")["nll"] != summary_of(run.folder)["nll"]
 
 
@@ -283,9 +283,19 @@ def test_a_resumed_run_must_keep_its_configuration(tmp_path: Path, capfd: pytest
     assert summary_of(tmp_path / "run") == before
 
 
-def test_resuming_where_there_is_no_run_starts_one(tmp_path: Path) -> None:
+def test_resuming_where_there_is_no_run_starts_one_and_says_so(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     assert train(tmp_path / "run", *MARKET, "walk.steps=2", "ckpt=last") == 0
+    assert "last.ckpt yet: starting at the first step." in " ".join(capfd.readouterr().out.split())
     assert summary_of(tmp_path / "run")["steps"] == 2
+
+
+def test_another_run_in_the_folder_never_resumes_from_the_last_ones_checkpoint(tmp_path: Path) -> None:
+    assert train(tmp_path / "run", *MARKET, "walk.steps=2") == 0
+    assert (tmp_path / "run" / "checkpoints" / "last.ckpt").exists()
+    assert train(tmp_path / "run", *MARKET, "walk.steps=2", "seed=1", "callbacks.checkpoint=null") == 0
+    assert not (tmp_path / "run" / "checkpoints" / "last.ckpt").exists()
 
 
 # -- import -----------------------------------------------------------------------------------------------------------

@@ -30,6 +30,7 @@ def summary_with(**values: Any) -> Summary:
     known = {
         "status": "finished",
         "steps": 12,
+        "series": {"BTC": {"5m": {}, "1h": {}}, "ETH": {"5m": {}}},
         "stats": TrendStats(validated=1500, correct=800, void=3, pending=40).as_dict(),
         "event_accuracy": 0.53,
         "n_events": 1234,
@@ -42,6 +43,10 @@ def summary_with(**values: Any) -> Summary:
 
 def test_a_summary_shows_how_the_run_ended() -> None:
     assert "interrupted after 7 steps" in printed(summary_table(summary_with(status="interrupted", steps=7)))
+
+
+def test_a_summary_names_its_series() -> None:
+    assert "BTC 5m, BTC 1h, ETH 5m" in row_of(printed(summary_table(summary_with())), "series")
 
 
 def test_a_summary_shows_the_six_numbers() -> None:

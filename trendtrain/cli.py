@@ -145,6 +145,7 @@ def _train(overrides: list[str]) -> int:
             exit_codes.append(_say(error))
 
     sys.argv = ["trendtrain train", *overrides]
+    sys.path.append(str(Path.cwd()))  # so that `_target_=mynet.MyNet` finds a user's file
     try:
         job()
     except mistakes as error:
@@ -157,9 +158,15 @@ def _train(overrides: list[str]) -> int:
 
 
 def _run_job(cfg: "DictConfig") -> int:
+    from hydra.core.hydra_config import HydraConfig
+
+    from trendtrain.callbacks.walk_checkpoint import WalkCheckpoint
     from trendtrain.report import show, summary_table
     from trendtrain.train import train
 
+    checkpoint = WalkCheckpoint(Path(HydraConfig.get().runtime.output_dir) / "checkpoints").path
+    if cfg.ckpt == "last" and not checkpoint.exists():
+        show(f"There is no {checkpoint} yet: starting at the first step.")
     summary = train(cfg)
     show(summary_table(summary))
     return summary.exit_code

@@ -31,6 +31,8 @@ def summary_table(summary: Summary) -> RenderableType:
     values = summary.values
     title = f"trend predictions, {values['status']} after {values['steps']} steps"
     table = Table(title=title, title_justify="left", show_header=False)
+    series = [f"{symbol} {timeframe}" for symbol, timeframes in values["series"].items() for timeframe in timeframes]
+    table.add_row("series", ", ".join(series))
     for name, value in values["stats"].items():
         table.add_row(name.replace("_", " "), _number(value))
     table.add_section()
@@ -41,8 +43,8 @@ def summary_table(summary: Summary) -> RenderableType:
         table.add_row(f"  {name}", f"{_number(scores['event_accuracy'])}  {_difference(scores)}")
     table.add_section()
     table.add_row("label delay", _delay(values["label_delay_bars"]))
-    lines = f"summary: {summary.folder / 'summary.json'}\ncharts:  tensorboard --logdir {summary.folder}"
-    return Group(table, lines)
+    folder = _from_here(summary.folder)
+    return Group(table, f"summary: {folder / 'summary.json'}\ncharts:  tensorboard --logdir {folder}")
 
 
 def stats_table(rows: list[LedgerStats]) -> RenderableType:
@@ -96,6 +98,11 @@ def labels_table(reports: Sequence[LabelReport], written: Sequence[Path]) -> Ren
         )
     paths = "\n".join(f"written: {path}" for path in written)
     return Group(table, Text(paths, no_wrap=True, overflow="ignore"))
+
+
+def _from_here(folder: Path) -> Path:
+    """Return a folder as a user would type it."""
+    return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
 
 
 def _number(value: float) -> str:

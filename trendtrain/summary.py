@@ -23,10 +23,14 @@ class Summary:
 
     def save(self) -> Path:
         """Write `summary.json` into the run folder, all at once, and return its path; NaN becomes null."""
-        path = self.folder / "summary.json"
-        beside = path.with_suffix(".partial")
-        beside.write_text(json.dumps(without_nan(self.values), indent=2, allow_nan=False) + "\n")
-        return beside.replace(path)
+        return write_json(self.folder / "summary.json", without_nan(self.values))
+
+
+def write_json(path: Path, values: dict[str, Any]) -> Path:
+    """Write values as JSON, beside the target and then moved onto it, and return the path."""
+    beside = path.with_suffix(".partial")
+    beside.write_text(json.dumps(values, indent=2, allow_nan=False) + "\n")
+    return beside.replace(path)
 
 
 def without_nan(value: Any) -> Any:

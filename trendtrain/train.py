@@ -26,7 +26,7 @@ from trendtrain.errors import InputError, check_at_least, check_choice, check_nu
 from trendtrain.storage.bars import BarStore
 from trendtrain.storage.database import open_database
 from trendtrain.storage.ledger import Ledger
-from trendtrain.summary import Summary
+from trendtrain.summary import Summary, write_json
 
 _EXIT_CTRL_C = 130
 _EXIT_SIGTERM = 143
@@ -78,8 +78,9 @@ class _Run:
 
     def walk(self) -> int:
         """Fit to the end of the walk and return the exit code that tells how it ended."""
-        identity = {"id": self.id, "config": self.config}
-        (self.folder / "run.json").write_text(json.dumps(identity, indent=2) + "\n")
+        if self.checkpoint is None:  # another run's must not be taken for ours
+            WalkCheckpoint(self.folder / "checkpoints").path.unlink(missing_ok=True)
+        write_json(self.folder / "run.json", {"id": self.id, "config": self.config})
         try:
             with _quiet_lightning():
                 self.trainer.fit(self.module, self.datamodule, ckpt_path=self.checkpoint, weights_only=True)
@@ -118,8 +119,7 @@ class _Run:
             return instantiate(cfg.trainer, callbacks=callbacks, logger=logger and self._logger(logger))  # type: ignore[no-any-return]
 
     def _logger(self, make: Any) -> Any:
-        purge = {"purge_step": self._first_step()} if self.checkpoint else {}
-        return make(save_dir=self.folder, **purge)
+        return make(save_dir=self.folder, purge_step=self._first_step())  # what an earlier run drew later is void
 
     def _checkpoint(self) -> Path | None:
         path = WalkCheckpoint(self.folder / "checkpoints").path
@@ -163,6 +163,8 @@ def _check(cfg: DictConfig) -> None:
         raise InputError(f"`n_classes` must be 2 or 3, got {cfg.n_classes!r}.")
     if cfg.ckpt is not None:
         check_choice("ckpt", cfg.ckpt, ("last",))
+    if cfg.callbacks.get("validation") is None:
+        raise InputError("`callbacks.validation` must be there: without it nothing is judged, got null.")
 
 
 def _datamodule(cfg: DictConfig, store: BarStore) -> PivotDataModule:

@@ -256,3 +256,23 @@ def test_its_state_holds_plain_types(finished: SimpleNamespace) -> None:
             assert value is None or isinstance(value, (int, float, str, torch.Tensor))
 
     check(finished.validation.state_dict())
+
+
+def test_a_model_of_other_classes_is_refused(make_trainer: Make, make_module: Make, make_datamodule: Make) -> None:
+    with pytest.raises(InputError, match="`n_classes` must be what the model tells apart, got 3 and a model of 2"):
+        make_trainer(TrendValidation()).fit(make_module(), make_datamodule(n_classes=3))
+
+
+def test_labels_beside_a_stream_are_refused(make_trainer: Make, make_module: Make, make_datamodule: Make) -> None:
+    datamodule = make_datamodule()
+    datamodule.setup()
+    with pytest.raises(InputError, match="`labels` must be left out where the datamodule has its own, got both"):
+        make_trainer(TrendValidation(labels=datamodule.labels)).fit(make_module(), datamodule)
+
+
+@pytest.mark.parametrize("cut", [{"limit_val_batches": 1}, {"val_check_interval": 1}, {"val_check_interval": 0.5}])
+def test_one_batch_is_not_taken_for_all_of_them(
+    cut: dict[str, float], make_trainer: Make, make_module: Make, make_datamodule: Make
+) -> None:
+    with pytest.raises(InputError, match=f"`trainer.{next(iter(cut))}` must be 1.0"):
+        make_trainer(TrendValidation(), **cut).fit(make_module(), make_datamodule())

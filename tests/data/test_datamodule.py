@@ -232,12 +232,30 @@ def test_a_restored_datamodule_goes_on_as_if_never_stopped() -> None:
             torch.testing.assert_close(ours[name], theirs[name], rtol=0, atol=0)
 
 
+def test_a_datamodule_that_is_taken_back_forgets_what_was_known_later() -> None:
+    datamodule = module_of(TWO)
+    for _ in range(3):
+        datamodule.advance()
+    state, then = datamodule.state_dict(), held(datamodule)
+    for _ in range(4):
+        datamodule.advance()
+    assert len(held(datamodule)) > len(then)
+    datamodule.load_state_dict(state)
+    assert held(datamodule) == then
+
+
+def test_other_bars_are_refused_on_resume() -> None:
+    other = {name: synthetic_market(len(bars), 9, name.timeframe) for name, bars in TWO.items()}
+    with pytest.raises(InputError, match="`data` must give the bars of the run that is resumed, got others"):
+        module_of(other).load_state_dict(module_of(TWO).state_dict())
+
+
 def own_labels(bars: Bars) -> Labels:
     """A user's own rule: up or down over the next ten bars, known then."""
     later = np.arange(len(bars)) + 10
     known_at = np.where(later < len(bars), later, -1)
     is_up = bars.close[np.minimum(later, len(bars) - 1)] > bars.close
-    return Labels.of_bars(bars, np.where(known_at >= 0, is_up, -1), known_at, np.where(known_at >= 0, later // 10, -1))
+    return Labels.of_bars(bars, np.where(known_at >= 0, is_up, -1), known_at, known_at)
 
 
 def test_a_labeler_of_the_users_own_is_walked_alike() -> None:

@@ -49,9 +49,9 @@ def test_a_synthetic_market_is_the_one_named(store: BarStore, market: str, make:
 
 
 def test_each_synthetic_series_has_its_own_seed(store: BarStore) -> None:
-    series = from_synthetic(store, n_bars=100, symbols=["A", "B"], timeframes=["1m", "5m"], seed=5)
-    assert list(series) == [("A", "1m"), ("A", "5m"), ("B", "1m"), ("B", "5m")]
-    assert_same(series[Series("B", "1m")], synthetic_market(100, 7, "1m"))
+    series = from_synthetic(store, n_bars=100, symbols=["SYNTH-A", "SYNTH-B"], timeframes=["1m", "5m"], seed=5)
+    assert list(series) == [(f"SYNTH-{x}", timeframe) for x in "AB" for timeframe in ("1m", "5m")]
+    assert_same(series[Series("SYNTH-B", "1m")], synthetic_market(100, 7, "1m"))
 
 
 def test_synthetic_bars_are_stored(store: BarStore) -> None:
@@ -63,6 +63,13 @@ def test_synthetic_bars_replace_those_of_another_seed(store: BarStore) -> None:
     from_synthetic(store, n_bars=200, seed=1)
     from_synthetic(store, n_bars=100, seed=2)
     assert_same(store.load("SYNTH", "5m"), synthetic_market(100, 2))
+
+
+def test_synthetic_bars_never_replace_real_ones(store: BarStore) -> None:
+    store.write("BTC", "1m", random_walk(50, seed=1))
+    with pytest.raises(InputError, match=r"`data.symbols` must start with SYNTH .* got 'BTC'"):
+        from_synthetic(store, symbols="BTC", timeframes="1m")
+    assert_same(store.load("BTC", "1m"), random_walk(50, seed=1))
 
 
 def test_an_unknown_market_is_refused(store: BarStore) -> None:

@@ -33,7 +33,7 @@ class RunIn:
         folder.mkdir(exist_ok=True)
         self.overrides = [
             "data.source.n_bars=8000",
-            "data.symbols=[A,B]",
+            "data.symbols=[SYNTH-A,SYNTH-B]",
             "data.window=12",
             "model.net.kernels=[3,4]",
             "model.net.width=8",

@@ -19,6 +19,15 @@ ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 
 
+MY_NET = """
+from torch import nn
+
+class MyNet(nn.Sequential):
+    def __init__(self):
+        super().__init__(nn.Flatten(), nn.Linear(96 * 8, 2))
+"""
+
+
 def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
 
@@ -35,6 +44,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     bars = random_walk(1_500, seed=0, timeframe="1h")
     columns = {name: getattr(bars, name) for name in ("open_time", "open", "high", "low", "close", "volume")}
     pd.DataFrame(columns).to_csv(folder / "bars" / "ETHUSDT_1h.csv", index=False)
+    (folder / "mynet.py").write_text(MY_NET)
     return folder
 
 

@@ -126,11 +126,23 @@ def test_a_users_label_known_at_its_own_bar_or_before_is_refused(known_at: list[
 @pytest.mark.parametrize(
     ("direction", "known_at", "message"),
     [
-        ([1, 0, 1], [5, 5, 6], "`direction` .* an event .event 7., got 1 and 0 at bar 1"),
-        ([1, 1, 1], [5, 6, 7], "`known_at` .* an event .event 7., got 5 and 6 at bar 1"),
+        ([1, 0, -1], [2, 2, -1], "`direction` .* an event .event 7., got 1 and 0 at bar 1"),
+        ([1, 1, -1], [1, 2, -1], "`known_at` .* an event .event 7., got 1 and 2 at bar 1"),
     ],
 )
 def test_bars_of_an_event_must_agree(direction: list[int], known_at: list[int], message: str) -> None:
     bars = bars_of_three()
     with pytest.raises(InputError, match=message):
-        Labels.of_bars(bars, np.array(direction), np.array(known_at), np.array([7, 7, 8]))
+        Labels.of_bars(bars, np.array(direction), np.array(known_at), np.array([7, 7, -1]))
+
+
+@pytest.mark.parametrize(
+    ("known_at", "event", "message"),
+    [
+        ([1, 2, 3], [0, 1, 2], "`known_at` must be one of 3 bars or -1, got 3"),
+        ([1, 2, -1], [0, -1, -1], "`event` must name what judges each bar that has a direction, got -1 for bar 1"),
+    ],
+)
+def test_a_label_needs_a_bar_of_its_series_and_an_event(known_at: list[int], event: list[int], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Labels.of_bars(bars_of_three(), np.array([1, 1, -1]), np.array(known_at), np.array(event))

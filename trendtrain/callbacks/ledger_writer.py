@@ -17,7 +17,7 @@ class LedgerWriter(pl.Callback):
 
     Args:
         ledger: Where to write.
-        run_id: Name of the run, entered when fitting starts.
+        run_id: Name of the run, entered in `setup`.
         config: Its resolved configuration, as text.
         model: Name of the model; None takes the class of the module's net, or of the module.
     """
@@ -29,9 +29,12 @@ class LedgerWriter(pl.Callback):
         self.model = model
         self._last_step = -1
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Enter the run; where it is resumed, forget what was written after the checkpoint."""
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Enter the run."""
         self.ledger.begin(self.run_id, self.config, np.datetime64("now", "ms"))
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Where a run is resumed, forget what was written after the checkpoint."""
         self.ledger.rewind(self.run_id, self._last_step)
 
     def on_walk_step(self, trainer: pl.Trainer, step: WalkStep) -> None:

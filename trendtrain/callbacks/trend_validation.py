@@ -57,6 +57,8 @@ class TrendValidation(pl.Callback):
         if trainer.world_size > 1:
             raise InputError(f"`trainer.devices` must be 1, got {trainer.world_size} processes.")
         datamodule = getattr(trainer, "datamodule", None)
+        if self.labels is not None and isinstance(datamodule, Stream):
+            raise InputError("`labels` must be left out where the datamodule has its own, got both.")
         if self.labels is None:
             if not isinstance(datamodule, Stream):
                 raise InputError("`labels` must be given where the datamodule has none: label_bars(bars) makes them.")
@@ -109,6 +111,8 @@ class TrendValidation(pl.Callback):
         predictions, self._made = join(self._made), []
         labels = self.board.labels
         _check_rows(predictions.row, len(labels))
+        if self._stream is not None and len(predictions):
+            _check_classes(predictions.probability.shape[1], self._stream.n_classes)
         if self._stream is not None and not is_partial:
             _check_complete(predictions, self._stream.clock.rows)
         now = labels.close_time[predictions.row].max() if self._stream is None else self._stream.advance()
@@ -168,19 +172,24 @@ def _refuse_cuts(trainer: pl.Trainer) -> None:
     if trainer.fast_dev_run:  # type: ignore[attr-defined]
         return
     for name, whole in (
-        ("limit_val_batches", 1.0),
         ("overfit_batches", 0.0),
+        ("limit_val_batches", 1.0),
         ("check_val_every_n_epoch", 1),
         ("val_check_interval", 1.0),
     ):
-        if getattr(trainer, name) != whole:
-            got = getattr(trainer, name)
+        got = getattr(trainer, name)
+        if got != whole or type(got) is not type(whole):  # 1 is one batch, 1.0 is all of them
             raise InputError(f"`trainer.{name}` must be {whole}: every bar of the stream is predicted, got {got}.")
 
 
 def _check_rows(row: IntArray, n_rows: int) -> None:
     if len(row) and not 0 <= row.min() <= row.max() < n_rows:
         raise InputError(f"`key` must give bars from 0 to {n_rows - 1}, as labelled, got {row.min()} to {row.max()}.")
+
+
+def _check_classes(given: int, n_classes: int) -> None:
+    if given != n_classes:
+        raise InputError(f"`n_classes` must be what the model tells apart, got {n_classes} and a model of {given}.")
 
 
 def _check_complete(predictions: Predictions, rows: IntArray) -> None:

@@ -20,6 +20,7 @@ class Stream(Protocol):
     baselines: dict[str, IntArray]
     clock: Any
     replay: Any
+    n_classes: int
 
     def advance(self) -> np.datetime64:
         """Complete the step under way and return the new `now`."""

@@ -42,6 +42,8 @@ class StreamClock:
         bounds, ends = step_bounds(close_time, self.start, walk.length(timeframes.min()))
         self._bounds = bounds[: None if walk.steps is None else walk.steps + 1]
         self._ends = np.minimum(ends, last)
+        if self.n_steps == len(ends):
+            self._ends[-1] = last  # bars without a window may follow the last row; what they make known counts
         self.step = 0
 
     @property

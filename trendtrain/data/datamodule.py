@@ -1,5 +1,6 @@
 """Serve known bars for training and the stream for validation, from one clock."""
 
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -83,6 +84,7 @@ class PivotDataModule(pl.LightningDataModule):
         features, levels, unit = arrays
         self._train = WindowDataset(features, levels, unit[:, 0], self.window, self.labels.direction)
         self._stream = WindowDataset(features, levels, unit[:, 0], self.window)
+        self._fingerprint = zlib.crc32(levels.tobytes(), zlib.crc32(self.labels.close_time.tobytes()))
         self._is_ready = np.concatenate([self._has_window(bars) for bars in self.series.values()])
         self.clock = StreamClock(self.labels, self._is_ready, self.walk)
         self.replay = self.make_replay(memory=ReplayMemory(len(self.labels)), seed=self.seed)
@@ -112,14 +114,16 @@ class PivotDataModule(pl.LightningDataModule):
         return _loader(self._stream, StreamSampler(self.clock, self.walk.batch_size))
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the clock's step and the replay's state."""
-        return {"step": self.clock.step, "replay": self.replay.state_dict()}
+        """Return the clock's step, the replay's state, and what tells whether the bars are still the same."""
+        return {"step": self.clock.step, "replay": self.replay.state_dict(), "bars": self._fingerprint}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take up where the datamodule that gave the state stood."""
-        before = self.clock.now
+        if state_dict["bars"] != self._fingerprint:
+            raise InputError("`data` must give the bars of the run that is resumed, got others: rows would not match.")
         self.clock.step = state_dict["step"]
-        self._learn(before)
+        self.replay.memory.clear()
+        self._learn(None)
         self.replay.load_state_dict(state_dict["replay"])
 
     def _learn(self, before: np.datetime64 | None) -> None:

@@ -35,13 +35,17 @@ def from_synthetic(
         market: `regimes`, `random_walk` or `planted`; see `trendtrain.market.synthetic`.
         n_bars: Bars of each series.
         seed: Seed of the first series; each further one takes the next.
-        symbols: Names of the series made.
+        symbols: Names of the series made; each starts with SYNTH.
         timeframes: Their timeframes.
 
     Raises:
         InputError: If an argument breaks its rule.
     """
     check_choice("data.market", market, tuple(_MARKETS))
+    for symbol in _listed(symbols) or []:
+        if not symbol.startswith("SYNTH"):
+            rule = "start with SYNTH where bars are made, so that they never replace real ones"
+            raise InputError(f"`data.symbols` must {rule} (real bars: data=files), got {symbol!r}.")
     wanted = [Series(s, t) for s in _listed(symbols) or ["SYNTH"] for t in _listed(timeframes) or ["5m"]]
     made = {series: _MARKETS[market](n_bars, seed + i, series.timeframe) for i, series in enumerate(wanted)}
     for series, bars in made.items():

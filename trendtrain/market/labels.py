@@ -127,10 +127,16 @@ class Labels:
         Raises:
             InputError: If a shape differs, a label is known before its bar, or bars of an event disagree.
         """
+        direction, known_at, event = (np.asarray(values) for values in (direction, known_at, event))
         for name, values in (("direction", direction), ("known_at", known_at), ("event", event)):
             if np.shape(values) != (len(bars),):
                 raise InputError(f"`{name}` must have shape ({len(bars)},), got {np.shape(values)}.")
         every = np.arange(len(bars))
+        if (known_at >= len(bars)).any():
+            raise InputError(f"`known_at` must be one of {len(bars)} bars or -1, got {known_at.max()}.")
+        if ((direction != UNKNOWN) & (event < 0)).any():
+            bar = int(np.argmax((direction != UNKNOWN) & (event < 0)))
+            raise InputError(f"`event` must name what judges each bar that has a direction, got -1 for bar {bar}.")
         if ((known_at >= 0) & (known_at <= every)).any():
             bar = int(np.argmax((known_at >= 0) & (known_at <= every)))
             raise InputError(f"`known_at` must lie after the bar labelled, got {known_at[bar]} for bar {bar}.")

@@ -44,7 +44,8 @@ class TrendModule(pl.LightningModule):
 
     def on_train_epoch_end(self) -> None:
         """Log the epoch's mean loss: once, since logging each step costs as much as a small batch."""
-        self.log("train/loss", torch.stack(self._losses).mean())
+        walk_step = float(self.current_epoch)  # "step" is the x of the chart, as in all others
+        self.log_dict({"train/loss": torch.stack(self._losses).mean(), "step": walk_step})
         self._losses.clear()
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> dict[str, Tensor]:

@@ -21,6 +21,10 @@ class ReplayMemory:
         self._row: IntArray = np.zeros(0, dtype=np.int64)
         self._end: IntArray = np.zeros(0, dtype=np.int64)  # of each event: where its rows end in _row
 
+    def clear(self) -> None:
+        """Forget which rows are known; weights stay."""
+        self.n_events = self.n_known = 0
+
     def add(self, rows: IntArray, events: IntArray) -> None:
         """Append newly known rows; the rows of an event come together and all at once.
 
