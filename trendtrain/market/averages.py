@@ -10,8 +10,7 @@ from trendtrain.market.bars import FloatArray, IntArray
 def ema(values: FloatArray, span: int, segment: IntArray | None = None) -> FloatArray:
     """Return the exponential moving average with alpha = 2 / (span + 1), started at the first value of a segment.
 
-    A plain recursion, 25 M values/s at most but bit-identical under any cut of the future, which blocked
-    closed forms are not.
+    A plain recursion, 11 M values/s, but bit-identical under any cut of the future, which blocked closed forms are not.
 
     Args:
         values: Shape (n_bars,), finite.

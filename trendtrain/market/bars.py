@@ -78,7 +78,7 @@ class Bars:
         """Return the bars of a slice."""
         if part.step is not None and part.step < 0:
             raise BarsError(f"`bars` must keep their order: a slice's step must be positive, got {part.step}.")
-        bars = object.__new__(Bars)  # what was checked once needs no second check: that would cost a live bar 0.1 ms
+        bars = object.__new__(Bars)  # what was checked once needs no second check: that would cost a live bar 26 us
         for field in fields(self):
             value = getattr(self, field.name)
             object.__setattr__(bars, field.name, value if field.name == "timeframe" else value[part])

@@ -12,7 +12,7 @@ class CnnNet(nn.Module):
     """Map windows to class logits, (B, T, F) -> (B, C), with dilated causal convolutions.
 
     Each layer's kernel equals its stride: that is a stack of convolutions whose dilations multiply up (1, 4, 16, ...),
-    evaluated only where the answer at the last bar needs it, at a fifteenth of the cost of evaluating it everywhere.
+    evaluated only where the answer at the last bar needs it, at an eighth of the cost of evaluating it everywhere.
     The last bar's features also reach the head directly.
 
     Args:
