@@ -7,8 +7,8 @@ from rich.console import Console, RenderableType
 
 from trendtrain.market import Series
 from trendtrain.report import import_table, stats_table, summary_table
+from trendtrain.storage.importers.quality import ImportReport, QualityReport
 from trendtrain.storage.ledger_stats import LedgerStats
-from trendtrain.storage.quality import ImportReport, QualityReport
 from trendtrain.summary import Summary
 from trendtrain.validation import TrendStats
 

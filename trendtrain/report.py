@@ -13,8 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from trendtrain.label_report import LabelReport
+from trendtrain.storage.importers.quality import ImportReport
 from trendtrain.storage.ledger_stats import LedgerStats
-from trendtrain.storage.quality import ImportReport
 from trendtrain.summary import Summary
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from trendtrain.errors import InputError
 from trendtrain.market.bars import Bars, Series
-from trendtrain.storage.quality import QualityReport, describe
+from trendtrain.storage.importers.quality import QualityReport, describe
 
 SERIES = Series("BTCUSDT", "1m")
 MakeBars = Callable[..., Bars]

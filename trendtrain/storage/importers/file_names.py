@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from trendtrain.market.timeframe import parse_timeframe
-from trendtrain.storage.readers import extension
+from trendtrain.storage.importers.readers import extension
 
 
 class NameParts(NamedTuple):

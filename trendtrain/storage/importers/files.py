@@ -9,13 +9,13 @@ from trendtrain.errors import InputError
 from trendtrain.market.bars import PRICES, Bars, BarsError, FloatArray, Series, TimeArray
 from trendtrain.market.timeframe import format_timeframe, parse_timeframe
 from trendtrain.storage.bars import BarStore
-from trendtrain.storage.columns import find_columns, only_symbol, read_numbers
-from trendtrain.storage.file_names import NameParts, split_name
-from trendtrain.storage.quality import ImportReport, describe
-from trendtrain.storage.readers import is_supported, read_table
+from trendtrain.storage.importers.columns import find_columns, only_symbol, read_numbers
+from trendtrain.storage.importers.file_names import NameParts, split_name
+from trendtrain.storage.importers.quality import ImportReport, describe
+from trendtrain.storage.importers.readers import is_supported, read_table
+from trendtrain.storage.importers.spacing import infer_timeframe, is_even
+from trendtrain.storage.importers.times import read_times
 from trendtrain.storage.series import name_series
-from trendtrain.storage.spacing import infer_timeframe, is_even
-from trendtrain.storage.times import read_times
 
 
 def import_files(

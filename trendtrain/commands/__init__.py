@@ -1,0 +1,1 @@
+"""What each subcommand of `trendtrain` takes and does; heavy imports wait until it runs."""

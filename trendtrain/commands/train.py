@@ -1,0 +1,61 @@
+"""`trendtrain train`: the main job, configured by Hydra."""
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trendtrain.commands.errors import say
+from trendtrain.errors import InputError
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+
+def run_overrides(overrides: list[str]) -> int:
+    """Let Hydra compose the configuration and call the job; its complaints are the user's mistakes."""
+    import hydra
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    mistakes = (InputError, HydraException, OmegaConfBaseException)
+
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come here instead of being printed with a traceback
+    exit_codes: list[int] = []
+    is_started = False
+
+    @hydra.main(version_base="1.3", config_path="pkg://trendtrain.configs", config_name="train")
+    def job(cfg: "DictConfig") -> None:
+        nonlocal is_started
+        is_started = True
+        try:
+            exit_codes.append(_run_job(cfg))
+        except mistakes as error:
+            exit_codes.append(say(error))
+
+    sys.argv = ["trendtrain train", *overrides]
+    sys.path.append(str(Path.cwd()))  # so that `_target_=mynet.MyNet` finds a user's file
+    try:
+        job()
+    except mistakes as error:
+        return say(error)
+    except OSError as error:
+        if is_started:
+            raise
+        return say(InputError(f"`hydra.run.dir` must be a folder that can be written, got {error}."))
+    return max(exit_codes, default=0)
+
+
+def _run_job(cfg: "DictConfig") -> int:
+    from hydra.core.hydra_config import HydraConfig
+
+    from trendtrain.callbacks.walk_checkpoint import WalkCheckpoint
+    from trendtrain.report import show, summary_table
+    from trendtrain.train import train
+
+    checkpoint = WalkCheckpoint(Path(HydraConfig.get().runtime.output_dir) / "checkpoints").path
+    if cfg.ckpt == "last" and not checkpoint.exists():
+        show(f"There is no {checkpoint} yet: starting at the first step.")
+    summary = train(cfg)
+    show(summary_table(summary))
+    return summary.exit_code
