@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from postgres_server import PostgresServer, find_programs
 from sqlalchemy import Engine
 
 from trendtrain.market.bars import Bars
@@ -11,9 +12,35 @@ from trendtrain.storage import open_database
 MakeBars = Callable[..., Bars]
 
 
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server, started once."""
+    programs = find_programs()
+    if programs is None:
+        pytest.skip("PostgreSQL is not installed: no initdb on the PATH")
+    pytest.importorskip("psycopg", reason="the driver psycopg is not installed", exc_type=ImportError)
+    server = PostgresServer(programs)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def db_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of an empty database; `parametrize("db_url", ["sqlite"], indirect=True)` for one kind alone."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'bars.db'}"
+    else:
+        with request.getfixturevalue("postgres").database() as url:
+            yield url
+
+
 @pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    engine = open_database(f"sqlite:///{tmp_path / 'bars.db'}")
+def engine(db_url: str) -> Iterator[Engine]:
+    """A database with all tables and no rows."""
+    engine = open_database(db_url)
     yield engine
     engine.dispose()
 

@@ -1,12 +1,13 @@
 import tempfile
 from collections.abc import Callable
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Engine, func, insert, select, update
+from sqlalchemy import Engine, event, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from trendtrain.errors import InputError
@@ -30,12 +31,17 @@ def stored_rows(engine: Engine) -> list[tuple[object, ...]]:
 
 
 def count_row_changes(engine: Engine, action: Callable[[], object]) -> int:
-    """Rows SQLite inserted, updated or deleted on the one pooled connection while `action` ran."""
-    with engine.connect() as connection:
-        before = connection.connection.dbapi_connection.total_changes
+    """Rows inserted, updated or deleted while `action` ran."""
+    changes = [0]
+
+    def count(_connection: object, cursor: Any, statement: str, *_: object) -> None:
+        if not statement.startswith("SELECT"):
+            changes.append(cursor.rowcount)
+
+    event.listen(engine, "after_cursor_execute", count)
     action()
-    with engine.connect() as connection:
-        return connection.connection.dbapi_connection.total_changes - before
+    event.remove(engine, "after_cursor_execute", count)
+    return sum(changes)
 
 
 def test_what_was_written_is_loaded(engine: Engine, make_bars: MakeBars) -> None:

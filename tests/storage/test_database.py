@@ -30,6 +30,7 @@ def test_opening_twice_keeps_what_is_there(tmp_path: Path) -> None:
     assert n_rows == 2
 
 
+@pytest.mark.parametrize("db_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize(("pragma", "value"), [("journal_mode", "wal"), ("foreign_keys", 1), ("busy_timeout", 30000)])
 def test_sqlite_is_set_up_for_several_readers(engine: Engine, pragma: str, value: object) -> None:
     with engine.connect() as connection:
