@@ -1,14 +1,20 @@
-from collections.abc import Callable
+import io
 
 import numpy as np
 import pytest
+import torch
+from conftest import IS_FULL
 from hypothesis import given
 from hypothesis import strategies as st
+from slow_memory import SlowMemory, Story, surprise
 
 from trendtrain.errors import InputError
 from trendtrain.replay import ReplayMemory
+from trendtrain.replay.ages import draw_ages
 
 SIZES = (1, 2, 7, 40, 3, 3, 12, 1)  # rows of each event
+HALF_LIVES = (None, 2.0, 700.0)
+N_SEEDS = 30 if IS_FULL else 6
 
 
 def filled(sizes: tuple[int, ...] = SIZES, chunks: int = 3) -> ReplayMemory:
@@ -22,61 +28,68 @@ def filled(sizes: tuple[int, ...] = SIZES, chunks: int = 3) -> ReplayMemory:
     return memory
 
 
-def target(sizes: tuple[int, ...], weight: np.ndarray) -> np.ndarray:
-    """The documented chance of each row: an event uniformly, a row of it uniformly, times its weight."""
+def slow(sizes: tuple[int, ...] = SIZES) -> SlowMemory:
     rows = np.random.default_rng(9).permutation(sum(sizes))
-    chance = np.empty(len(rows))
-    chance[rows] = np.repeat(1.0 / np.array(sizes), sizes)
-    chance *= weight
-    return chance / chance.sum()
+    return SlowMemory(len(rows), [part.tolist() for part in np.split(rows, np.cumsum(sizes)[:-1])])
 
 
-def surprise(rows: np.ndarray, chance: np.ndarray) -> float:
-    """Pearson's chi-square in standard deviations of its distribution under `chance`."""
-    expected = chance * len(rows)
-    assert expected.min() > 20
-    statistic = ((np.bincount(rows, minlength=len(chance)) - expected) ** 2 / expected).sum()
-    degrees = len(chance) - 1
-    return float((statistic - degrees) / np.sqrt(2 * degrees))
-
-
+@pytest.mark.parametrize("half_life", HALF_LIVES)
 @pytest.mark.parametrize("seed", range(3))
-def test_draws_are_uniform_over_events_then_over_their_rows(seed: int) -> None:
+def test_draws_choose_an_event_by_age_then_one_of_its_rows(seed: int, half_life: float | None) -> None:
+    rows = filled().draw(200_000, np.random.default_rng(seed), half_life).row
+    assert abs(surprise(rows, slow().chances(half_life))) < 4.0
+
+
+@pytest.mark.parametrize("half_life", HALF_LIVES)
+@pytest.mark.parametrize("seed", range(N_SEEDS))
+def test_draws_follow_their_law_after_any_history(seed: int, half_life: float | None) -> None:
+    story = Story(seed)
+    rows = story.fast.draw(200_000, np.random.default_rng(seed), half_life).row
+    assert abs(surprise(rows, story.slow.chances(half_life))) < 4.0
+
+
+@pytest.mark.parametrize("seed", range(N_SEEDS))
+def test_any_history_leaves_the_same_rows_and_weights(seed: int) -> None:
+    story = Story(seed)
+    assert story.fast.rows.tolist() == [row for event in story.slow.events for row in event]
+    assert story.fast.n_events == len(story.slow.events)
+    assert story.fast.n_known == len(story.fast.rows)
+    weight = [story.slow.weight.get(row, 1.0) for row in range(story.slow.n_rows)]
+    np.testing.assert_array_equal(story.fast.weight, weight)
+
+
+def test_ages_are_those_of_the_rows_drawn() -> None:
     memory = filled()
-    rows = memory.draw(200_000, np.random.default_rng(seed))
-    assert surprise(rows, target(SIZES, np.ones(69))) < 4.0
+    rows, ages = memory.draw(500, np.random.default_rng(0), 3.0)
+    assert all(row in slow().events[-1 - age] for row, age in zip(rows, ages, strict=True))
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_draws_follow_the_weights_after_adding_and_reweighting(seed: int) -> None:
-    sizes, later = SIZES[:5], SIZES[5:]
-    memory, whole = filled(SIZES, chunks=1), target(SIZES, np.ones(69))
-    rows = np.random.default_rng(9).permutation(69)
-    memory = ReplayMemory(69)
-    memory.add(rows[: sum(sizes)], np.repeat(np.arange(5), sizes))
-    weight = np.ones(69)
-    for changed, value in ((rows[:30], 3.0), (rows[10:20], 0.5), (rows[50:60], 2.0)):  # the last before they are known
-        memory.reweight(changed, np.full(len(changed), value))
-        weight[changed] = value
-    memory.draw(100, np.random.default_rng(0))
-    memory.add(rows[sum(sizes) :], np.repeat(np.arange(3), later))
-    memory.reweight(rows[60:], np.full(9, 1.5))
-    weight[rows[60:]] = 1.5
-    chance = whole * weight / (whole * weight).sum()
-    assert surprise(memory.draw(200_000, np.random.default_rng(seed)), chance) < 4.0
+@given(st.integers(1, 10**7), st.floats(1.0, 1e9), st.integers(0, 2**53 - 1))
+def test_ages_invert_the_truncated_geometric_law(n_events: int, half_life: float, numerator: int) -> None:
+    uniform = numerator / 2**53
+    age = int(draw_ages(np.array([uniform]), n_events, half_life)[0])
+    q = -np.log(2.0) / half_life
+    below, upto = (np.expm1(q * a) / np.expm1(q * n_events) for a in (age, age + 1))
+    assert 0 <= age < n_events
+    assert below <= uniform + 1e-9
+    assert uniform <= upto + 1e-9
+
+
+def test_a_very_long_half_life_is_none() -> None:
+    uniform = np.random.default_rng(0).random(1000)
+    np.testing.assert_array_equal(draw_ages(uniform, 500, 1e9), draw_ages(uniform, 500, None))
 
 
 def test_the_order_of_adding_does_not_matter() -> None:
-    chance = target(SIZES, np.ones(69))
-    for chunks in (1, 2, 8):
-        assert surprise(filled(chunks=chunks).draw(200_000, np.random.default_rng(1)), chance) < 4.0
+    draws = [filled(chunks=chunks).draw(1_000, np.random.default_rng(1), 5.0).row.tolist() for chunks in (1, 2, 8)]
+    assert draws[0] == draws[1] == draws[2]
 
 
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=60), st.integers(1, 8), st.integers(1, 500))
 def test_only_known_rows_are_drawn_and_as_many_as_asked_for(sizes: list[int], chunks: int, n: int) -> None:
     memory = filled(tuple(sizes), chunks)
-    rows = memory.draw(n, np.random.default_rng(0))
-    assert rows.shape == (n,)
+    rows, ages = memory.draw(n, np.random.default_rng(0))
+    assert rows.shape == ages.shape == (n,)
     assert set(rows) <= set(range(sum(sizes)))
 
 
@@ -84,6 +97,30 @@ def test_only_known_rows_are_drawn_and_as_many_as_asked_for(sizes: list[int], ch
 def test_all_rows_and_events_are_counted(sizes: list[int], chunks: int) -> None:
     memory = filled(tuple(sizes), chunks)
     assert (memory.n_known, memory.n_events) == (sum(sizes), len(sizes))
+
+
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=60), st.integers(1, 100))
+def test_trimming_keeps_as_many_of_the_newest_events_as_fit(sizes: list[int], n_rows: int) -> None:
+    memory, expected = filled(tuple(sizes)), slow(tuple(sizes))
+    memory.trim(n_rows)
+    expected.trim(n_rows)
+    assert memory.rows.tolist() == [row for event in expected.events for row in event]
+
+
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=60), st.integers(1, 70))
+def test_a_cut_keeps_the_newest_events(sizes: list[int], n_events: int) -> None:
+    memory, expected = filled(tuple(sizes)), slow(tuple(sizes))
+    memory.cut(n_events)
+    expected.cut(n_events)
+    assert memory.rows.tolist() == [row for event in expected.events for row in event]
+
+
+def test_what_was_cut_does_not_come_back() -> None:
+    memory = filled()
+    memory.cut(3)
+    memory.cut(5)
+    memory.trim(1_000)
+    assert memory.n_events == 3
 
 
 def test_adding_nothing_changes_nothing() -> None:
@@ -96,19 +133,65 @@ def test_rows_not_added_are_never_drawn() -> None:
     memory = ReplayMemory(100)
     memory.add(np.array([3, 4]), np.array([0, 0]))
     memory.reweight(np.array([50]), np.array([1000.0]))
-    assert set(memory.draw(500, np.random.default_rng(0))) == {3, 4}
+    assert set(memory.draw(500, np.random.default_rng(0)).row) == {3, 4}
+
+
+def test_more_rows_than_there_can_be_are_refused() -> None:
+    memory = filled()
+    with pytest.raises(InputError, match="`rows` must be known once each, 69 in all, got 2 after 69"):
+        memory.add(np.array([0, 1]), np.array([7, 7]))
+
+
+@pytest.mark.parametrize("n_rows", [-1, 2**31])
+def test_a_number_of_rows_that_cannot_be_held_is_refused(n_rows: int) -> None:
+    with pytest.raises(InputError, match=f"`n_rows` must be a number from 0 to 2147483647, got {n_rows}"):
+        ReplayMemory(n_rows)
 
 
 def test_same_generator_same_draws() -> None:
-    draws = [filled().draw(100, np.random.default_rng(5)).tolist() for _ in range(2)]
+    draws = [filled().draw(100, np.random.default_rng(5)).row.tolist() for _ in range(2)]
     assert draws[0] == draws[1]
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_a_restored_memory_draws_bit_for_bit_what_it_would_have(seed: int) -> None:
+    story = Story(seed)
+    story.fast.draw(1_000, np.random.default_rng(1))
+    kept = io.BytesIO()
+    torch.save(story.fast.state_dict(), kept)
+    kept.seek(0)
+    original = story.fast
+    story.restore()
+    story.fast.load_state_dict(torch.load(kept, weights_only=True))
+    for half_life in HALF_LIVES:
+        ours, theirs = (m.draw(5_000, np.random.default_rng(2), half_life) for m in (story.fast, original))
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_cleared_memory_can_be_told_the_same_again() -> None:
+    memory = filled()
+    memory.cut(2)
+    memory.clear()
+    assert memory.n_events == memory.n_known == 0
+    memory.add(np.arange(69), np.zeros(69))
+    assert memory.n_known == 69
+
+
+def test_a_memory_costs_at_most_8_bytes_a_bar() -> None:
+    n_bars = 140_000
+    memory = ReplayMemory(n_bars)
+    for part in np.split(np.arange(n_bars), 100):
+        memory.add(part, part // 14)
+    arrays = [value for value in vars(memory).values() if isinstance(value, np.ndarray)]
+    assert memory.n_bytes == sum(array.nbytes for array in arrays) <= 8 * memory.n_known
+
+
 BAD_WEIGHTS: dict[str, tuple[list[float], str]] = {
-    "zero": ([1.0, 0.0], "`weights` must be positive and finite, got 0.0"),
-    "negative": ([-2.0, 1.0], "`weights` must be positive and finite, got -2.0"),
-    "nan": ([1.0, float("nan")], "`weights` must be positive and finite, got nan"),
-    "infinite": ([float("inf"), 1.0], "`weights` must be positive and finite, got"),
+    "zero": ([1.0, 0.0], "got 0.0"),
+    "negative": ([-2.0, 1.0], "got -2.0"),
+    "nan": ([1.0, float("nan")], "got nan"),
+    "infinite": ([float("inf"), 1.0], "got inf"),
+    "too large for its place": ([1.0, 70_000.0], "got 70000.0"),
 }
 
 
@@ -116,14 +199,9 @@ BAD_WEIGHTS: dict[str, tuple[list[float], str]] = {
 def test_a_weight_that_would_hide_a_row_is_refused(case: str) -> None:
     weights, message = BAD_WEIGHTS[case]
     memory = filled()
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(InputError, match=f"`weights` must be from 0.0001 to 60000, {message}"):
         memory.reweight(np.array([0, 1]), np.array(weights))
     assert (memory.weight == 1.0).all()
-
-
-def test_a_message_about_weights_names_the_bad_one() -> None:
-    with pytest.raises(InputError, match=r"got inf"):
-        filled().reweight(np.array([0, 1]), np.array([float("inf"), 1.0]))
 
 
 def test_reweighting_nothing_changes_nothing() -> None:
@@ -132,12 +210,7 @@ def test_reweighting_nothing_changes_nothing() -> None:
     assert memory.largest_weight == 1.0
 
 
-def with_weights(change: Callable[[ReplayMemory], None]) -> ReplayMemory:
-    memory = filled()
-    change(memory)
-    return memory
-
-
 def test_weights_below_one_are_kept_in_proportion() -> None:
-    memory = with_weights(lambda m: m.reweight(np.arange(69), np.full(69, 0.25)))
-    assert surprise(memory.draw(200_000, np.random.default_rng(2)), target(SIZES, np.ones(69))) < 4.0
+    memory = filled()
+    memory.reweight(np.arange(69), np.full(69, 0.25))
+    assert abs(surprise(memory.draw(200_000, np.random.default_rng(2)).row, slow().chances(None))) < 4.0

@@ -1,12 +1,15 @@
 import io
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from slow_memory import SlowMemory, surprise
 
 from trendtrain.errors import InputError
-from trendtrain.replay import Draw, ReplayMemory, ReplaySampler, weigh
+from trendtrain.evaluate import ChangeDetector
+from trendtrain.replay import Draw, ReplayMemory, ReplaySampler, weigh, weigh_by_gradient
 from trendtrain.validation import Predictions, Verdicts
 
 N_EVENTS, N_ROWS = 60, 1200
@@ -16,39 +19,65 @@ IS_WRONG = RANDOM.random(N_ROWS) < 0.4
 QUANTITY = 2.0 * IS_WRONG + RANDOM.normal(size=N_ROWS)  # wrong rows have more of it
 
 
+STRATEGIES = {"uniform": partial(weigh, wrong=1.0), "incorrect": weigh, "gradient": weigh_by_gradient}
+HALF_LIVES = (None, 15.0)
+CASES = [(strategy, half_life) for strategy in STRATEGIES for half_life in HALF_LIVES]
+
+
 def verdicts_of(rows: np.ndarray, outcome: np.ndarray) -> Verdicts:
-    predictions = Predictions(rows, np.tile([0.4, 0.6], (len(rows), 1)))
-    return Verdicts(predictions, np.ones(len(rows)), outcome, EVENT[rows], rows)
+    """UP came everywhere; a wrong prediction gave it a chance below one half."""
+    up = np.where(outcome == 0, 0.45 - 0.4 * (rows % 7) / 7.0, 0.55 + 0.4 * (rows % 7) / 7.0)
+    predictions = Predictions(rows, np.stack([1.0 - up, up], axis=1))
+    return Verdicts(predictions, np.ones(len(rows), dtype=np.int8), outcome, EVENT[rows], rows)
 
 
-def sampler_of(beta: float = 1.0, batch_size: int = 2048, n_batches: int = 200, seed: int = 0) -> ReplaySampler:
-    memory = ReplayMemory(N_ROWS)
-    memory.add(np.arange(N_ROWS), EVENT)
-    sampler = ReplaySampler(memory, batch_size, n_batches, weigh, beta, seed)
-    sampler.reweight(verdicts_of(np.arange(N_ROWS), np.where(IS_WRONG, 0, 1)))
+ALL_VERDICTS = verdicts_of(np.arange(N_ROWS), np.where(IS_WRONG, 0, 1))
+
+
+def sampler_of(
+    beta: float = 1.0, batch_size: int = 2048, n_batches: int = 200, strategy: str = "incorrect", **options: Any
+) -> ReplaySampler:
+    sampler = ReplaySampler(ReplayMemory(N_ROWS), batch_size, n_batches, STRATEGIES[strategy], beta, **options)
+    sampler.add(np.arange(N_ROWS), EVENT)
+    sampler.reweight(ALL_VERDICTS)
     return sampler
+
+
+def slow_chances(half_life: float | None, weight: np.ndarray) -> np.ndarray:
+    events = [np.flatnonzero(event == EVENT).tolist() for event in range(N_EVENTS)]
+    weights = dict(enumerate(np.asarray(weight, dtype=np.float16).tolist()))
+    return SlowMemory(N_ROWS, events, weights).chances(half_life)
 
 
 def weighted_means(sampler: ReplaySampler) -> np.ndarray:
     return np.array([(draw.weight * QUANTITY[draw.row]).mean() for draw in sampler])
 
 
-def uniform_mean() -> float:
-    """The mean of the quantity over events, each event the mean of its rows."""
-    return float(np.mean([QUANTITY[event == EVENT].mean() for event in range(N_EVENTS)]))
+def unweighted_mean(half_life: float | None = None) -> float:
+    """The mean of the quantity over events by their age, each event the mean of its rows."""
+    return float(slow_chances(half_life, np.ones(N_ROWS)) @ QUANTITY)
 
 
+@pytest.mark.parametrize(("strategy", "half_life"), CASES)
 @pytest.mark.parametrize("seed", range(3))
-def test_the_weighted_mean_is_unbiased_where_beta_is_one(seed: int) -> None:
-    means = weighted_means(sampler_of(beta=1.0, seed=seed))
+def test_draws_of_every_strategy_follow_their_law(seed: int, strategy: str, half_life: float | None) -> None:
+    sampler = sampler_of(strategy=strategy, half_life=half_life, seed=seed)
+    rows = np.concatenate([draw.row for draw in sampler])
+    assert abs(surprise(rows, slow_chances(half_life, STRATEGIES[strategy](ALL_VERDICTS)))) < 4.0
+
+
+@pytest.mark.parametrize(("strategy", "half_life"), CASES)
+@pytest.mark.parametrize("seed", range(3))
+def test_the_weighted_mean_is_unbiased_where_beta_is_one(seed: int, strategy: str, half_life: float | None) -> None:
+    means = weighted_means(sampler_of(beta=1.0, strategy=strategy, half_life=half_life, seed=seed))
     error = means.std(ddof=1) / np.sqrt(len(means))
-    assert abs(means.mean() - uniform_mean()) < 4.0 * error
+    assert abs(means.mean() - unweighted_mean(half_life)) < 4.0 * error
 
 
 def test_the_weighted_mean_is_biased_where_beta_is_zero() -> None:
     means = weighted_means(sampler_of(beta=0.0))
     error = means.std(ddof=1) / np.sqrt(len(means))
-    assert means.mean() - uniform_mean() > 20.0 * error
+    assert means.mean() - unweighted_mean() > 20.0 * error
 
 
 def test_beta_between_corrects_a_part() -> None:
@@ -102,9 +131,7 @@ def test_a_restored_sampler_never_stopped() -> None:
     state = io.BytesIO()
     torch.save(original.state_dict(), state)
     state.seek(0)
-    memory = ReplayMemory(N_ROWS)
-    memory.add(np.arange(N_ROWS), EVENT)
-    restored = ReplaySampler(memory, 32, 200, weigh, seed=77)
+    restored = sampler_of(batch_size=32, seed=77)
     restored.load_state_dict(torch.load(state, weights_only=True))
     assert flat(restored) == flat(original)
 
@@ -153,7 +180,7 @@ def test_a_weight_of_one_draws_all_alike() -> None:
 def test_a_weighting_of_the_users_own_is_used() -> None:
     memory = ReplayMemory(N_ROWS)
     memory.add(np.arange(N_ROWS), EVENT)
-    sampler = ReplaySampler(memory, 500, 1, lambda verdicts: np.where(verdicts.row < 10, 1e6, 1.0))
+    sampler = ReplaySampler(memory, 500, 1, lambda verdicts: np.where(verdicts.row < 10, 5e4, 1.0))
     sampler.reweight(verdicts_of(np.arange(N_ROWS), np.ones(N_ROWS)))
     assert (sampler.draw().row < 10).mean() > 0.95
 
@@ -170,6 +197,8 @@ def test_a_draw_is_rows_and_weights() -> None:
         ({"beta": 1.1}, "`replay.beta` must be a number from 0.0 to 1.0, got 1.1"),
         ({"beta": -0.1}, "`replay.beta` must be a number from 0.0 to 1.0, got -0.1"),
         ({"beta": float("nan")}, "`replay.beta` must be a number from 0.0 to 1.0, got nan"),
+        ({"half_life": 0.5}, "`replay.half_life` must be a number of at least 1.0, got 0.5"),
+        ({"max_bars": 0}, "`replay.max_bars` must be an integer of at least 1, got 0"),
     ],
 )
 def test_a_bad_number_is_refused(options: dict[str, float], message: str) -> None:
@@ -181,3 +210,122 @@ def test_a_bad_number_is_refused(options: dict[str, float], message: str) -> Non
 def test_a_weight_of_wrong_rows_that_hides_them_is_refused(wrong: object) -> None:
     with pytest.raises(InputError, match=r"`wrong` must be a number of at least 0.01, got"):
         partial(weigh, wrong=wrong)(verdicts_of(np.arange(1), np.array([0])))
+
+
+def test_the_gradient_weight_is_the_floor_and_what_the_prediction_missed() -> None:
+    predictions = Predictions(np.arange(4), np.array([[0.3, 0.7], [0.3, 0.7], [1.0, 0.0], [0.5, 0.5]]))
+    truth, outcome = np.array([1, 0, 0, -1], dtype=np.int8), np.array([1, 0, 1, 3])  # correct, wrong, correct, void
+    verdicts = Verdicts(predictions, truth, outcome, np.arange(4), np.arange(4))
+    np.testing.assert_allclose(weigh_by_gradient(verdicts), [0.4, 0.8, 0.1, 0.6])
+
+
+@pytest.mark.parametrize("floor", [0.0, -1.0, float("nan"), "low"])
+def test_a_floor_that_hides_rows_is_refused(floor: object) -> None:
+    with pytest.raises(InputError, match=r"`floor` must be a number of at least 0.01, got"):
+        weigh_by_gradient(ALL_VERDICTS, floor=floor)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_recency_is_not_undone_by_the_correction(strategy: str) -> None:
+    draws = [sampler_of(strategy=strategy, half_life=15.0).draw() for _ in range(1)]
+    young = np.concatenate([draw.weight * (EVENT[draw.row] >= N_EVENTS - 15) for draw in draws])
+    expected = (1.0 - 2.0**-1) / (1.0 - 2.0 ** (-N_EVENTS / 15))  # of the truncated geometric law
+    assert young.mean() == pytest.approx(expected, abs=0.06)
+
+
+def test_rows_beyond_the_cap_leave_with_their_events() -> None:
+    sampler = ReplaySampler(ReplayMemory(N_ROWS), 32, 1, weigh, max_bars=300)
+    for rows in np.split(np.arange(N_ROWS), np.flatnonzero(np.diff(EVENT)) + 1):
+        sampler.add(rows, EVENT[rows])
+        assert sampler.memory.n_known <= 300
+    assert sampler.memory.n_known > 300 - np.bincount(EVENT).max()
+    assert sampler.draw().row.min() >= N_ROWS - 300
+
+
+def test_answers_replace_the_verdicts_of_drawn_rows_only() -> None:
+    sampler = sampler_of(batch_size=64)
+    before = sampler.memory.weight.copy()
+    rows = sampler.draw().row
+    sampler.refresh(verdicts_of(rows, np.where(IS_WRONG[rows], 1, 0)))  # all the other way round
+    drawn = np.unique(rows)
+    np.testing.assert_array_equal(sampler.memory.weight[drawn], np.where(IS_WRONG, 1.0, 3.0)[drawn])
+    others = np.setdiff1d(np.arange(N_ROWS), drawn)
+    np.testing.assert_array_equal(sampler.memory.weight[others], before[others])
+
+
+def test_metrics_tell_what_was_drawn() -> None:
+    sampler = sampler_of(n_batches=50, half_life=15.0)
+    for draw in sampler:
+        sampler.refresh(verdicts_of(draw.row, np.where(IS_WRONG[draw.row], 0, 1)))
+    metrics = sampler.take_metrics()
+    chance = {boost: slow_chances(15.0, np.where(IS_WRONG, boost, 1.0)) for boost in (1.0, 3.0)}
+    assert metrics["wrong_in_memory"] == pytest.approx(chance[1.0][IS_WRONG].sum(), abs=0.01)
+    assert metrics["wrong_in_draws"] == pytest.approx(chance[3.0][IS_WRONG].sum(), abs=0.01)
+    assert metrics["age_events"] == pytest.approx(chance[3.0] @ (N_EVENTS - 1 - EVENT), rel=0.02)
+    right = 1.0 - chance[3.0][IS_WRONG].sum()  # right rows weigh 3, wrong ones 1
+    size = 2048 * (1.0 + 2.0 * right) ** 2 / (1.0 + 8.0 * right)
+    assert metrics["effective_size"] == pytest.approx(size, rel=0.01)
+    assert (metrics["events"], metrics["bars"], metrics["alarms"]) == (N_EVENTS, N_ROWS, 0.0)
+
+
+def test_metrics_of_a_step_start_anew() -> None:
+    sampler = sampler_of()
+    sampler.draw()
+    sampler.take_metrics()
+    assert np.isnan([sampler.take_metrics()[name] for name in ("effective_size", "age_events", "wrong_in_draws")]).all()
+
+
+class AlarmsOnce:
+    """A detector of the user's own: at the fourth event it keeps two."""
+
+    def __init__(self) -> None:
+        self.seen: list[float] = []
+
+    def update(self, accuracy: np.ndarray) -> int | None:
+        before, self.seen = len(self.seen), [*self.seen, *accuracy.tolist()]
+        return 2 if before < 4 <= len(self.seen) else None
+
+    def state_dict(self) -> dict[str, list[float]]:
+        return {"seen": self.seen}
+
+    def load_state_dict(self, state: dict[str, list[float]]) -> None:
+        self.seen = state["seen"]
+
+
+def test_a_change_cuts_the_memory_and_is_counted() -> None:
+    sampler = sampler_of(detector=AlarmsOnce())
+    verdicts = [verdicts_of(rows, np.where(IS_WRONG[rows], 0, 1)) for rows in np.split(np.arange(40), 4)]
+    answers = [sampler.detect(part) for part in verdicts]
+    assert 2 in answers
+    assert (sampler.memory.n_events, sampler.n_alarms) == (2, 1)
+    assert set(EVENT[sampler.draw().row]) == {N_EVENTS - 2, N_EVENTS - 1}
+
+
+def test_the_detector_hears_the_accuracy_of_each_event_without_void_predictions() -> None:
+    sampler = sampler_of(detector=AlarmsOnce())
+    rows = np.flatnonzero(np.isin(EVENT, [0, 2]))
+    outcome = np.where(np.arange(len(rows)) % 3 == 0, 2, ~IS_WRONG[rows])  # each third is void
+    sampler.detect(verdicts_of(rows, outcome))
+    is_judged = outcome < 2
+    expected = [outcome[is_judged & (EVENT[rows] == event)].mean() for event in (0, 2)]
+    assert sampler.detector.seen == pytest.approx(expected)
+
+
+def test_a_sampler_without_a_detector_never_forgets() -> None:
+    sampler = sampler_of()
+    assert sampler.detect(ALL_VERDICTS) is None
+    assert sampler.memory.n_events == N_EVENTS
+
+
+def test_a_restored_detector_never_stopped() -> None:
+    def told(sampler: ReplaySampler, random: np.random.Generator, n: int, share: float) -> list[int | None]:
+        rows = np.flatnonzero(np.diff(EVENT, prepend=-1))
+        return [sampler.detect(verdicts_of(rows, (random.random(len(rows)) < share).astype(int))) for _ in range(n)]
+
+    original, restored = sampler_of(detector=ChangeDetector()), sampler_of(detector=ChangeDetector())
+    assert told(original, np.random.default_rng(0), 8, 0.8) == [None] * 8
+    restored.load_state_dict(original.state_dict())
+    ours, theirs = (told(sampler, np.random.default_rng(1), 4, 0.3) for sampler in (restored, original))
+    assert ours == theirs != [None] * 4
+    assert restored.memory.n_events == original.memory.n_events
+    assert restored.n_alarms == original.n_alarms == 1

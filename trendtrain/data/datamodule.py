@@ -131,7 +131,7 @@ class PivotDataModule(pl.LightningDataModule):
         direction = self.labels.direction[rows]
         is_class = (direction >= 0) & (direction < self.n_classes) & self._is_ready[rows]
         rows = rows[is_class]
-        self.replay.memory.add(rows, self.labels.event[rows])
+        self.replay.add(rows, self.labels.event[rows])
 
     def _stacked(self, function: FeatureFunction) -> Any:
         return np.concatenate([by_segment(function, bars, self.max_gap) for bars in self.series.values()])

@@ -1,29 +1,78 @@
 """The bars whose labels are known, grouped by the event that judged them, each with a weight."""
 
-import numpy as np
+from typing import Any, NamedTuple
 
-from trendtrain.errors import InputError
+import numpy as np
+import torch
+
+from trendtrain.errors import InputError, check_number
 from trendtrain.market.bars import FloatArray, IntArray
+from trendtrain.replay.ages import draw_ages
+
+_SMALLEST, _LARGEST = 1e-4, 60_000.0  # what half precision holds with three digits
+
+
+class Drawn(NamedTuple):
+    """Rows drawn and how many events younger than theirs there are, shape (n,) both."""
+
+    row: IntArray
+    age: IntArray
 
 
 class ReplayMemory:
     """Hold known rows event by event in the order they became known, and a weight for each row.
 
+    It costs 6 bytes a row, its place and its weight in half precision (3 digits), and 4 an event.
+
     Args:
-        n_rows: Number of rows there can be; a row's weight is 1 until it is reweighted.
+        n_rows: Number of rows there can be, each known once; a row's weight is 1 until it is reweighted.
+
+    Attributes:
+        weight: Of each row, known or not, float16, shape (n_rows,).
+        largest_weight: At least the largest weight.
+
+    Example:
+        >>> memory = ReplayMemory(n_rows=100)
+        >>> memory.add(rows=np.arange(30), events=np.repeat([5, 6, 9], 10))
+        >>> memory.reweight(np.arange(20, 30), np.full(10, 3.0))
+        >>> memory.cut(2)
+        >>> memory.n_events, memory.n_known, int(memory.draw(50, np.random.default_rng(0)).row.min()) >= 10
+        (2, 20, True)
     """
 
     def __init__(self, n_rows: int) -> None:
-        self.weight = np.ones(n_rows, dtype=np.float32)
+        check_number("n_rows", n_rows, 0, 2**31 - 1)
+        self.weight = np.ones(n_rows, dtype=np.float16)
         self.largest_weight = 1.0
-        self.n_events = 0
-        self.n_known = 0
-        self._row: IntArray = np.zeros(0, dtype=np.int64)
-        self._end: IntArray = np.zeros(0, dtype=np.int64)  # of each event: where its rows end in _row
+        self._row = np.zeros(n_rows, dtype=np.int32)
+        self._end: IntArray = np.zeros(1, dtype=np.int32)  # event e has the rows _row[_end[e] : _end[e + 1]]
+        self._first = self._last = 0  # the events held
+        self._acceptance = 1.0  # of the last draw: how many to propose for the next
+
+    @property
+    def n_events(self) -> int:
+        """How many events are held."""
+        return self._last - self._first
+
+    @property
+    def n_known(self) -> int:
+        """How many rows are held."""
+        return int(self._end[self._last] - self._end[self._first])
+
+    @property
+    def rows(self) -> IntArray:
+        """The rows held, the oldest event's first."""
+        rows: IntArray = self._row[self._end[self._first] : self._end[self._last]]
+        return rows
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of memory taken."""
+        return self.weight.nbytes + self._row.nbytes + self._end.nbytes
 
     def clear(self) -> None:
         """Forget which rows are known; weights stay."""
-        self.n_events = self.n_known = 0
+        self._first = self._last = 0
 
     def add(self, rows: IntArray, events: IntArray) -> None:
         """Append newly known rows; the rows of an event come together and all at once.
@@ -31,62 +80,103 @@ class ReplayMemory:
         Args:
             rows: Shape (n,).
             events: The event of each row, equal ones adjacent, shape (n,).
+
+        Raises:
+            InputError: If more rows come than there can be.
         """
         if not len(rows):
             return
+        start = int(self._end[self._last])
+        if start + len(rows) > len(self._row):
+            rule = f"be known once each, {len(self._row)} in all"
+            raise InputError(f"`rows` must {rule}, got {len(rows)} after {start}.")
         last_of_event = np.flatnonzero(np.diff(events, append=events[-1] + 1)) + 1
-        self._row = _with_room(self._row, self.n_known + len(rows))
-        self._end = _with_room(self._end, self.n_events + len(last_of_event))
-        self._row[self.n_known : self.n_known + len(rows)] = rows
-        self._end[self.n_events : self.n_events + len(last_of_event)] = self.n_known + last_of_event
-        self.n_known += len(rows)
-        self.n_events += len(last_of_event)
+        self._row[start : start + len(rows)] = rows
+        end = self._last + len(last_of_event)
+        self._end = _with_room(self._end, end + 1)
+        self._end[self._last + 1 : end + 1] = start + last_of_event
+        self._last = end
+
+    def cut(self, n_events: int) -> None:
+        """Forget all but the newest events."""
+        self._first = max(self._first, self._last - n_events)
+
+    def trim(self, n_rows: int) -> None:
+        """Forget the oldest events until at most `n_rows` rows are held; the newest event always stays."""
+        oldest = np.searchsorted(self._end[: self._last], self._end[self._last] - n_rows)
+        self._first = max(self._first, min(int(oldest), self._last - 1))
 
     def reweight(self, rows: IntArray, weights: FloatArray) -> None:
         """Set the weights of rows.
 
+        Args:
+            rows: Shape (n,).
+            weights: Shape (n,), 0.0001 to 60,000; only their ratios count.
+
         Raises:
-            InputError: If a weight is not positive: every known bar must stay reachable.
+            InputError: If a weight lies outside: every known bar must stay reachable.
         """
         if not len(rows):
             return
-        is_bad = ~(np.isfinite(weights) & (weights > 0))
-        if is_bad.any():
-            raise InputError(f"`weights` must be positive and finite, got {weights[is_bad][0]}.")
+        largest = float(weights.max())
+        if not (weights.min() >= _SMALLEST and largest <= _LARGEST):
+            bad = weights[~((weights >= _SMALLEST) & (weights <= _LARGEST))][0]
+            raise InputError(f"`weights` must be from {_SMALLEST} to {_LARGEST:.0f}, got {bad}.")
         self.weight[rows] = weights
-        self.largest_weight = max(self.largest_weight, float(np.float32(weights.max())))
+        self.largest_weight = max(self.largest_weight, float(np.float16(largest)))
 
-    def draw(self, n: int, random: np.random.Generator) -> IntArray:
-        """Draw rows with replacement: an event uniformly, a row of it uniformly, accepted by weight.
+    def draw(self, n: int, random: np.random.Generator, half_life: float | None = None) -> Drawn:
+        """Draw rows with replacement: an event by its age, a row of it uniformly, accepted by weight.
 
         Rejection sampling is exact and makes reweighting O(1). The chance of a row is proportional to
-        weight / (rows of its event).
+        2^(-age / half_life) * weight / (rows of its event). A draw costs largest / mean weight proposals, at any size.
 
         Args:
             n: How many; the memory must not be empty.
             random: Where randomness comes from.
+            half_life: In events; None draws all events alike.
         """
-        parts: list[IntArray] = []
+        parts: list[Drawn] = []
         missing = n
         while missing > 0:
-            rows = self._propose(2 * missing + 16, random)
-            is_accepted = random.random(len(rows)) * self.largest_weight < self.weight[rows]
-            parts.append(rows[is_accepted][:missing])
-            missing -= len(parts[-1])
-        return np.concatenate(parts)
+            n_proposed = min(int(1.05 * missing / self._acceptance) + 32, 1 << 20)
+            rows, ages = self._propose(n_proposed, random, half_life)
+            limit = random.random(n_proposed, dtype=np.float32) * np.float32(self.largest_weight)
+            accepted = np.flatnonzero(limit < self.weight.take(rows))
+            self._acceptance = max(len(accepted), 1) / n_proposed
+            accepted = accepted[:missing]
+            parts.append(Drawn(rows.take(accepted), ages.take(accepted)))
+            missing -= len(accepted)
+        return parts[0] if len(parts) == 1 else Drawn(*(np.concatenate(values) for values in zip(*parts, strict=True)))
 
-    def _propose(self, n: int, random: np.random.Generator) -> IntArray:
-        event = random.integers(self.n_events, size=n)
-        end = self._end[event]
-        start = np.where(event > 0, self._end[event - 1], 0)
-        rows: IntArray = self._row[start + (random.random(n) * (end - start)).astype(np.int64)]
-        return rows
+    def _propose(self, n: int, random: np.random.Generator, half_life: float | None) -> Drawn:
+        age = draw_ages(random.random(n), self.n_events, half_life)
+        event = self._last - 1 - age
+        start = self._end.take(event)
+        place = (random.random(n) * (self._end.take(event + 1) - start)).astype(np.int64)
+        return Drawn(self._row.take(start + place), age)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the weights and which events are held; the rows themselves follow from what was added."""
+        return {
+            "weight": torch.from_numpy(self.weight.copy()),
+            "largest_weight": self.largest_weight,
+            "first_event": self._first,
+            "acceptance": self._acceptance,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up where the memory that gave `state` stood, after the same rows were added."""
+        self.weight[:] = state["weight"].numpy()
+        self.largest_weight = state["largest_weight"]
+        self._first = state["first_event"]
+        self._acceptance = state["acceptance"]
 
 
 def _with_room(values: IntArray, n: int) -> IntArray:
-    """Return `values` with room for n, doubled when it is full, so that appending stays O(1) a row."""
+    """Return `values` with room for n, an eighth more when it is full, so that appending stays O(1) a row."""
     if n <= len(values):
         return values
-    grown = np.zeros(max(n, 2 * len(values), 1024), dtype=values.dtype)
+    grown = np.zeros(max(n, len(values) + len(values) // 8), dtype=values.dtype)
     grown[: len(values)] = values
     return grown

@@ -1,15 +1,16 @@
 """Draw training batches from a replay memory, lazily, and say how much each row counts."""
 
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-import torch
 
 from trendtrain.errors import check_at_least, check_number
 from trendtrain.market.bars import FloatArray, IntArray
+from trendtrain.replay.draw_stats import DrawStats
 from trendtrain.replay.memory import ReplayMemory
 from trendtrain.validation.predictions import Verdicts
+from trendtrain.validation.score import event_means
 
 
 class Draw(NamedTuple):
@@ -19,12 +20,26 @@ class Draw(NamedTuple):
     weight: FloatArray
 
 
+class Detector(Protocol):
+    """What notices a change: see `trendtrain.evaluate.ChangeDetector`."""
+
+    def update(self, accuracy: FloatArray) -> int | None:
+        """Take the accuracies of new events in; return how many of the newest follow a change, None for no change."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what was learned."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take it up."""
+
+
 class ReplaySampler:
     """Yield the same number of batches each epoch, drawn when they are asked for.
 
     A row's importance weight is (1 / its replay weight) ** beta, divided by the batch mean: beta = 1 undoes the
     preference for wrong predictions in expectation, so that the model sees them more often and learns no falsehood
-    (Schaul et al. 2015; Fujimoto et al. 2020).
+    (Schaul et al. 2015; Fujimoto et al. 2020). The preference for recent events is not undone: it is how the model
+    follows the market.
 
     Args:
         memory: The bars known so far; while it is empty, batches carry weight 0.
@@ -32,6 +47,9 @@ class ReplaySampler:
         n_batches: Batches an epoch (a walk step).
         weigh: The replay weight of each verdict's bar.
         beta: How much of the preference is corrected, 0 (none: biased) to 1 (all).
+        half_life: After how many events an event is half as likely to be drawn; None for never.
+        max_bars: Bars held at most, the oldest events leave first; None for all.
+        detector: Says when to forget what came before a change; None never forgets.
         seed: Seed of the sampler's own generator.
 
     Raises:
@@ -45,18 +63,30 @@ class ReplaySampler:
         n_batches: int,
         weigh: Callable[[Verdicts], FloatArray],
         beta: float = 1.0,
+        half_life: float | None = None,
+        max_bars: int | None = None,
+        detector: Detector | None = None,
         seed: int = 0,
     ) -> None:
         check_at_least("replay.batch_size", batch_size, 1)
         check_at_least("replay.n_batches", n_batches, 1)
         check_number("replay.beta", beta, 0.0, 1.0)
+        if half_life is not None:
+            check_number("replay.half_life", half_life, 1.0)
+        if max_bars is not None:
+            check_at_least("replay.max_bars", max_bars, 1)
         self.memory = memory
         self.batch_size = batch_size
         self.n_batches = n_batches
         self.weigh = weigh
         self.beta = beta
+        self.half_life = half_life
+        self.max_bars = max_bars
+        self.detector = detector
         self.seed = seed
+        self.n_alarms = 0
         self._random = np.random.default_rng(seed)
+        self._stats = DrawStats()
 
     def __len__(self) -> int:
         return self.n_batches
@@ -69,24 +99,60 @@ class ReplaySampler:
         """Return the next batch; of an empty memory, row 0 with weight 0."""
         if self.memory.n_events == 0:
             return Draw(np.zeros(self.batch_size, dtype=np.int64), np.zeros(self.batch_size))
-        rows = self.memory.draw(self.batch_size, self._random)
-        weight = self.memory.weight[rows].astype(np.float64) ** -self.beta
-        return Draw(rows, weight / weight.mean())
+        row, age = self.memory.draw(self.batch_size, self._random, self.half_life)
+        weight = self.memory.weight[row].astype(np.float64) ** -self.beta
+        self._stats.add_draw(weight, age)
+        return Draw(row, weight / weight.mean())
+
+    def add(self, rows: IntArray, events: IntArray) -> None:
+        """Let newly known rows in, the rows of an event together; the oldest leave where there are too many."""
+        self.memory.add(rows, events)
+        if self.max_bars is not None:
+            self.memory.trim(self.max_bars)
 
     def reweight(self, verdicts: Verdicts) -> None:
         """Let verdicts decide how often their bars are drawn from now on."""
         self.memory.reweight(verdicts.row, self.weigh(verdicts))
 
+    def refresh(self, answers: Verdicts) -> None:
+        """Let the model's latest answers on drawn rows replace the verdicts that weighed them."""
+        is_wrong = answers.is_validated & ~answers.is_correct
+        self._stats.add_answers(is_wrong, self.memory.weight[answers.row].astype(np.float64))
+        self.reweight(answers)
+
+    def detect(self, verdicts: Verdicts) -> int | None:
+        """Test new verdicts for a change; on alarm forget what came before it.
+
+        Returns:
+            How many events are kept; None where no change is seen.
+        """
+        if self.detector is None:
+            return None
+        verdicts = verdicts[verdicts.is_validated]
+        n_events = self.detector.update(event_means(verdicts.event, verdicts.is_correct.astype(np.float64))[1])
+        if n_events is not None:
+            self.memory.cut(n_events)
+            self.n_alarms += 1
+        return n_events
+
+    def take_metrics(self) -> dict[str, float]:
+        """Return what a step drew and what the memory holds, by TensorBoard name without `replay/`."""
+        held = {"events": self.memory.n_events, "bars": self.memory.n_known, "alarms": self.n_alarms}
+        return {**self._stats.take(), **{name: float(count) for name, count in held.items()}}
+
     def state_dict(self) -> dict[str, Any]:
-        """Return the random state and the weights; which rows are known follows from the clock."""
+        """Return random state, weights and detector; which rows are known follows from the clock."""
         return {
             "random": self._random.bit_generator.state,
-            "weight": torch.from_numpy(self.memory.weight.copy()),
-            "largest_weight": self.memory.largest_weight,
+            "memory": self.memory.state_dict(),
+            "n_alarms": self.n_alarms,
+            "detector": None if self.detector is None else self.detector.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take up where the sampler that gave `state` stood."""
         self._random.bit_generator.state = state["random"]
-        self.memory.weight[:] = state["weight"].numpy()
-        self.memory.largest_weight = state["largest_weight"]
+        self.memory.load_state_dict(state["memory"])
+        self.n_alarms = state["n_alarms"]
+        if self.detector is not None:
+            self.detector.load_state_dict(state["detector"])

@@ -1,4 +1,4 @@
-"""How often a judged bar is replayed."""
+"""How often a judged bar is replayed: a weighting maps verdicts to weights, of any scale."""
 
 import numpy as np
 
@@ -22,3 +22,25 @@ def weigh(verdicts: Verdicts, wrong: float = 3.0) -> FloatArray:
     """
     check_number("wrong", wrong, 0.01)
     return np.where(verdicts.is_validated & ~verdicts.is_correct, wrong, 1.0)
+
+
+def weigh_by_gradient(verdicts: Verdicts, floor: float = 0.1) -> FloatArray:
+    """Return `floor` + |p - y|: the wronger a prediction and the surer of it, the likelier its bar is drawn.
+
+    p is the chance given to the class that came, y = 1: the size of the gradient of the cross-entropy by the logit
+    (Katharopoulos & Fleuret 2018, arXiv 1803.00942). A void prediction weighs as one that knew nothing.
+
+    Args:
+        verdicts: Predictions judged, n of them.
+        floor: What a perfect prediction weighs, so that every known bar stays reachable.
+
+    Returns:
+        Shape (n,), from `floor` to `floor` + 1.
+
+    Raises:
+        InputError: If `floor` is below 0.01.
+    """
+    check_number("floor", floor, 0.01)
+    truth = np.where(verdicts.is_validated, verdicts.truth, 0)[:, None]
+    missed = 1.0 - np.take_along_axis(verdicts.predictions.probability, truth, axis=1)[:, 0]
+    return floor + np.where(verdicts.is_validated, missed, 0.5)
