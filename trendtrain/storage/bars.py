@@ -12,7 +12,7 @@ from trendtrain.storage import schema
 from trendtrain.storage.blocks import read_blocks, replace_blocks, stored_span
 from trendtrain.storage.merge import is_changed, merge
 from trendtrain.storage.moments import Moment, to_milliseconds
-from trendtrain.storage.payload import BarColumns, bars_of, columns_of, join
+from trendtrain.storage.payload import BarColumns, bars_of, columns_of
 from trendtrain.storage.series import claim_series, find_series, name_series
 
 _FIRST: Final = -(2**63)
@@ -90,7 +90,7 @@ class BarStore:
             span = None if series_id is None else stored_span(connection, series_id)
             if series_id is None or span is None:
                 raise InputError(self._why_unknown(series))
-            columns = join(read_blocks(connection, series, series_id, first, stop))
+            columns = read_blocks(connection, series, series_id, first, stop).bars
         columns = columns.take(slice(*np.searchsorted(columns.time, [first, stop])))
         if len(columns.time) == 0:
             stored = f"{' '.join(series)}, stored from {span[0]} to {span[1]}"
@@ -130,10 +130,10 @@ def _write(connection: Connection, series: Series, series_id: int, new: BarColum
     step = int(parse_timeframe(series.timeframe).astype(np.int64))
     # One timeframe further on both sides: a stored bar there may lie too close.
     blocks = read_blocks(connection, series, series_id, int(new.time[0]) - step, int(new.time[-1]) + step)
-    old = join(blocks)
-    fresh = new.take(is_changed(old, new))
+    is_fresh = is_changed(blocks.bars, new)
+    fresh = new if is_fresh.all() else new.take(is_fresh)
     if len(fresh.time) > 0:
-        merged = merge(old, fresh)
+        merged = merge(blocks.bars, fresh)
         _check_apart(series, merged, step)
         replace_blocks(connection, series_id, blocks, merged, fresh)
     return len(fresh.time)
