@@ -137,13 +137,15 @@ class ReplayMemory:
             half_life: In events; None draws all events alike.
         """
         parts: list[Drawn] = []
-        missing = n
+        missing, share = n, self._acceptance
         while missing > 0:
-            n_proposed = min(int(1.05 * missing / self._acceptance) + 32, 1 << 20)
+            n_proposed = min(int(1.05 * missing / share) + 32, 1 << 20)
             rows, ages = self._propose(n_proposed, random, half_life)
             limit = random.random(n_proposed, dtype=np.float32) * np.float32(self.largest_weight)
             accepted = np.flatnonzero(limit < self.weight.take(rows))
-            self._acceptance = max(len(accepted), 1) / n_proposed
+            share = max(len(accepted), 1) / n_proposed
+            if not parts:
+                self._acceptance = share  # later rounds are small: they would say little
             accepted = accepted[:missing]
             parts.append(Drawn(rows.take(accepted), ages.take(accepted)))
             missing -= len(accepted)
