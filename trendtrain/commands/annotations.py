@@ -1,0 +1,40 @@
+"""`trendtrain annotations`: annotated trades as small files beside the database."""
+
+import argparse
+from pathlib import Path
+
+from trendtrain.commands.errors import say
+from trendtrain.commands.options import add_db
+from trendtrain.errors import InputError
+
+
+def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the command, its one subcommand, and its options."""
+    parser = commands.add_parser("annotations", help="annotated trades as small files beside the database")
+    parts = parser.add_subparsers(required=True, metavar="COMMAND")
+    migrate = parts.add_parser("migrate", help="annotations with embedded bars: the bars into the database")
+    migrate.add_argument("src", nargs="+", type=Path, help="JSON files in the old form, or folders of them")
+    migrate.add_argument("--out", type=Path, required=True, help="folder for the small files, one an annotation")
+    add_db(migrate)
+    migrate.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Migrate, show what was done, and say line by line what was not."""
+    from trendtrain.commands.annotations_table import migration_table
+    from trendtrain.report import show
+    from trendtrain.storage.annotations.migration import migrate
+    from trendtrain.storage.annotations.store import AnnotationStore
+    from trendtrain.storage.bars import BarStore
+    from trendtrain.storage.database import open_database
+
+    engine = open_database(options.db)
+    try:
+        report = migrate(options.src, AnnotationStore(options.out, BarStore(engine)))
+    finally:
+        engine.dispose()
+    show(migration_table(report, options.out))
+    exit_code = 0
+    for problem in report.problems:
+        exit_code = say(InputError(problem))
+    return exit_code

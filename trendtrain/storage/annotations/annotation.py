@@ -1,0 +1,76 @@
+"""An annotated trade without its bars."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import isfinite
+from numbers import Real
+from typing import Any, Final
+
+import numpy as np
+
+from trendtrain.errors import InputError
+from trendtrain.market.directions import DOWN, UP
+from trendtrain.storage.series import name_series
+
+DIRECTION_NAMES: Final = {UP: "up", DOWN: "down"}
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """A trade that someone marked: when it was entered and left, and which way it went.
+
+    Attributes:
+        annotation_id: Its name, unique in a folder.
+        symbol: Symbol of the bars it was marked on.
+        timeframe: Their timeframe, such as `5m`.
+        direction: UP or DOWN.
+        entry_timestamp: `datetime64[ms]`, UTC.
+        exit_timestamp: Likewise, not before the entry.
+        entry_price: Positive.
+        exit_price: Positive.
+        timeframes_available: Timeframes of the bars it brought into the database.
+        more: The other fields of its file, as they came.
+
+    Raises:
+        InputError: If a field breaks its rule.
+
+    Example:
+        >>> entry, exit = np.datetime64("2024-01-01T10:00"), np.datetime64("2024-01-01T15:00")
+        >>> trade = Annotation("a1", "BTCUSDT", "60m", UP, entry, exit, 42_000.0, 43_000.0)
+        >>> trade.timeframe, trade.exit_timestamp
+        ('1h', np.datetime64('2024-01-01T15:00:00.000'))
+    """
+
+    annotation_id: str
+    symbol: str
+    timeframe: str
+    direction: int
+    entry_timestamp: np.datetime64
+    exit_timestamp: np.datetime64
+    entry_price: float
+    exit_price: float
+    timeframes_available: tuple[str, ...] = ()
+    more: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _check_id(self.annotation_id)
+        object.__setattr__(self, "timeframe", name_series(self.symbol, self.timeframe).timeframe)
+        if self.direction not in DIRECTION_NAMES:
+            raise InputError(f"`direction` must be {UP} (up) or {DOWN} (down), got {self.direction!r}.")
+        for name in ("entry_timestamp", "exit_timestamp"):
+            object.__setattr__(self, name, getattr(self, name).astype("datetime64[ms]"))
+        if not self.entry_timestamp <= self.exit_timestamp:
+            got = f"{self.exit_timestamp} for an entry at {self.entry_timestamp}"
+            raise InputError(f"`exit_timestamp` must not lie before `entry_timestamp`, got {got}.")
+        for name in ("entry_price", "exit_price"):
+            _check_price(name, getattr(self, name))
+
+
+def _check_id(annotation_id: str) -> None:
+    if not isinstance(annotation_id, str) or not annotation_id.strip():
+        raise InputError(f"`annotation_id` must be a name, got {annotation_id!r}.")
+
+
+def _check_price(name: str, price: float) -> None:
+    if not isinstance(price, Real) or isinstance(price, bool) or not (isfinite(price) and price > 0):
+        raise InputError(f"`{name}` must be a positive number, got {price!r}.")
