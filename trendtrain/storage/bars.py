@@ -10,10 +10,11 @@ from trendtrain.market.bars import Bars, Series
 from trendtrain.market.timeframe import format_timeframe, parse_timeframe
 from trendtrain.storage import schema
 from trendtrain.storage.blocks import read_blocks, replace_blocks, stored_span
+from trendtrain.storage.compaction import Compaction, compact_series
 from trendtrain.storage.merge import is_changed, merge
 from trendtrain.storage.moments import Moment, to_milliseconds
 from trendtrain.storage.payload import BarColumns, bars_of, columns_of
-from trendtrain.storage.series import claim_series, find_series, name_series
+from trendtrain.storage.series import find_series, lock_series, name_series
 
 _FIRST: Final = -(2**63)
 _END: Final = 2**63 - 1
@@ -54,7 +55,7 @@ class BarStore:
         if len(bars) == 0:
             return 0
         with self.engine.begin() as connection:
-            series_id = _claim_alone(connection, series)
+            series_id = lock_series(connection, series)
             return _write(connection, series, series_id, columns_of(bars))
 
     def replace(self, symbol: str, timeframe: str, bars: Bars) -> None:
@@ -65,7 +66,7 @@ class BarStore:
         """
         series = _series_of(symbol, timeframe, bars)
         with self.engine.begin() as connection:
-            series_id = _claim_alone(connection, series)
+            series_id = lock_series(connection, series)
             connection.execute(delete(schema.bar_blocks).where(schema.bar_blocks.c.series_id == series_id))
             if len(bars):
                 _write(connection, series, series_id, columns_of(bars))
@@ -97,6 +98,14 @@ class BarStore:
             raise InputError(f"`start` and `end` must hold bars of {stored}, got start {start} and end {end}.")
         return bars_of(columns, parse_timeframe(series.timeframe))
 
+    def compact(self) -> list[Compaction]:
+        """Merge small blocks, such as those of single live bars, series by series; the bars stay the same.
+
+        Raises:
+            InputError: If a stored block is damaged.
+        """
+        return [compact_series(self.engine, series) for series in self.series()]
+
     def series(self) -> list[Series]:
         """Return the series that have bars, by symbol, then timeframe."""
         table, blocks = schema.series.c, schema.bar_blocks.c
@@ -116,14 +125,6 @@ def _series_of(symbol: str, timeframe: str, bars: Bars) -> Series:
         length = format_timeframe(bars.timeframe)
         raise InputError(f"`timeframe` must be that of the bars, {length}, got {timeframe!r}.")
     return series
-
-
-def _claim_alone(connection: Connection, series: Series) -> int:
-    """Return the number of a series; writers of one series queue up here."""
-    series_id = claim_series(connection, series)
-    # For PostgreSQL: SQLite let in one writer at the claim.
-    connection.execute(select(schema.series.c.id).where(schema.series.c.id == series_id).with_for_update())
-    return series_id
 
 
 def _write(connection: Connection, series: Series, series_id: int, new: BarColumns) -> int:

@@ -1,6 +1,7 @@
 """Open a database that holds our tables."""
 
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import URL, Engine, create_engine, event, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -8,17 +9,19 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.schema import CreateTable
 
 from trendtrain.errors import InputError
+from trendtrain.storage.faults import explain
 from trendtrain.storage.schema import metadata
 
-# The waiting time comes first: two processes that open a new file together meet at the switch to WAL.
-_PRAGMAS = ("busy_timeout = 30000", "journal_mode = WAL", "foreign_keys = ON")
+_PRAGMAS = ("journal_mode = WAL", "foreign_keys = ON")
+_BUSY_SECONDS = 30
 
 
 def open_database(url: str) -> Engine:
     """Open the database at `url` and create the tables it lacks.
 
     Args:
-        url: `sqlite:///FILE`, or any URL of SQLAlchemy's such as `postgresql+psycopg://USER@HOST/NAME`.
+        url: `sqlite:///FILE`, or any URL of SQLAlchemy's such as `postgresql+psycopg://USER@HOST/NAME`. SQLite waits
+            30 seconds for other writers, or as `sqlite:///FILE?timeout=SECONDS` says.
 
     Raises:
         InputError: If `url` is no database URL, its driver is not installed, its folder does not exist, or what it
@@ -39,6 +42,7 @@ def open_database(url: str) -> Engine:
         engine.dispose()
         reason = str(error.orig).strip().splitlines()[0]
         raise InputError(f"`db.url` must name a database that can be opened, got {parsed}: {reason}.") from error
+    event.listen(engine, "handle_error", explain)
     return engine
 
 
@@ -59,13 +63,20 @@ def _check_folder(url: URL) -> None:
 
 def _engine(url: URL) -> Engine:
     try:
-        engine = create_engine(url)
+        engine = create_engine(url, connect_args=_busy_timeout(url))
     except (NoSuchModuleError, ImportError) as error:
         reason = str(error).splitlines()[0].rstrip(".")
         raise InputError(f"`db.url` must name an installed database driver, got {url}: {reason}.") from error
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _set_pragmas)
+    if engine.dialect.driver == "psycopg":
+        event.listen(engine, "connect", _read_binary)
     return engine
+
+
+def _busy_timeout(url: URL) -> dict[str, int]:
+    # As an argument of the driver's, not a pragma, so that the URL may say otherwise.
+    return {"timeout": _BUSY_SECONDS} if url.get_backend_name() == "sqlite" and "timeout" not in url.query else {}
 
 
 def _set_pragmas(connection: DBAPIConnection, _record: object) -> None:
@@ -73,6 +84,18 @@ def _set_pragmas(connection: DBAPIConnection, _record: object) -> None:
     for pragma in _PRAGMAS:
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _read_binary(connection: DBAPIConnection, _record: object) -> None:
+    """Let PostgreSQL send blocks as bytes, not as hexadecimal digits: twice as fast."""
+    import psycopg
+
+    class BinaryCursor(psycopg.Cursor[object]):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            self.format = psycopg.pq.Format.BINARY
+
+    connection.cursor_factory = BinaryCursor
 
 
 def _create_tables(engine: Engine) -> None:

@@ -41,3 +41,11 @@ def claim_series(connection: Connection, series: Series) -> int:
     number = find_series(connection, series)
     assert number is not None
     return number
+
+
+def lock_series(connection: Connection, series: Series) -> int:
+    """Return the number of a series, a new one where the database has none; its writers queue up here."""
+    series_id = claim_series(connection, series)
+    # For PostgreSQL: SQLite let in one writer at the claim.
+    connection.execute(select(schema.series.c.id).where(schema.series.c.id == series_id).with_for_update())
+    return series_id

@@ -1,0 +1,23 @@
+"""Say in one line why a database failed."""
+
+from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.exc import DatabaseError, InternalError, OperationalError
+
+from trendtrain.errors import InputError
+
+
+def explain(context: ExceptionContext) -> None:
+    """Raise a fault of the database as one line; SQLAlchemy calls this on any error.
+
+    Locked, full, unreachable, restarted, corrupt: nothing that a traceback would help with. A mistake in our own
+    statements, or a row that breaks a rule of the tables, stays what it is.
+
+    Raises:
+        InputError: If the database could not do its work.
+    """
+    error = context.sqlalchemy_exception
+    if isinstance(error, OperationalError | InternalError) or type(error) is DatabaseError:
+        reason = str(context.original_exception).strip().splitlines()[0].rstrip(".")
+        url = context.engine.url if context.engine else "in use"
+        rule = "What was stored before stays; the same command, run again, completes."
+        raise InputError(f"The database {url} failed: {reason}. {rule}") from context.original_exception
