@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from trendtrain.callbacks import LedgerWriter, ReseedGenerators, TrendValidation, WalkCheckpoint
-from trendtrain.callbacks.ledger_writer import model_name
+from trendtrain.callbacks.ledger_writer import model_class
 from trendtrain.callbacks.walk_step import WalkStep
 from trendtrain.market import Series
 from trendtrain.storage import open_database
@@ -90,7 +90,7 @@ def test_the_name_of_a_model_can_be_given(
 
 
 def test_a_module_without_a_net_has_its_own_name() -> None:
-    assert model_name(pl.LightningModule()) == "LightningModule"
+    assert model_class(pl.LightningModule()) is pl.LightningModule
 
 
 class Crash(pl.Callback):

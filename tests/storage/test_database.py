@@ -9,10 +9,13 @@ from sqlalchemy import Engine, inspect, text
 from trendtrain.errors import InputError
 from trendtrain.storage import open_database
 from trendtrain.storage.schema import metadata
+from trendtrain.storage.views import VIEWS
 
 
 def test_every_table_exists_after_opening(engine: Engine) -> None:
-    assert set(inspect(engine).get_table_names()) == {"series", "bar_blocks", "runs", "predictions", "verdicts"}
+    tables, views = set(inspect(engine).get_table_names()), set(inspect(engine).get_view_names())
+    assert tables == {*metadata.tables, "alembic_version"}
+    assert views == set(VIEWS) == {"predictions", "verdicts"}
 
 
 def test_every_column_says_what_it_holds() -> None:
@@ -24,7 +27,7 @@ def test_opening_twice_keeps_what_is_there(tmp_path: Path) -> None:
     for _ in range(2):
         engine = open_database(url)
         with engine.begin() as connection:
-            connection.execute(text("INSERT INTO runs VALUES (hex(randomblob(4)), 0, '')"))
+            connection.execute(text("INSERT INTO runs (id, started_at, config) VALUES (hex(randomblob(4)), 0, '')"))
             n_rows = connection.scalar(text("SELECT count(*) FROM runs"))
         engine.dispose()
     assert n_rows == 2
@@ -71,5 +74,6 @@ def test_processes_may_open_a_new_file_together(tmp_path: Path) -> None:
     processes = [subprocess.Popen(command) for _ in range(6)]
     assert [process.wait() for process in processes] == [0] * 6
     connection = sqlite3.connect(tmp_path / "shared.db")
-    assert connection.execute("SELECT count(*) FROM sqlite_master WHERE type = 'table'").fetchone() == (5,)
+    n_tables = connection.execute("SELECT count(*) FROM sqlite_master WHERE type = 'table'").fetchone()
+    assert n_tables == (len(metadata.tables) + 1,)
     connection.close()

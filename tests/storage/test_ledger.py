@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Engine, delete, select
+from sqlalchemy import Engine, delete, text
 
 from trendtrain.errors import InputError
 from trendtrain.market.bars import Series
-from trendtrain.storage import Ledger, PredictionRows, VerdictRows, open_database
+from trendtrain.storage import Ledger, LineRows, PredictionRows, VerdictRows, open_database
 from trendtrain.storage.ledger_stats import LedgerStats
-from trendtrain.storage.schema import predictions, runs, verdicts
+from trendtrain.storage.schema import prediction_rows
 from trendtrain.validation.outcomes import CORRECT, VOID_FLAT, VOID_GAP, WRONG
 from trendtrain.validation.stats import TrendStats
 
@@ -25,12 +25,19 @@ def predicted(minutes: list[int], series: Series = BTC, confidence: float = 0.75
     return PredictionRows((series,), 0 * ones, times, ones, np.full(n_rows, confidence))
 
 
+def line_rows(times: np.ndarray) -> LineRows:
+    """A line a time, from that time on."""
+    zeros, prices = np.zeros(len(times), np.int64), np.ones(len(times))
+    last, known_at = times + 60_000, times + 120_000
+    return LineRows(zeros, times, last, zeros, zeros + 1, known_at, prices, 3 * prices, 2 * prices)
+
+
 def judged(outcomes: dict[int, int], series: Series = BTC) -> VerdictRows:
+    """A verdict a minute, and one line that reached all that are not void for a gap."""
     times = np.array(list(outcomes), "datetime64[m]").astype("datetime64[ms]")
     codes, ones = np.array(list(outcomes.values()), np.int64), np.ones(len(outcomes), np.int64)
-    kind = np.where(codes == VOID_GAP, -1, 0)
-    pivots = np.where(codes == VOID_GAP, NAT, times)
-    return VerdictRows((series,), 0 * ones, times, codes, ones, times + 60_000, kind, pivots, pivots)
+    line = np.where(codes == VOID_GAP, -1, 0)
+    return VerdictRows((series,), 0 * ones, times, codes, ones, times + 60_000, line, line_rows(times[:1]))
 
 
 @pytest.fixture
@@ -40,9 +47,9 @@ def ledger(engine: Engine) -> Ledger:
     return ledger
 
 
-def rows_of(engine: Engine, table: object) -> list[tuple[object, ...]]:
+def rows_of(engine: Engine, table: str, columns: str = "*") -> list[tuple[object, ...]]:
     with engine.connect() as connection:
-        return sorted(tuple(row) for row in connection.execute(select(table)))
+        return sorted(tuple(row) for row in connection.execute(text(f"SELECT {columns} FROM {table}")))
 
 
 def only(stats: list[LedgerStats]) -> TrendStats:
@@ -60,7 +67,7 @@ def test_a_run_without_predictions_has_no_stats(ledger: Ledger) -> None:
 
 def test_beginning_again_keeps_the_first_entry(ledger: Ledger, engine: Engine) -> None:
     ledger.begin("one", "changed", "2025-01-01")
-    assert rows_of(engine, runs) == [("one", 1_704_067_200_000, "{}")]
+    assert rows_of(engine, "runs", "id, started_at, config") == [("one", 1_704_067_200_000, "{}")]
 
 
 def test_predictions_without_verdicts_are_pending(ledger: Ledger) -> None:
@@ -100,20 +107,22 @@ def test_a_verdict_may_come_steps_after_its_prediction(ledger: Ledger) -> None:
 
 def test_rows_are_stored_as_documented(ledger: Ledger, engine: Engine) -> None:
     ledger.record("one", "cnn", 2, predicted([1]), judged({1: CORRECT}), pass_=1)
-    assert rows_of(engine, predictions) == [("one", "cnn", 1, 1, 60_000, 2, 1, 0.75)]
-    assert rows_of(engine, verdicts) == [("one", "cnn", 1, 1, 60_000, 2, 1, 1, 120_000, "L2H", 60_000, 60_000)]
+    prediction, verdict = rows_of(engine, "predictions"), rows_of(engine, "verdicts")
+    assert prediction == [("one", "cnn", 1, 1, 60_000, 2, 1, 0.75, *BTC)]
+    line = ("L2H", 60_000, 120_000)
+    assert verdict == [("one", "cnn", 1, 1, 60_000, 2, 1, 1, 120_000, *line, "normal", *BTC)]
 
 
 def test_a_verdict_without_a_line_stores_nulls(ledger: Ledger, engine: Engine) -> None:
     ledger.record("one", "cnn", 0, predicted([1]), judged({1: VOID_GAP}))
-    assert rows_of(engine, verdicts)[0][-3:] == (None, None, None)
+    assert rows_of(engine, "verdicts", "kind, first_time, last_time, priority") == [(None,) * 4]
 
 
 def test_recording_twice_changes_nothing(ledger: Ledger, engine: Engine) -> None:
     before = None
     for _ in range(2):
         ledger.record("one", "cnn", 0, predicted([0, 1]), judged({0: WRONG}))
-        rows = rows_of(engine, predictions) + rows_of(engine, verdicts)
+        rows = rows_of(engine, "predictions") + rows_of(engine, "verdicts")
         assert before in (None, rows)
         before = rows
 
@@ -121,7 +130,7 @@ def test_recording_twice_changes_nothing(ledger: Ledger, engine: Engine) -> None
 def test_a_repeated_prediction_is_replaced(ledger: Ledger, engine: Engine) -> None:
     ledger.record("one", "cnn", 0, predicted([0], confidence=0.5), judged({0: WRONG}))
     ledger.record("one", "cnn", 0, predicted([0], confidence=0.9), judged({0: CORRECT}))
-    assert rows_of(engine, predictions)[0][-1] == 0.9
+    assert rows_of(engine, "predictions", "confidence") == [(0.9,)]
     assert only(ledger.stats()) == TrendStats(validated=1, correct=1)
 
 
@@ -150,7 +159,7 @@ def test_a_step_is_recorded_whole_or_not_at_all(ledger: Ledger, engine: Engine) 
         ValueError, match="each verdict judge a recorded prediction, got run 'one', model 'cnn', pass 0"
     ):
         ledger.record("one", "cnn", 0, predicted([0]), judged({7: CORRECT}))
-    assert rows_of(engine, predictions) == []
+    assert rows_of(engine, "predictions") == []
 
 
 def test_a_run_must_be_begun(ledger: Ledger) -> None:
@@ -164,7 +173,7 @@ def test_rewinding_deletes_later_steps_of_this_run_only(ledger: Ledger, engine: 
         for step in range(4):
             ledger.record(run, "cnn", step, predicted([step]), None)
     ledger.rewind("one", 1)
-    assert [(row[0], row[5]) for row in rows_of(engine, predictions)] == [
+    assert [(row[0], row[5]) for row in rows_of(engine, "predictions")] == [
         ("one", 0), ("one", 1), ("two", 0), ("two", 1), ("two", 2), ("two", 3)
     ]  # fmt: skip
 
@@ -179,8 +188,8 @@ def test_rewinding_makes_predictions_judged_later_pending_again(ledger: Ledger) 
 def test_a_deleted_prediction_takes_its_verdict_along(ledger: Ledger, engine: Engine) -> None:
     ledger.record("one", "cnn", 0, predicted([0, 1]), judged({0: WRONG, 1: WRONG}))
     with engine.begin() as connection:
-        connection.execute(delete(predictions).where(predictions.c.open_time == 0))
-    assert [row[4] for row in rows_of(engine, verdicts)] == [60_000]
+        connection.execute(delete(prediction_rows).where(prediction_rows.c.open_time == 0))
+    assert [row[4] for row in rows_of(engine, "verdicts")] == [60_000]
 
 
 def test_rewind_and_repeat_equals_never_stopped(ledger: Ledger, engine: Engine) -> None:
@@ -189,11 +198,11 @@ def test_rewind_and_repeat_equals_never_stopped(ledger: Ledger, engine: Engine) 
 
     for at in range(6):
         step(at)
-    expected = rows_of(engine, predictions) + rows_of(engine, verdicts)
+    expected = rows_of(engine, "predictions") + rows_of(engine, "verdicts")
     ledger.rewind("one", 2)
     for at in range(3, 6):
         step(at)
-    assert rows_of(engine, predictions) + rows_of(engine, verdicts) == expected
+    assert rows_of(engine, "predictions") + rows_of(engine, "verdicts") == expected
 
 
 def test_stats_choose_the_latest_run_one_run_or_all(ledger: Ledger) -> None:
@@ -236,7 +245,7 @@ def test_bad_predictions_are_refused(field: str, values: np.ndarray, message: st
     [
         ("outcome", np.array([4]), "`outcome` must lie from 0 to 3, got 4 at row 0"),
         ("truth", np.array([3]), "`truth` must lie from -1 to 2, got 3 at row 0"),
-        ("kind", np.array([2]), "`kind` must lie from -1 to 1, got 2 at row 0"),
+        ("line", np.array([1]), "`line` must lie from -1 to 0, got 1 at row 0"),
         ("known_at", np.array([NAT]), "`known_at` must hold times, got NaT at row 0"),
     ],
 )

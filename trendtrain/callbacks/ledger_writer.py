@@ -2,18 +2,22 @@
 
 import lightning.pytorch as pl
 import numpy as np
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from trendtrain.callbacks.walk_step import WalkStep
 from trendtrain.market.bars import IntArray, TimeArray
 from trendtrain.market.labels import Labels
 from trendtrain.market.timeframe import parse_timeframe
 from trendtrain.storage.ledger import Ledger
-from trendtrain.storage.ledger_rows import PredictionRows, VerdictRows
+from trendtrain.storage.ledger_rows import LineRows, PredictionRows, VerdictRows
+from trendtrain.storage.ledger_write import Progress
 from trendtrain.validation.predictions import Predictions, Verdicts
 
 
 class LedgerWriter(pl.Callback):
     """Keep predictions and verdicts in a database, one transaction a step; a repeated step replaces itself.
+
+    The run is `running` from `setup` on, then `finished`, `interrupted` or `failed`; one that was killed stays running.
 
     Args:
         ledger: Where to write.
@@ -30,8 +34,20 @@ class LedgerWriter(pl.Callback):
         self._last_step = -1
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Enter the run."""
+        """Enter the run and its model."""
         self.ledger.begin(self.run_id, self.config, np.datetime64("now", "ms"))
+        kind = model_class(pl_module)
+        class_path = f"{kind.__module__}.{kind.__qualname__}"
+        self.ledger.describe_model(self.run_id, self.model or kind.__name__, kind.__name__, class_path)
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Note that the run ended without an error."""
+        self.ledger.end(self.run_id, "finished")
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Note how the run ended; Lightning leaves `teardown` out then."""
+        is_interrupt = isinstance(exception, KeyboardInterrupt | SIGTERMException)
+        self.ledger.end(self.run_id, "interrupted" if is_interrupt else "failed")
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Where a run is resumed, forget what was written after the checkpoint."""
@@ -39,9 +55,14 @@ class LedgerWriter(pl.Callback):
 
     def on_walk_step(self, trainer: pl.Trainer, step: WalkStep) -> None:
         """Write the step."""
-        model = self.model or model_name(trainer.lightning_module)
-        predictions = prediction_rows(step.predictions, step.labels)
-        self.ledger.record(self.run_id, model, step.index, predictions, verdict_rows(step.verdicts, step.labels))
+        self.ledger.record(
+            self.run_id,
+            self.model or model_class(trainer.lightning_module).__name__,
+            step.index,
+            prediction_rows(step.predictions, step.labels),
+            verdict_rows(step.verdicts, step.labels),
+            progress=Progress(step.n_steps, step.stats),
+        )
         self._last_step = step.index
 
     def state_dict(self) -> dict[str, int]:
@@ -53,9 +74,9 @@ class LedgerWriter(pl.Callback):
         self._last_step = state_dict["last_step"]
 
 
-def model_name(module: pl.LightningModule) -> str:
-    """Return what the ledger calls a module: the class of its `net`, if it is one of ours, else its own."""
-    return type(getattr(module, "net", module)).__name__
+def model_class(module: pl.LightningModule) -> type:
+    """Return what the ledger names a module by: the class of its `net`, if it is one of ours, else its own."""
+    return type(getattr(module, "net", module))
 
 
 def prediction_rows(predictions: Predictions, labels: Labels) -> PredictionRows:
@@ -66,11 +87,11 @@ def prediction_rows(predictions: Predictions, labels: Labels) -> PredictionRows:
 
 
 def verdict_rows(verdicts: Verdicts, labels: Labels) -> VerdictRows:
-    """Name the bars of verdicts, and the pivots of the lines that judged them, as the ledger does."""
-    lines = labels.lines
-    has_line = (verdicts.event >= 0) & (verdicts.event < len(lines))
-    line = np.where(has_line, verdicts.event, -1)
-    none = np.datetime64("NaT", "ms")
+    """Name the bars of verdicts, and the lines that judged them, as the ledger does."""
+    has_line = (verdicts.event >= 0) & (verdicts.event < len(labels.lines))
+    events, line = np.unique(verdicts.event[has_line], return_inverse=True)
+    lines = np.full(len(verdicts), -1)
+    lines[has_line] = line
     return VerdictRows(
         series=labels.series,
         series_index=labels.series_index[verdicts.row],
@@ -78,9 +99,24 @@ def verdict_rows(verdicts: Verdicts, labels: Labels) -> VerdictRows:
         outcome=verdicts.outcome,
         truth=verdicts.truth,
         known_at=labels.close_time[verdicts.known_at],
-        kind=np.append(lines.kind, -1)[line],
-        first_time=np.append(lines.start_time, none)[line],
-        last_time=np.append(lines.end_time, none)[line],
+        line=lines,
+        lines=line_rows(events, labels),
+    )
+
+
+def line_rows(events: IntArray, labels: Labels) -> LineRows:
+    """Describe lines, given as positions in `labels.lines`, as the ledger does."""
+    lines = labels.lines[events]
+    return LineRows(
+        series_index=labels.series_index[lines.first_bar],
+        first_time=lines.start_time,
+        last_time=lines.end_time,
+        kind=lines.kind,
+        direction=lines.direction,
+        known_at=labels.close_time[lines.known_at],
+        first_price=lines.first_price,
+        last_price=lines.last_price,
+        slope=lines.slope,
     )
 
 

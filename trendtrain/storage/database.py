@@ -1,31 +1,32 @@
 """Open a database that holds our tables."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Engine, create_engine, event, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
-from sqlalchemy.schema import CreateTable
 
 from trendtrain.errors import InputError
 from trendtrain.storage.faults import explain
-from trendtrain.storage.schema import metadata
+from trendtrain.storage.versions import KNOWN_VERSIONS, VERSION, create_if_new, upgrade
 
 _PRAGMAS = ("journal_mode = WAL", "foreign_keys = ON")
 _BUSY_SECONDS = 30
+_INSTALL = "install the trendtrain that made it, or a later one"
 
 
 def open_database(url: str) -> Engine:
-    """Open the database at `url` and create the tables it lacks.
+    """Open the database at `url`; a new one gets its tables.
 
     Args:
         url: `sqlite:///FILE`, or any URL of SQLAlchemy's such as `postgresql+psycopg://USER@HOST/NAME`. SQLite waits
             30 seconds for other writers, or as `sqlite:///FILE?timeout=SECONDS` says.
 
     Raises:
-        InputError: If `url` is no database URL, its driver is not installed, its folder does not exist, or what it
-            names cannot be opened as a database.
+        InputError: If `url` is no database URL, its driver is not installed, its folder does not exist, what it names
+            cannot be opened as a database, or its tables are of another schema version.
 
     Example:
         >>> engine = open_database("sqlite://")
@@ -33,17 +34,50 @@ def open_database(url: str) -> Engine:
         'sqlite'
         >>> engine.dispose()
     """
+    engine, version = _open(url, create_if_new)
+    if version != VERSION:
+        engine.dispose()
+        upgrade_it = f"run `trendtrain db upgrade --db {engine.url}`"
+        raise InputError(_wrong_version(engine.url, version, upgrade_it if version in KNOWN_VERSIONS else _INSTALL))
+    event.listen(engine, "handle_error", explain)
+    return engine
+
+
+def upgrade_database(url: str) -> str | None:
+    """Bring the tables of the database at `url` to this schema version, all or none; a new one gets its tables.
+
+    Returns:
+        The version it had; None where it was new.
+
+    Raises:
+        InputError: As `open_database` does, but for an older version.
+
+    Example:
+        >>> upgrade_database("sqlite://") is None
+        True
+    """
+    engine, version = _open(url, upgrade)
+    engine.dispose()
+    if version not in (None, *KNOWN_VERSIONS):
+        raise InputError(_wrong_version(engine.url, version, _INSTALL))
+    return version
+
+
+def _open(url: str, prepare: Callable[[Engine], str | None]) -> tuple[Engine, str | None]:
+    """Connect and prepare the tables; where the database objects, `url` names the wrong one."""
     parsed = _parse(url)
     _check_folder(parsed)
     engine = _engine(parsed)
     try:
-        _create_tables(engine)
+        return engine, prepare(engine)
     except DBAPIError as error:
         engine.dispose()
         reason = str(error.orig).strip().splitlines()[0]
         raise InputError(f"`db.url` must name a database that can be opened, got {parsed}: {reason}.") from error
-    event.listen(engine, "handle_error", explain)
-    return engine
+
+
+def _wrong_version(url: URL, version: str | None, remedy: str) -> str:
+    return f"`db.url` must name a database of schema version {VERSION}, got {url} of version {version}: {remedy}."
 
 
 def _parse(url: str) -> URL:
@@ -96,10 +130,3 @@ def _read_binary(connection: DBAPIConnection, _record: object) -> None:
             self.format = psycopg.pq.Format.BINARY
 
     connection.cursor_factory = BinaryCursor
-
-
-def _create_tables(engine: Engine) -> None:
-    # Not `create_all`: it looks first and creates later, and processes that open a new file together would collide.
-    with engine.begin() as connection:
-        for table in metadata.sorted_tables:
-            connection.execute(CreateTable(table, if_not_exists=True))

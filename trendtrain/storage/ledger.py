@@ -1,20 +1,30 @@
 """Keep the predictions and verdicts of runs in the database."""
 
-from typing import Final
+from datetime import timedelta
+from typing import Literal
 
-from sqlalchemy import Connection, Engine, delete
+from sqlalchemy import Engine
 from sqlalchemy.exc import IntegrityError
 
 from trendtrain.market.bars import Series
 from trendtrain.storage import schema
+from trendtrain.storage.ledger_keys import claim_ids
 from trendtrain.storage.ledger_rows import PredictionRows, VerdictRows
 from trendtrain.storage.ledger_stats import LedgerStats, count_runs
+from trendtrain.storage.ledger_write import (
+    Progress,
+    forget_after,
+    now_ms,
+    update_run,
+    write_alarm,
+    write_predictions,
+    write_verdicts,
+)
 from trendtrain.storage.moments import Moment, to_milliseconds
-from trendtrain.storage.series import claim_series
-from trendtrain.storage.upsert import insert_missing, insert_or_replace
+from trendtrain.storage.prune import check_rule, prune
+from trendtrain.storage.upsert import insert_missing, replace_rows
 
-_PREDICTED: Final = ("series_id", "open_time", "direction", "confidence")
-_JUDGED: Final = ("series_id", "open_time", "outcome", "truth", "known_at", "kind", "first_time", "last_time")
+Ended = Literal["finished", "interrupted", "failed"]
 
 
 class Ledger:
@@ -23,9 +33,13 @@ class Ledger:
     Example:
         >>> from trendtrain.storage import open_database
         >>> engine = open_database("sqlite://")
-        >>> Ledger(engine).begin("run-1", config="{}", started_at="2024-01-01T12:00")
-        >>> Ledger(engine).stats()
+        >>> ledger = Ledger(engine)
+        >>> ledger.begin("run-1", config="{}", started_at="2024-01-01T12:00")
+        >>> ledger.stats()
         []
+        >>> ledger.end("run-1", "finished")
+        >>> ledger.prune(keep_runs=0)
+        ['run-1']
         >>> engine.dispose()
     """
 
@@ -33,7 +47,7 @@ class Ledger:
         self.engine = engine
 
     def begin(self, run_id: str, config: str, started_at: Moment) -> None:
-        """Enter a run; one that is entered already stays as it is.
+        """Enter a run; one that is entered already keeps its entry, and is running again.
 
         Args:
             run_id: Name of the run.
@@ -43,6 +57,30 @@ class Ledger:
         row = {"id": run_id, "config": config, "started_at": to_milliseconds("started_at", started_at)}
         with self.engine.begin() as connection:
             connection.execute(insert_missing(connection, schema.runs), row)
+            update_run(connection, run_id, status="running")
+
+    def describe_model(self, run_id: str, name: str, model_type: str, class_path: str) -> None:
+        """Say what a model of a run is.
+
+        Args:
+            run_id: A run that was begun.
+            name: What the run calls the model.
+            model_type: Class of its net.
+            class_path: That class with its module.
+
+        Raises:
+            ValueError: If the run was not begun.
+        """
+        try:
+            with self.engine.begin() as connection:
+                replace_rows(connection, schema.models, [(run_id, name, model_type, class_path)])
+        except IntegrityError as error:
+            raise ValueError(f"`run_id` must be begun, got {run_id!r}.") from error
+
+    def end(self, run_id: str, status: Ended) -> None:
+        """Note how a run ended."""
+        with self.engine.begin() as connection:
+            update_run(connection, run_id, status=status)
 
     def record(
         self,
@@ -52,6 +90,7 @@ class Ledger:
         predictions: PredictionRows | None,
         verdicts: VerdictRows | None,
         pass_: int = 0,
+        progress: Progress | None = None,
     ) -> None:
         """Write what a step predicted and judged, in one transaction; what is repeated is replaced.
 
@@ -62,24 +101,72 @@ class Ledger:
             predictions: Made in this step; None for none.
             verdicts: Reached in this step, on predictions of this step or earlier ones; None for none.
             pass_: Which pass over the stream, from 0.
+            progress: How far the run is with it; None leaves the run's counts as they are.
 
         Raises:
             ValueError: If the run was not begun, or a verdict judges a prediction that was never recorded.
         """
-        shared = {"run_id": run_id, "model": model, "pass": pass_, "step": step}
         try:
             with self.engine.begin() as connection:
-                _record_predictions(connection, shared, predictions)
-                _record_verdicts(connection, shared, verdicts)
+                update_run(connection, run_id, step=step, **({} if progress is None else progress.columns))
+                write_predictions(connection, (run_id, model, pass_), step, predictions)
+                write_verdicts(connection, (run_id, model, pass_), step, verdicts)
         except IntegrityError as error:
             rule = "`run_id` must be begun, and each verdict judge a recorded prediction"
             raise ValueError(f"{rule}, got run {run_id!r}, model {model!r}, pass {pass_}: {error.orig}.") from error
 
+    def record_alarm(
+        self, run_id: str, model: str, step: int, series: Series | None, known_at: Moment, kind: str, cut: str
+    ) -> None:
+        """Note a change that was detected in the verdicts; what is repeated is replaced.
+
+        Args:
+            run_id: A run that was begun.
+            model: The model whose verdicts changed.
+            step: Walk-forward step at whose end it was detected.
+            series: The series they are about; None for all.
+            known_at: Close time at which the change was certain; without an offset UTC.
+            kind: What detected it; one alarm of a kind a series and step.
+            cut: What was cut because of it, in words or JSON.
+
+        Raises:
+            ValueError: If the run has no such model.
+        """
+        alarm = {"run_id": run_id, "model": model, "step": step, "kind": kind, "cut": cut}
+        alarm["known_at"] = to_milliseconds("known_at", known_at)
+        try:
+            with self.engine.begin() as connection:
+                update_run(connection, run_id)
+                alarm["series_id"] = None if series is None else claim_ids(connection, [series])[0]
+                write_alarm(connection, alarm)
+        except IntegrityError as error:
+            raise ValueError(f"`model` must be one of run {run_id!r}, got {model!r}.") from error
+
     def rewind(self, run_id: str, step: int) -> None:
-        """Delete the run's predictions and verdicts of steps after `step`, in one transaction."""
+        """Delete all the run wrote in steps after `step`, in one transaction."""
         with self.engine.begin() as connection:
-            for table in (schema.verdicts, schema.predictions):
-                connection.execute(delete(table).where(table.c.run_id == run_id, table.c.step > step))
+            forget_after(connection, run_id, step)
+
+    def prune(
+        self, older_than: timedelta | None = None, keep_runs: int | None = None, now: Moment | None = None
+    ) -> list[str]:
+        """Delete runs with all they wrote, in one transaction; bars stay, and so do runs that are under way.
+
+        Args:
+            older_than: Delete runs that last wrote longer ago than this; None for any age.
+            keep_runs: Keep this many of the runs started last; None for none.
+            now: What age is counted from; None for the time it is.
+
+        Returns:
+            The names of the deleted runs, in the order they were started.
+
+        Raises:
+            InputError: If neither `older_than` nor `keep_runs` is given, or one is negative.
+        """
+        check_rule(older_than, keep_runs)
+        moment = now_ms() if now is None else to_milliseconds("now", now)
+        with self.engine.begin() as connection:
+            return prune(connection, older_than, keep_runs, moment)
 
     def stats(self, run: str | None = None) -> list[LedgerStats]:
         """Count predictions per run, model, symbol and timeframe, in that order, runs by their start.
@@ -92,21 +179,3 @@ class Ledger:
         """
         with self.engine.connect() as connection:
             return count_runs(connection, run)
-
-
-def _record_predictions(connection: Connection, shared: dict[str, object], rows: PredictionRows | None) -> None:
-    if rows is not None and len(rows) > 0:
-        values = rows.rows(_claim_all(connection, rows.series))
-        statement = insert_or_replace(connection, schema.predictions)
-        connection.execute(statement, [shared | dict(zip(_PREDICTED, row, strict=True)) for row in values])
-
-
-def _record_verdicts(connection: Connection, shared: dict[str, object], rows: VerdictRows | None) -> None:
-    if rows is not None and len(rows) > 0:
-        values = rows.rows(_claim_all(connection, rows.series))
-        statement = insert_or_replace(connection, schema.verdicts)
-        connection.execute(statement, [shared | dict(zip(_JUDGED, row, strict=True)) for row in values])
-
-
-def _claim_all(connection: Connection, series: tuple[Series, ...]) -> list[int]:
-    return [claim_series(connection, one) for one in series]

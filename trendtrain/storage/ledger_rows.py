@@ -1,15 +1,16 @@
-"""Predictions and verdicts as arrays, and as rows of the ledger."""
+"""Predictions, lines and verdicts as arrays, and as rows of the ledger."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
+from itertools import repeat
 
 import numpy as np
 
 from trendtrain.market.bars import FloatArray, IntArray, Series, TimeArray
 from trendtrain.market.directions import DOWN, FLAT, UNKNOWN
+from trendtrain.market.lines import KIND_NAMES
+from trendtrain.storage.upsert import Row
 from trendtrain.validation.outcomes import OUTCOME_NAMES
-
-_KINDS = ("L2H", "L2L", None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +35,7 @@ class PredictionRows:
     confidence: FloatArray
 
     def __post_init__(self) -> None:
-        _check_shapes(self)
+        _check_shapes(self, "open_time")
         _check_range("series_index", self.series_index, 0, len(self.series) - 1)
         _check_times("open_time", self.open_time)
         _check_range("direction", self.direction, DOWN, FLAT)
@@ -43,11 +44,59 @@ class PredictionRows:
     def __len__(self) -> int:
         return len(self.open_time)
 
-    def rows(self, series_ids: Sequence[int]) -> Iterable[tuple[object, ...]]:
-        """Return (series id, open time, direction, confidence) of each row, times in ms."""
+    def rows(self, tracks: Sequence[int], step: int) -> Iterable[Row]:
+        """Return the rows of `prediction_rows`, given the track of each series."""
+        track = np.asarray(tracks, np.int64)[self.series_index]
+        columns = (track, _milliseconds(self.open_time), self.direction, self.confidence)
+        ids, times, *rest = (column.tolist() for column in columns)
+        return zip(ids, times, repeat(step), *rest, strict=False)
+
+
+@dataclass(frozen=True, eq=False)
+class LineRows:
+    """Trend lines that judged.
+
+    Attributes:
+        series_index: Which series each lies in, shape (n_lines,).
+        first_time, last_time: Open times of its pivots, `datetime64[ms]` UTC, shape (n_lines,).
+        kind: Kind of its pivots, 0 for L2H, 1 for L2L, shape (n_lines,).
+        direction: Its direction, shape (n_lines,).
+        known_at: Close time at which it was certain, `datetime64[ms]` UTC, shape (n_lines,).
+        first_price, last_price: Prices of its pivots, shape (n_lines,).
+        slope: Price change per bar, shape (n_lines,).
+
+    Raises:
+        ValueError: If shapes differ or a value lies outside its range.
+    """
+
+    series_index: IntArray
+    first_time: TimeArray
+    last_time: TimeArray
+    kind: IntArray
+    direction: IntArray
+    known_at: TimeArray
+    first_price: FloatArray
+    last_price: FloatArray
+    slope: FloatArray
+
+    def __post_init__(self) -> None:
+        _check_shapes(self, "series_index")
+        for name in ("first_time", "last_time", "known_at"):
+            _check_times(name, getattr(self, name))
+        _check_range("kind", self.kind, 0, len(KIND_NAMES) - 1)
+        _check_range("direction", self.direction, DOWN, FLAT)
+
+    def __len__(self) -> int:
+        return len(self.series_index)
+
+    def rows(self, series_ids: Sequence[int]) -> Iterable[Row]:
+        """Return the rows of `lines` without the run, given the number of each series."""
         ids = np.asarray(series_ids, np.int64)[self.series_index]
-        columns = (ids, _milliseconds(self.open_time), self.direction, self.confidence)
-        return zip(*(column.tolist() for column in columns), strict=True)
+        first, last, known_at = (_milliseconds(time) for time in (self.first_time, self.last_time, self.known_at))
+        kinds = [KIND_NAMES[kind] for kind in self.kind.tolist()]
+        times = (column.tolist() for column in (ids, first, last))
+        rest = (self.direction, known_at, self.first_price, self.last_price, self.slope)
+        return zip(*times, kinds, *(column.tolist() for column in rest), strict=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,15 +104,14 @@ class VerdictRows:
     """Verdicts on predictions of one model, reached in one step.
 
     Attributes:
-        series: The series that `series_index` points into.
+        series: The series that `series_index` points into, here and in `lines`.
         series_index: Whose bar the judged prediction is about, shape (n_rows,).
         open_time: Open time of that bar, `datetime64[ms]` UTC, shape (n_rows,).
         outcome: Codes of `trendtrain.validation.outcomes`, shape (n_rows,).
         truth: The directions that came, shape (n_rows,).
         known_at: Close time at which each verdict was certain, `datetime64[ms]` UTC, shape (n_rows,).
-        kind: Pivot kind of the judging line, 0 for L2H, 1 for L2L, -1 where there is none, shape (n_rows,).
-        first_time, last_time: Open times of the line's pivots, `datetime64[ms]` UTC, NaT where there is none, shape
-            (n_rows,).
+        line: The judging line, an index into `lines`, -1 where there is none, shape (n_rows,).
+        lines: The lines that judged.
 
     Raises:
         ValueError: If shapes differ or a value lies outside its range.
@@ -75,37 +123,37 @@ class VerdictRows:
     outcome: IntArray
     truth: IntArray
     known_at: TimeArray
-    kind: IntArray
-    first_time: TimeArray
-    last_time: TimeArray
+    line: IntArray
+    lines: LineRows
 
     def __post_init__(self) -> None:
-        _check_shapes(self)
+        _check_shapes(self, "open_time")
         _check_range("series_index", self.series_index, 0, len(self.series) - 1)
+        _check_range("lines.series_index", self.lines.series_index, 0, len(self.series) - 1)
         _check_times("open_time", self.open_time)
         _check_times("known_at", self.known_at)
         _check_range("outcome", self.outcome, 0, len(OUTCOME_NAMES) - 1)
         _check_range("truth", self.truth, UNKNOWN, FLAT)
-        _check_range("kind", self.kind, -1, 1)
+        _check_range("line", self.line, -1, len(self.lines) - 1)
 
     def __len__(self) -> int:
         return len(self.open_time)
 
-    def rows(self, series_ids: Sequence[int]) -> Iterable[tuple[object, ...]]:
-        """Return (series id, open time, outcome, truth, known_at, kind, first time, last time) of each row."""
-        ids = np.asarray(series_ids, np.int64)[self.series_index]
-        columns = (ids, _milliseconds(self.open_time), self.outcome, self.truth, _milliseconds(self.known_at))
-        kinds = [_KINDS[kind] for kind in self.kind.tolist()]
-        pivots = (_milliseconds(self.first_time).tolist(), _milliseconds(self.last_time).tolist())
-        return zip(*(column.tolist() for column in columns), kinds, *pivots, strict=True)
+    def rows(self, tracks: Sequence[int], step: int, line_ids: Sequence[int]) -> Iterable[Row]:
+        """Return the rows of `verdict_rows`, given the track of each series and the number of each line."""
+        track = np.asarray(tracks, np.int64)[self.series_index]
+        line = np.array([*line_ids, None], object)[self.line]  # -1 is the last
+        columns = (track, _milliseconds(self.open_time), self.outcome, self.truth, _milliseconds(self.known_at), line)
+        ids, times, *rest = (column.tolist() for column in columns)
+        return zip(ids, times, repeat(step), *rest, strict=False)
 
 
-def _check_shapes(rows: PredictionRows | VerdictRows) -> None:
-    n_rows = len(rows.open_time)
-    for field in fields(rows)[1:]:
-        shape = getattr(rows, field.name).shape
-        if shape != (n_rows,):
-            raise ValueError(f"`{field.name}` must have shape ({n_rows},) like `open_time`, got {shape}.")
+def _check_shapes(rows: PredictionRows | LineRows | VerdictRows, like: str) -> None:
+    shape = getattr(rows, like).shape
+    for field in fields(rows):
+        value = getattr(rows, field.name)
+        if isinstance(value, np.ndarray) and value.shape != shape:
+            raise ValueError(f"`{field.name}` must have shape {shape} like `{like}`, got {value.shape}.")
 
 
 def _check_range(name: str, values: IntArray | FloatArray, low: int, high: int) -> None:
@@ -120,8 +168,6 @@ def _check_times(name: str, times: TimeArray) -> None:
         raise ValueError(f"`{name}` must hold times, got NaT at row {int(np.argmax(np.isnat(times)))}.")
 
 
-def _milliseconds(times: TimeArray) -> np.typing.NDArray[np.object_]:
-    """Return times as Python integers, NaT as None; shape as given."""
-    numbers = times.astype("datetime64[ms]").astype(np.int64).astype(object)
-    numbers[np.isnat(times)] = None
-    return numbers
+def _milliseconds(times: TimeArray) -> IntArray:
+    milliseconds: IntArray = times.astype("datetime64[ms]").astype(np.int64)
+    return milliseconds

@@ -1,24 +1,44 @@
 """Count the predictions of runs in SQL."""
 
+import math
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Connection, Executable, Subquery, and_, case, func, select, true
+from sqlalchemy import ColumnElement, Connection, Executable, Subquery, case, func, select, true
 
 from trendtrain.errors import InputError
-from trendtrain.storage.schema import predictions, runs, series, verdicts
+from trendtrain.storage.schema import prediction_rows, runs, series, tracks, verdict_rows
 from trendtrain.validation.outcomes import CORRECT, WRONG
 from trendtrain.validation.stats import TrendStats
+
+_IS_VALID = verdict_rows.c.outcome.in_([WRONG, CORRECT])
+_IS_CORRECT = case((verdict_rows.c.outcome == CORRECT, 1.0), else_=0.0)
 
 
 @dataclass(frozen=True)
 class LedgerStats:
-    """The counts of one model on one series in one run, all passes together."""
+    """The counts of one model on one series in one run, all passes together.
+
+    Attributes:
+        run, model, symbol, timeframe: Whose counts these are.
+        stats: The six numbers.
+        event_accuracy: Mean over the lines that judged of the share each found correct; NaN where there is none, or
+            a verdict names no line (labels of a user's own).
+        n_events: How many lines judged; 0 where `event_accuracy` is NaN.
+    """
 
     run: str
     model: str
     symbol: str
     timeframe: str
     stats: TrendStats
+    event_accuracy: float = math.nan
+    n_events: int = 0
+
+    def as_dict(self) -> dict[str, str | float | None]:
+        """Return everything under its public name, NaN as None."""
+        names = {"run": self.run, "model": self.model, "symbol": self.symbol, "timeframe": self.timeframe}
+        numbers = {**self.stats.as_dict(), "event_accuracy": self.event_accuracy, "n_events": self.n_events}
+        return {**names, **{name: None if math.isnan(value) else value for name, value in numbers.items()}}
 
 
 def count_runs(connection: Connection, run: str | None) -> list[LedgerStats]:
@@ -36,39 +56,68 @@ def count_runs(connection: Connection, run: str | None) -> list[LedgerStats]:
         raise InputError(f"`run` must be all or one of {', '.join(known) or 'no runs'}, got {run!r}.")
     if not known:
         return []
-    chosen = true() if run == "all" else runs.c.id == (known[-1] if run is None else run)
+    chosen = true() if run == "all" else tracks.c.run_id == (known[-1] if run is None else run)
     return [_stats(*row) for row in connection.execute(_query(chosen))]
 
 
 def _query(chosen: ColumnElement[bool]) -> Executable:
-    made, judged = _count_made(chosen), _count_judged(chosen)
-    same = and_(*(judged.c[name] == made.c[name] for name in ("run_id", "model", "series_id")))
-    counts = (made.c.n_made, *(func.coalesce(judged.c[name], 0) for name in ("n_judged", "n_validated", "n_correct")))
-    names = (runs.c.id, made.c.model, series.c.symbol, series.c.timeframe)
-    query = select(*names, *counts).select_from(made).join(runs, runs.c.id == made.c.run_id)
-    query = query.join(series, series.c.id == made.c.series_id).outerjoin(judged, same)
-    return query.order_by(runs.c.started_at, *names)
+    """Count by track, which the rows are stored by, and join the passes of a track's names at the end."""
+    made, judged, scored = _count_made(chosen), _count_judged(chosen), _score_events(chosen)
+    names = (runs.c.id, tracks.c.model, series.c.symbol, series.c.timeframe)
+    counts = (made.c.n_made, judged.c.n_judged, judged.c.n_valid, judged.c.n_correct)
+    events = (scored.c.n_events, scored.c.total, scored.c.n_valid)
+    query = select(*names, *(func.coalesce(func.sum(count), 0) for count in (*counts, *events)))
+    query = query.select_from(tracks).join(made, made.c.track_id == tracks.c.id)
+    query = query.join(runs, runs.c.id == tracks.c.run_id).join(series, series.c.id == tracks.c.series_id)
+    query = query.outerjoin(judged, judged.c.track_id == tracks.c.id)
+    query = query.outerjoin(scored, scored.c.track_id == tracks.c.id)
+    return query.group_by(runs.c.started_at, *names).order_by(runs.c.started_at, *names)
 
 
 def _count_made(chosen: ColumnElement[bool]) -> Subquery:
-    keys = (predictions.c.run_id, predictions.c.model, predictions.c.series_id)
-    return select(*keys, func.count().label("n_made")).join(runs).where(chosen).group_by(*keys).subquery()
+    track = prediction_rows.c.track_id
+    return select(track, func.count().label("n_made")).join(tracks).where(chosen).group_by(track).subquery()
 
 
 def _count_judged(chosen: ColumnElement[bool]) -> Subquery:
-    keys = (verdicts.c.run_id, verdicts.c.model, verdicts.c.series_id)
-    is_valid = verdicts.c.outcome.in_([WRONG, CORRECT])
     counts = (
         func.count().label("n_judged"),
-        func.sum(case((is_valid, 1), else_=0)).label("n_validated"),
-        func.sum(case((verdicts.c.outcome == CORRECT, 1), else_=0)).label("n_correct"),
+        func.sum(case((_IS_VALID, 1), else_=0)).label("n_valid"),
+        func.sum(_IS_CORRECT).label("n_correct"),
     )
-    of_run = verdicts.join(runs, runs.c.id == verdicts.c.run_id)
-    return select(*keys, *counts).select_from(of_run).where(chosen).group_by(*keys).subquery()
+    track = verdict_rows.c.track_id
+    return select(track, *counts).join(tracks, tracks.c.id == track).where(chosen).group_by(track).subquery()
+
+
+def _score_events(chosen: ColumnElement[bool]) -> Subquery:
+    track, line = verdict_rows.c.track_id, verdict_rows.c.line_id
+    share = (func.avg(_IS_CORRECT).label("share"), func.count().label("n_valid"))
+    of_runs = select(track, *share).join(tracks, tracks.c.id == track).where(chosen, _IS_VALID, line.is_not(None))
+    events = of_runs.group_by(track, line).subquery()
+    totals = (
+        func.count().label("n_events"),
+        func.sum(events.c.share).label("total"),
+        func.sum(events.c.n_valid).label("n_valid"),
+    )
+    return select(events.c.track_id, *totals).group_by(events.c.track_id).subquery()
 
 
 def _stats(
-    run: str, model: str, symbol: str, timeframe: str, made: int, judged: int, validated: int, correct: int
+    run: str,
+    model: str,
+    symbol: str,
+    timeframe: str,
+    made: int,
+    judged: int,
+    valid: int,
+    correct: float,
+    n_events: int,
+    total: float,
+    with_line: int,
 ) -> LedgerStats:
-    counts = TrendStats(validated=validated, correct=correct, void=judged - validated, pending=made - judged)
-    return LedgerStats(run, model, symbol, timeframe, counts)
+    # PostgreSQL sums to Decimal.
+    validated = int(valid)
+    counts = TrendStats(validated, int(correct), void=int(judged) - validated, pending=int(made) - int(judged))
+    if validated == 0 or int(with_line) != validated:
+        return LedgerStats(run, model, symbol, timeframe, counts)
+    return LedgerStats(run, model, symbol, timeframe, counts, float(total) / int(n_events), int(n_events))

@@ -1,7 +1,9 @@
 """The tables of the database, column by column.
 
 Every time is an integer: milliseconds since 1970-01-01 UTC. Codes of directions and outcomes are those of
-`trendtrain.market.directions` and `trendtrain.validation.outcomes`. Table and column names stay.
+`trendtrain.market.directions` and `trendtrain.validation.outcomes`. Predictions and verdicts are read through the views
+of `trendtrain.storage.views`, which give them their names; names of tables, views and columns stay. A change here needs
+a new revision in `trendtrain.storage.migrations`.
 """
 
 from sqlalchemy import (
@@ -10,6 +12,7 @@ from sqlalchemy import (
     Float,
     ForeignKey,
     ForeignKeyConstraint,
+    Index,
     Integer,
     LargeBinary,
     MetaData,
@@ -43,46 +46,142 @@ bar_blocks = Table(
     comment="Bars in blocks; the blocks of a series never overlap.",
 )
 
+import_reports = Table(
+    "import_reports",
+    metadata,
+    Column("id", Integer, primary_key=True, comment="Number of the report."),
+    Column("imported_at", BigInteger, nullable=False, comment="When the file was imported, ms."),
+    Column("file", Text, nullable=False, comment="The file, as it was named."),
+    Column("series_id", ForeignKey("series.id"), comment="Whose bars it held; null where it was refused."),
+    Column("report", Text, nullable=False, comment="What was found in it, as JSON."),
+    comment="What each import found in a file.",
+)
+
 runs = Table(
     "runs",
     metadata,
     Column("id", Text, primary_key=True, comment="Name of the run, kept when it is resumed."),
     Column("started_at", BigInteger, nullable=False, comment="When the run was first started, ms."),
     Column("config", Text, nullable=False, comment="The resolved configuration it was started with."),
-    comment="One training run each.",
+    Column(
+        "status",
+        Text,
+        nullable=False,
+        server_default="running",
+        comment="running (where killed, for ever), finished, interrupted, failed; unknown before schema version 2.",
+    ),
+    Column("updated_at", BigInteger, nullable=False, server_default="0", comment="When it last wrote, ms."),
+    Column("step", Integer, nullable=False, server_default="-1", comment="Last step written; -1 before the first."),
+    Column("n_steps", Integer, comment="How many steps there are; null where nobody knows."),
+    Column("total_predictions", Integer, comment="Predictions up to that step; this and the next null if not told."),
+    Column("validated_predictions", Integer, comment="How many of them were judged correct or wrong."),
+    Column("correct_predictions", Integer, comment="How many were correct."),
+    Column("void_predictions", Integer, comment="How many were void."),
+    comment="One training run (session) each, and how far it is.",
 )
 
-predictions = Table(
-    "predictions",
+models = Table(
+    "models",
     metadata,
-    Column("run_id", ForeignKey("runs.id"), primary_key=True, comment="The run that made the prediction."),
-    Column("model", Text, primary_key=True, comment="The model that made it."),
-    Column("pass", Integer, primary_key=True, autoincrement=False, comment="Which pass over the stream, from 0."),
-    Column("series_id", ForeignKey("series.id"), primary_key=True, comment="The series it is about."),
+    Column("run_id", ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True, comment="The run it predicts in."),
+    Column("name", Text, primary_key=True, comment="What the run calls it."),
+    Column("model_type", Text, comment="Class of the net, or of the module; null if not told."),
+    Column("class_path", Text, comment="That class with its module; null if not told."),
+    comment="The models of each run.",
+)
+
+tracks = Table(
+    "tracks",
+    metadata,
+    Column("id", Integer, primary_key=True, comment="Number of the track in this database."),
+    Column("run_id", Text, nullable=False, comment="The run."),
+    Column("model", Text, nullable=False, comment="The model that predicts."),
+    Column("pass", Integer, nullable=False, comment="Which pass over the stream, from 0."),
+    Column("series_id", ForeignKey("series.id"), nullable=False, comment="The series it predicts."),
+    UniqueConstraint("run_id", "model", "pass", "series_id"),
+    ForeignKeyConstraint(("run_id", "model"), ("models.run_id", "models.name"), ondelete="CASCADE"),
+    comment="A model on a series in a pass of a run: one number in each row in place of four names.",
+)
+
+prediction_rows = Table(
+    "prediction_rows",
+    metadata,
+    Column("track_id", ForeignKey("tracks.id", ondelete="CASCADE"), primary_key=True, comment="Run, model, series."),
     Column("open_time", BigInteger, primary_key=True, autoincrement=False, comment="Open time of its bar, ms."),
     Column("step", Integer, nullable=False, comment="Walk-forward step in which it was made."),
     Column("direction", SmallInteger, nullable=False, comment="Predicted direction: 0 down, 1 up, 2 flat."),
     Column("confidence", Float, nullable=False, comment="Probability the model gave that direction, 0 to 1."),
-    comment="A direction predicted at the close of a bar.",
+    comment="A direction predicted at the close of a bar; the view predictions names its track.",
+    sqlite_with_rowid=False,
 )
 
-KEY = ("run_id", "model", "pass", "series_id", "open_time")
-
-verdicts = Table(
-    "verdicts",
+lines = Table(
+    "lines",
     metadata,
-    Column("run_id", Text, primary_key=True, comment="As in predictions."),
-    Column("model", Text, primary_key=True, comment="As in predictions."),
-    Column("pass", Integer, primary_key=True, autoincrement=False, comment="As in predictions."),
-    Column("series_id", Integer, primary_key=True, autoincrement=False, comment="As in predictions."),
-    Column("open_time", BigInteger, primary_key=True, autoincrement=False, comment="As in predictions."),
+    Column("id", Integer, primary_key=True, comment="Number of the line in this database."),
+    Column("run_id", ForeignKey("runs.id", ondelete="CASCADE"), nullable=False, comment="The run it judged in."),
+    Column("series_id", ForeignKey("series.id"), nullable=False, comment="The series it lies in."),
+    Column("first_time", BigInteger, nullable=False, comment="Open time of its first pivot, ms."),
+    Column("last_time", BigInteger, nullable=False, comment="Open time of its second pivot, ms."),
+    Column("kind", Text, nullable=False, comment="Kind of its pivots, L2H or L2L."),
+    Column("direction", SmallInteger, nullable=False, comment="0 down, 1 up, 2 flat."),
+    Column("known_at", BigInteger, nullable=False, comment="Close time at which it was first certain, ms."),
+    Column("first_price", Float, comment="Price of its first pivot; this and the next null before schema version 2."),
+    Column("last_price", Float, comment="Price of its second pivot."),
+    Column("slope", Float, comment="Price change per bar."),
+    UniqueConstraint("run_id", "series_id", "first_time", "last_time", "kind"),
+    comment="The trend lines that judged predictions: the events of event accuracy.",
+)
+
+verdict_rows = Table(
+    "verdict_rows",
+    metadata,
+    Column("track_id", Integer, primary_key=True, autoincrement=False, comment="As in prediction_rows."),
+    Column("open_time", BigInteger, primary_key=True, autoincrement=False, comment="As in prediction_rows."),
     Column("step", Integer, nullable=False, comment="Walk-forward step in which it was judged."),
     Column("outcome", SmallInteger, nullable=False, comment="0 wrong, 1 correct, 2 void (flat), 3 void (gap)."),
     Column("truth", SmallInteger, nullable=False, comment="The direction it was judged against; -1 where void (gap)."),
     Column("known_at", BigInteger, nullable=False, comment="Close time at which the verdict was first certain, ms."),
-    Column("kind", Text, comment="Pivot kind of the judging line, L2H or L2L; null where there is none."),
-    Column("first_time", BigInteger, comment="Open time of the line's first pivot, ms; null where there is none."),
-    Column("last_time", BigInteger, comment="Open time of the line's second pivot, ms; null where there is none."),
-    ForeignKeyConstraint(KEY, [f"predictions.{name}" for name in KEY], ondelete="CASCADE"),
-    comment="A prediction judged; without one, a prediction is pending.",
+    Column("line_id", ForeignKey("lines.id", ondelete="CASCADE"), comment="The judging line; null where none is."),
+    ForeignKeyConstraint(
+        ("track_id", "open_time"), ("prediction_rows.track_id", "prediction_rows.open_time"), ondelete="CASCADE"
+    ),
+    Index("verdict_rows_line_id", "line_id"),
+    comment="A prediction judged; without one, it is pending. The view verdicts names its track and its line.",
+    sqlite_with_rowid=False,
+)
+
+_TRACK = ("run_id", "model", "pass", "series_id")
+
+training_events = Table(
+    "training_events",
+    metadata,
+    Column("run_id", Text, primary_key=True, comment="As in tracks."),
+    Column("model", Text, primary_key=True, comment="As in tracks."),
+    Column("pass", Integer, primary_key=True, autoincrement=False, comment="As in tracks."),
+    Column("series_id", Integer, primary_key=True, autoincrement=False, comment="As in tracks."),
+    Column("step", Integer, primary_key=True, autoincrement=False, comment="Step of its verdicts."),
+    Column("event_type", Text, nullable=False, comment="trend_validation."),
+    Column("training_type", Text, nullable=False, comment="backpropagation."),
+    Column("n_high", Integer, nullable=False, comment="Verdicts of high priority: wrong predictions."),
+    Column("n_normal", Integer, nullable=False, comment="Verdicts of normal priority: correct predictions."),
+    Column("n_void", Integer, nullable=False, comment="Verdicts that only void a prediction."),
+    ForeignKeyConstraint(_TRACK, [f"tracks.{name}" for name in _TRACK], ondelete="CASCADE"),
+    comment="New verdicts of a model on a series in a step, to learn from next; verdicts has the priority of each.",
+)
+
+alarms = Table(
+    "alarms",
+    metadata,
+    Column("id", Integer, primary_key=True, comment="Number of the alarm in this database."),
+    Column("run_id", Text, nullable=False, comment="The run."),
+    Column("model", Text, nullable=False, comment="The model whose verdicts changed."),
+    Column("series_id", ForeignKey("series.id"), comment="The series they are about; null for all of them."),
+    Column("step", Integer, nullable=False, comment="Walk-forward step at whose end it was raised."),
+    Column("known_at", BigInteger, nullable=False, comment="Close time at which the change was certain, ms."),
+    Column("kind", Text, nullable=False, comment="What detected it."),
+    Column("cut", Text, nullable=False, comment="What was cut because of it."),
+    ForeignKeyConstraint(("run_id", "model"), ("models.run_id", "models.name"), ondelete="CASCADE"),
+    UniqueConstraint("run_id", "model", "step", "kind", "series_id"),
+    comment="A change detected in the verdicts.",
 )

@@ -1,23 +1,74 @@
 """Insert rows whose key may exist already, in the words SQLite and PostgreSQL share."""
 
-from sqlalchemy import Connection, Table
+from collections.abc import Iterable
+from functools import cache
+from typing import Final
+
+from sqlalchemy import Connection, Dialect, Table
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects.postgresql import psycopg
 
 Insert = postgresql.Insert | sqlite.Insert
+Row = tuple[object, ...]
+
+# Their parameters go by position: a row is a tuple.
+_DIALECTS: Final[dict[str, Dialect]] = {
+    "sqlite": sqlite.dialect(),
+    "postgresql": psycopg.dialect(paramstyle="format"),  # type: ignore[no-untyped-call]
+}
 
 
 def insert_missing(connection: Connection, table: Table) -> Insert:
     """Return an insert that leaves an existing row as it is."""
-    return _insert(connection, table).on_conflict_do_nothing()
+    return _insert(table, connection.dialect.name).on_conflict_do_nothing()
 
 
-def insert_or_replace(connection: Connection, table: Table) -> Insert:
-    """Return an insert that gives an existing row the new values; rows that refer to it stay."""
-    insert = _insert(connection, table)
+def add_rows(connection: Connection, table: Table, rows: Iterable[Row]) -> None:
+    """Insert rows; one whose unique key exists stays as it is.
+
+    Args:
+        connection: Where to write.
+        table: Into what. Where it has a column `id`, the database numbers the rows.
+        rows: A value for each other column, in the table's order, in plain Python types.
+    """
+    _execute(connection, _add_sql(table, connection.dialect.name), rows)
+
+
+def replace_rows(connection: Connection, table: Table, rows: Iterable[Row]) -> None:
+    """Insert rows; one whose primary key exists gets the new values, and rows that refer to it stay.
+
+    Args:
+        connection: Where to write.
+        table: Into what.
+        rows: A value for each column, in the table's order, in plain Python types.
+    """
+    _execute(connection, _replace_sql(table, connection.dialect.name), rows)
+
+
+def _execute(connection: Connection, sql: str, rows: Iterable[Row]) -> None:
+    # Tuples go to the driver as they are: a dict a row takes SQLAlchemy several times as long.
+    values = list(rows)
+    if values:
+        connection.exec_driver_sql(sql, values)
+
+
+@cache
+def _add_sql(table: Table, dialect: str) -> str:
+    names = [column.name for column in table.columns if column.name != "id"]
+    return _sql(_insert(table, dialect).on_conflict_do_nothing(), dialect, names)
+
+
+@cache
+def _replace_sql(table: Table, dialect: str) -> str:
+    insert = _insert(table, dialect)
     keys = [column.name for column in table.primary_key]
     values = {column.name: insert.excluded[column.name] for column in table.columns if column.name not in keys}
-    return insert.on_conflict_do_update(index_elements=keys, set_=values)
+    return _sql(insert.on_conflict_do_update(index_elements=keys, set_=values), dialect, list(table.columns.keys()))
 
 
-def _insert(connection: Connection, table: Table) -> Insert:
-    return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
+def _sql(insert: Insert, dialect: str, names: list[str]) -> str:
+    return str(insert.compile(dialect=_DIALECTS[dialect], column_keys=names))
+
+
+def _insert(table: Table, dialect: str) -> Insert:
+    return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)

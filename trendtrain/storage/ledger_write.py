@@ -1,0 +1,91 @@
+"""What the ledger writes and deletes inside a transaction."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from sqlalchemy import Connection, and_, case, delete, exists, insert, select, update
+
+from trendtrain.storage.ledger_keys import claim_ids, claim_lines, claim_tracks
+from trendtrain.storage.ledger_rows import PredictionRows, VerdictRows
+from trendtrain.storage.schema import alarms, lines, prediction_rows, runs, tracks, training_events, verdict_rows
+from trendtrain.storage.upsert import Row, replace_rows
+from trendtrain.validation.outcomes import CORRECT, WRONG
+from trendtrain.validation.stats import TrendStats
+
+Track = tuple[str, str, int]  # run, model, pass
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is: how many steps there are (None where nobody knows), and its counts so far."""
+
+    n_steps: int | None
+    stats: TrendStats
+
+    @property
+    def columns(self) -> dict[str, int | None]:
+        """The columns of `runs` that hold it."""
+        names = ("total_predictions", "validated_predictions", "correct_predictions", "void_predictions")
+        numbers = (self.stats.total, self.stats.validated, self.stats.correct, self.stats.void)
+        return {"n_steps": self.n_steps, **dict(zip(names, numbers, strict=True))}
+
+
+def now_ms() -> int:
+    """Return the time it is, ms."""
+    return time.time_ns() // 1_000_000
+
+
+def update_run(connection: Connection, run_id: str, **values: object) -> None:
+    """Change the row of a run.
+
+    As the first statement of a transaction it takes SQLite's write lock before anything is read.
+    """
+    connection.execute(update(runs).where(runs.c.id == run_id).values(updated_at=now_ms(), **values))
+
+
+def write_predictions(connection: Connection, track: Track, step: int, rows: PredictionRows | None) -> None:
+    """Write what was predicted in a step."""
+    if rows is not None and len(rows) > 0:
+        numbers = claim_tracks(connection, *track, claim_ids(connection, rows.series))
+        replace_rows(connection, prediction_rows, rows.rows(numbers, step))
+
+
+def write_verdicts(connection: Connection, track: Track, step: int, rows: VerdictRows | None) -> None:
+    """Write what was judged in a step, the lines that judged, and a training event a series."""
+    if rows is not None and len(rows) > 0:
+        series_ids = claim_ids(connection, rows.series)
+        line_ids = claim_lines(connection, track[0], series_ids, rows.lines)
+        numbers = claim_tracks(connection, *track, series_ids)
+        replace_rows(connection, verdict_rows, rows.rows(numbers, step, line_ids))
+        replace_rows(connection, training_events, _training_events(track, step, series_ids, rows))
+
+
+def _training_events(track: Track, step: int, series_ids: list[int], rows: VerdictRows) -> Iterator[Row]:
+    for i in np.unique(rows.series_index).tolist():
+        outcome = rows.outcome[rows.series_index == i]
+        n_high, n_normal = int((outcome == WRONG).sum()), int((outcome == CORRECT).sum())
+        counts = (n_high, n_normal, len(outcome) - n_high - n_normal)
+        yield (*track, series_ids[i], step, "trend_validation", "backpropagation", *counts)
+
+
+def write_alarm(connection: Connection, alarm: dict[str, object]) -> None:
+    """Write a row of `alarms` in place of the one of its run, model, step, kind and series."""
+    key = ("run_id", "model", "step", "kind", "series_id")
+    # Not an upsert: in a unique key two nulls differ.
+    connection.execute(delete(alarms).where(*(alarms.c[name].is_not_distinct_from(alarm[name]) for name in key)))
+    connection.execute(insert(alarms), alarm)
+
+
+def forget_after(connection: Connection, run_id: str, step: int) -> None:
+    """Delete all a run wrote in steps after `step`; its counts are unknown until it writes again."""
+    unknown = dict.fromkeys(Progress(None, TrendStats()).columns)
+    update_run(connection, run_id, step=case((runs.c.step > step, step), else_=runs.c.step), **unknown)
+    own_tracks = select(tracks.c.id).where(tracks.c.run_id == run_id)
+    for table in (verdict_rows, prediction_rows):
+        connection.execute(delete(table).where(table.c.track_id.in_(own_tracks), table.c.step > step))
+    for table in (training_events, alarms):
+        connection.execute(delete(table).where(table.c.run_id == run_id, table.c.step > step))
+    judges = exists().where(verdict_rows.c.line_id == lines.c.id)
+    connection.execute(delete(lines).where(and_(lines.c.run_id == run_id, ~judges)))

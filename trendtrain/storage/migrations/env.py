@@ -1,0 +1,16 @@
+"""What Alembic runs around the revisions: ours work inside the caller's transaction."""
+
+from alembic import context
+
+
+def run() -> None:
+    """Run the revisions that are due."""
+    connection = context.config.attributes["connection"]
+    # SQLite can take back a CREATE TABLE, though Alembic's default has it that it cannot.
+    context.configure(connection=connection, transactional_ddl=True)
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+if __name__ == "env_py":  # the name under which Alembic runs this file; others only look at it
+    run()
