@@ -1,0 +1,140 @@
+"""Annotated trades as training examples: the window that ends at the entry, and the direction the trade took."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from trendtrain.data.features import FeatureFunction, bar_features, by_segment, price_levels, volatility_unit
+from trendtrain.data.windows import Batch, WindowDataset
+from trendtrain.errors import InputError, check_at_least
+from trendtrain.market.bars import Bars, BoolArray, FloatArray, IntArray, Series, segments
+from trendtrain.replay.sampler import Draw
+from trendtrain.storage.annotations.annotation import Annotation
+from trendtrain.storage.annotations.context import load_range, must_find
+from trendtrain.storage.bars import BarStore
+
+_ONE = np.ones(1)
+_MS = np.timedelta64(1, "ms")
+
+
+class AnnotatedDataset(Dataset[Batch]):
+    """Map the position of an annotation to `{"window": (T, F), "label": (), "row": (), "weight": ()}`.
+
+    A plain `DataLoader` stacks them to the batches that all our models take. A window uses no bar after the one the
+    trade was entered in, and features use all earlier bars of the series. The label of an example is known only when
+    the trade is over: train on `Subset(dataset, np.flatnonzero(dataset.known(now)))`.
+
+    Args:
+        annotations: The trades, each on its own symbol and timeframe.
+        bar_store: Where their bars are.
+        features: Gives the features of a series, `Bars -> (n_bars, K)`, from each bar and earlier ones.
+        window: T, bars a window.
+        max_gap: Most missing bars inside a window; None for any hole.
+
+    Attributes:
+        known_at: Close time of the bar the trade was left in, `datetime64[ms]` UTC, shape (n_annotations,).
+
+    Raises:
+        InputError: If there are no annotations, the database lacks the bar of an entry, or fewer bars than a window
+            lead up to it.
+    """
+
+    def __init__(
+        self,
+        annotations: Sequence[Annotation],
+        bar_store: BarStore,
+        features: FeatureFunction = bar_features,
+        window: int = 96,
+        max_gap: int | None = None,
+    ) -> None:
+        check_at_least("window", window, 2)
+        if not annotations:
+            raise InputError("`annotations` must hold at least one annotation, got none.")
+        series = _load_all(annotations, bar_store)
+        bar = np.array([_entry_bar(annotation, series) for annotation in annotations])
+        _check_lengths(annotations, series, bar, window, max_gap)
+        offset = dict(zip(series, accumulate(map(len, series.values()), initial=0), strict=False))
+        self.annotations = annotations
+        self.known_at = np.array([_known_at(*pair, series) for pair in zip(annotations, bar, strict=True)])
+        self._row = bar + [offset[_series_of(annotation)] for annotation in annotations]
+        self._label = torch.tensor([annotation.direction for annotation in annotations])
+
+        def stacked(function: FeatureFunction) -> FloatArray:
+            return np.concatenate([by_segment(function, bars, max_gap) for bars in series.values()])
+
+        self._windows = WindowDataset(stacked(features), stacked(price_levels), stacked(_unit_column)[:, 0], window)
+
+    def __len__(self) -> int:
+        return len(self._row)
+
+    def __getitem__(self, position: int) -> Batch:
+        """Return one example."""
+        batch = self._windows[Draw(self._row[[position]], _ONE)]
+        return {name: values[0] for name, values in batch.items()} | {"label": self._label[position]}
+
+    def known(self, now: np.datetime64) -> BoolArray:
+        """Say which labels are known at a time, shape (n_annotations,)."""
+        return self.known_at <= now
+
+    @property
+    def n_features(self) -> int:
+        """F, the channels of a window."""
+        return self._windows.n_features
+
+
+def _series_of(annotation: Annotation) -> Series:
+    return Series(annotation.symbol, annotation.timeframe)
+
+
+def _load_all(annotations: Sequence[Annotation], bar_store: BarStore) -> dict[Series, Bars]:
+    """Return the bars of each series up to its last entry: what follows must not matter."""
+    trades = defaultdict(list)
+    for annotation in annotations:
+        trades[_series_of(annotation)].append(annotation)
+    last = {name: max(group, key=lambda trade: trade.entry_timestamp) for name, group in sorted(trades.items())}
+    return {
+        name: load_range(bar_store, trade, name.timeframe, None, trade.entry_timestamp + _MS)
+        for name, trade in last.items()
+    }
+
+
+def _entry_bar(annotation: Annotation, series: Mapping[Series, Bars]) -> int:
+    bars = series[_series_of(annotation)]
+    return must_find(bars, annotation.entry_timestamp, annotation, annotation.timeframe)
+
+
+def _known_at(annotation: Annotation, entry_bar: int, series: Mapping[Series, Bars]) -> np.datetime64:
+    """Return the close of the slot the exit lies in, counted from the entry's bar: the exit's bar may be missing."""
+    bars = series[_series_of(annotation)]
+    opened: np.datetime64 = bars.open_time[entry_bar]
+    n_slots = (annotation.exit_timestamp - opened) // bars.timeframe + 1
+    return opened + n_slots * bars.timeframe
+
+
+def _check_lengths(
+    annotations: Sequence[Annotation],
+    series: Mapping[Series, Bars],
+    entry_bar: IntArray,
+    window: int,
+    max_gap: int | None,
+) -> None:
+    """Refuse trades with fewer bars than a window from the start of their segment to their entry."""
+    numbers = {name: segments(bars.open_time, bars.timeframe, max_gap) for name, bars in series.items()}
+    short = {}
+    for annotation, bar in zip(annotations, entry_bar, strict=True):
+        number = numbers[_series_of(annotation)]
+        n_bars = bar - np.searchsorted(number, number[bar]) + 1
+        if n_bars < window:
+            short[annotation.annotation_id] = n_bars
+    if short:
+        first, n_bars = next(iter(short.items()))
+        got = f"{n_bars} for {first!r} ({len(short)} of {len(annotations)} annotations have too few)"
+        raise InputError(f"`window` must be at most the bars up to each entry, got {window} and {got}.")
+
+
+def _unit_column(bars: Bars) -> FloatArray:
+    return volatility_unit(bars)[:, None]
