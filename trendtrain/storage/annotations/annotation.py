@@ -53,7 +53,10 @@ class Annotation:
     more: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        _check_id(self.annotation_id)
+        _check_name("annotation_id", self.annotation_id)
+        _check_name("symbol", self.symbol)
+        if not self.symbol.isprintable():  # no database takes a lone surrogate, and PostgreSQL no NUL
+            raise InputError(f"`symbol` must be printable, got {self.symbol!r}.")
         object.__setattr__(self, "timeframe", name_series(self.symbol, self.timeframe).timeframe)
         if self.direction not in DIRECTION_NAMES:
             raise InputError(f"`direction` must be {UP} (up) or {DOWN} (down), got {self.direction!r}.")
@@ -66,9 +69,9 @@ class Annotation:
             _check_price(name, getattr(self, name))
 
 
-def _check_id(annotation_id: str) -> None:
-    if not isinstance(annotation_id, str) or not annotation_id.strip():
-        raise InputError(f"`annotation_id` must be a name, got {annotation_id!r}.")
+def _check_name(name: str, text: str) -> None:
+    if not isinstance(text, str) or not text.strip():
+        raise InputError(f"`{name}` must be a name, got {text!r}.")
 
 
 def _check_price(name: str, price: float) -> None:

@@ -24,9 +24,9 @@ def load_context(store: BarStore, annotation: Annotation, timeframe: str, before
     check_at_least("before", before, 0)
     check_at_least("after", after, 0)
     for reach in _REACHES:
-        bars = _load(store, annotation, timeframe, before, after, reach)
-        first = _must_find(bars, annotation.entry_timestamp, annotation, timeframe)
-        last = _must_find(bars, annotation.exit_timestamp, annotation, timeframe)
+        bars = _load_around(store, annotation, timeframe, before, after, reach)
+        first = must_find(bars, annotation.entry_timestamp, annotation, timeframe)
+        last = must_find(bars, annotation.exit_timestamp, annotation, timeframe)
         if first >= before and last + after < len(bars):
             break
     return bars[max(0, first - before) : last + after + 1]
@@ -55,21 +55,39 @@ def find_bar(open_time: TimeArray, moment: np.datetime64, timeframe: np.timedelt
     return bar if bar >= 0 and moment - open_time[bar] < 2 * timeframe else None
 
 
-def _load(store: BarStore, annotation: Annotation, timeframe: str, before: int, after: int, reach: int | None) -> Bars:
-    length = parse_timeframe(timeframe)
-    start = None if reach is None else annotation.entry_timestamp - (2 + reach * before) * length
-    end = None if reach is None else annotation.exit_timestamp + (1 + reach * after) * length
+def must_find(bars: Bars, moment: np.datetime64, annotation: Annotation, timeframe: str) -> int:
+    """Return the bar of a moment, as `find_bar` does.
+
+    Raises:
+        InputError: If it is missing; the line names the annotation, the series and the trade's times.
+    """
+    bar = find_bar(bars.open_time, moment, bars.timeframe)
+    if bar is None:
+        raise InputError(f"{_rule(annotation, timeframe)}, got none at {moment}.")
+    return bar
+
+
+def load_range(
+    store: BarStore, annotation: Annotation, timeframe: str, start: np.datetime64 | None, end: np.datetime64 | None
+) -> Bars:
+    """Load bars of an annotation's symbol, as `BarStore.load` does.
+
+    Raises:
+        InputError: If there are none; the line names the annotation, the series and the trade's times.
+    """
     try:
         return store.load(annotation.symbol, timeframe, start, end)
     except InputError as error:
         raise InputError(f"{_rule(annotation, timeframe)}: {error}") from error
 
 
-def _must_find(bars: Bars, moment: np.datetime64, annotation: Annotation, timeframe: str) -> int:
-    bar = find_bar(bars.open_time, moment, bars.timeframe)
-    if bar is None:
-        raise InputError(f"{_rule(annotation, timeframe)}, got none at {moment}.")
-    return bar
+def _load_around(
+    store: BarStore, annotation: Annotation, timeframe: str, before: int, after: int, reach: int | None
+) -> Bars:
+    length = parse_timeframe(timeframe)
+    start = None if reach is None else annotation.entry_timestamp - (2 + reach * before) * length
+    end = None if reach is None else annotation.exit_timestamp + (1 + reach * after) * length
+    return load_range(store, annotation, timeframe, start, end)
 
 
 def _rule(annotation: Annotation, timeframe: str) -> str:

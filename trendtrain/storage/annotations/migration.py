@@ -11,7 +11,7 @@ from trendtrain.storage.annotations.annotation import Annotation
 from trendtrain.storage.annotations.old_files import find_old_files, read_old_file
 from trendtrain.storage.annotations.old_form import Snapshot, take_apart
 from trendtrain.storage.annotations.pool import BarPool
-from trendtrain.storage.annotations.settle import SeriesReport, settle
+from trendtrain.storage.annotations.move import SeriesReport, move_bars
 from trendtrain.storage.annotations.small_form import format_annotation
 from trendtrain.storage.annotations.store import AnnotationStore
 
@@ -70,7 +70,7 @@ def migrate(sources: Sequence[Path], store: AnnotationStore) -> MigrationReport:
     harvest = _Harvest()
     for path in find_old_files(sources, store.folder):
         _read_file(path, store, harvest)
-    reports, failed = _settle_all(store, harvest)
+    reports, failed = _move_all(store, harvest)
     ready = [annotation for annotation in harvest.annotations.values() if not failed & _series_of(annotation)]
     new = [annotation for annotation in ready if annotation.annotation_id not in harvest.kept]
     for annotation in new:
@@ -116,12 +116,12 @@ def _take(
         harvest.pools[Series(annotation.symbol, timeframe)].add(bars, seen_at, is_new)
 
 
-def _settle_all(store: AnnotationStore, harvest: _Harvest) -> tuple[tuple[SeriesReport, ...], set[Series]]:
+def _move_all(store: AnnotationStore, harvest: _Harvest) -> tuple[tuple[SeriesReport, ...], set[Series]]:
     """Return what happened to each series, and those whose bars could not be stored."""
     reports, failed = [], set()
     for series in sorted(harvest.pools):
         try:
-            reports.append(settle(store.bar_store, series, harvest.pools[series]))
+            reports.append(move_bars(store.bar_store, series, harvest.pools[series]))
         except InputError as error:
             failed.add(series)
             waiting = [name for name, annotation in harvest.annotations.items() if series in _series_of(annotation)]

@@ -34,7 +34,7 @@ class SeriesReport:
     conflicts: tuple[np.datetime64, ...]
 
 
-def settle(store: BarStore, series: Series, pool: BarPool) -> SeriesReport:
+def move_bars(store: BarStore, series: Series, pool: BarPool) -> SeriesReport:
     """Write the pooled bars in one transaction, and read them back.
 
     Bars that only migrated annotations hold are written where the database has none: it may have a better one by now.
