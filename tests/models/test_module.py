@@ -58,7 +58,7 @@ def test_a_small_batch_can_be_learned_by_heart() -> None:
     optimizer = module.configure_optimizers()
     for _ in range(150):
         optimizer.zero_grad()
-        loss = module.training_step(batch, 0)
+        loss = module.training_step(batch, 0)["loss"]
         loss.backward()
         optimizer.step()
     assert loss < 0.05

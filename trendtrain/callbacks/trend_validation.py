@@ -8,12 +8,12 @@ import numpy as np
 
 from trendtrain.callbacks.outputs import join, logits_of, row_of, to_predictions
 from trendtrain.callbacks.signals import interrupts_held
-from trendtrain.callbacks.walk_step import StepListener, Stream, WalkStep
+from trendtrain.callbacks.walk_step import ChangeListener, StepListener, Stream, WalkStep
 from trendtrain.errors import InputError
 from trendtrain.market.bars import IntArray
 from trendtrain.market.labels import Labels
 from trendtrain.validation.buffer import ValidationBuffer
-from trendtrain.validation.predictions import Predictions
+from trendtrain.validation.predictions import Predictions, Verdicts
 from trendtrain.validation.scoreboard import Scoreboard
 
 
@@ -21,8 +21,9 @@ class TrendValidation(pl.Callback):
     """Store each validation prediction, judge it when its label is known, keep the statistics.
 
     With a `PivotDataModule` it needs no argument: predictions of the stream accumulate, verdicts reweight the replay,
-    and training ends with the stream. With other loaders give `labels`, and `key`; each validation pass is then judged
-    on its own, with `now` the close of the last bar predicted in it.
+    as do the logits that a training step returns beside its loss, and training ends with the stream. With other loaders
+    give `labels`, and `key`; each validation pass is then judged on its own, with `now` the close of the last bar
+    predicted in it.
 
     Args:
         labels: What judges; None takes the datamodule's.
@@ -74,6 +75,13 @@ class TrendValidation(pl.Callback):
         if self._is_over:
             trainer.should_stop = True
 
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Tell the replay what the model says of the rows it has just learned from, if the module returned it."""
+        if self._stream is not None and isinstance(outputs, dict) and "logits" in outputs:
+            self._stream.answer(to_predictions(self.key(batch), outputs["logits"]))
+
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start a pass; a foreign one starts its own counts."""
         self._made = []
@@ -102,6 +110,9 @@ class TrendValidation(pl.Callback):
             for listener in trainer.callbacks:  # type: ignore[attr-defined]
                 if isinstance(listener, StepListener):
                     listener.on_walk_step(trainer, step)
+            for listener in trainer.callbacks if step.change is not None else ():  # type: ignore[attr-defined]
+                if isinstance(listener, ChangeListener):
+                    listener.on_change(trainer, step)
         pl_module.log_dict({f"trend/{name}": value for name, value in step.scalars.items()}, logger=False)
         if self._is_over:
             trainer.should_stop = True
@@ -119,10 +130,6 @@ class TrendValidation(pl.Callback):
         self.buffer.add(predictions)
         verdicts = self.buffer.judge(labels, now)
         self.board.update(verdicts)
-        n_steps = None
-        if self._stream is not None:
-            self._stream.replay.reweight(verdicts)
-            n_steps = self._stream.clock.n_steps
         self._n_steps += 1
         return WalkStep(
             index=self._n_steps - 1,
@@ -133,8 +140,8 @@ class TrendValidation(pl.Callback):
             series_stats=self.board.stats(self.buffer.pending),
             metrics=self.board.metrics(),
             labels=labels,
-            n_steps=n_steps,
             is_partial=is_partial,
+            **({} if self._stream is None else _learned(self._stream, verdicts)),
         )
 
     def summary(self) -> dict[str, Any]:
@@ -166,6 +173,13 @@ class TrendValidation(pl.Callback):
             self.board = Scoreboard(self._stream.labels, self._stream.baselines)
         elif self.labels is not None:
             self.board = Scoreboard(self.labels, self.baselines or {})
+
+
+def _learned(stream: Stream, verdicts: Verdicts) -> dict[str, Any]:
+    """Let verdicts act on the replay, and return what a step tells of the stream."""
+    stream.replay.reweight(verdicts)
+    change = stream.replay.detect(verdicts)
+    return {"n_steps": stream.clock.n_steps, "change": change, "replay": stream.replay.take_metrics()}
 
 
 def _refuse_cuts(trainer: pl.Trainer) -> None:

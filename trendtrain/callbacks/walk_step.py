@@ -1,6 +1,6 @@
 """What a judged step is, who hears of it, and what a stream must offer."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 import lightning.pytorch as pl
@@ -25,6 +25,9 @@ class Stream(Protocol):
     def advance(self) -> np.datetime64:
         """Complete the step under way and return the new `now`."""
 
+    def answer(self, predictions: Predictions) -> None:
+        """Take what the model says now of rows that are replayed."""
+
 
 @dataclass(frozen=True, eq=False)
 class WalkStep:
@@ -39,8 +42,10 @@ class WalkStep:
         series_stats: The six numbers of each series.
         metrics: The running scores, by TensorBoard name without `trend/`.
         labels: The labels that judged.
-        n_steps: How many steps there are; None where there is no end.
         is_partial: Whether rows were left out (`fast_dev_run`).
+        n_steps: How many steps there are; None where there is no end.
+        replay: What the replay drew and holds, by TensorBoard name without `replay/`.
+        change: Where the verdicts showed a change of the market: how many of the newest events the replay kept.
     """
 
     index: int
@@ -51,8 +56,10 @@ class WalkStep:
     series_stats: dict[Series, TrendStats]
     metrics: dict[str, float]
     labels: Labels
-    n_steps: int | None
     is_partial: bool
+    n_steps: int | None = None
+    replay: dict[str, float] = field(default_factory=dict)
+    change: int | None = None
 
     @property
     def scalars(self) -> dict[str, float]:
@@ -67,3 +74,11 @@ class StepListener(Protocol):
 
     def on_walk_step(self, trainer: pl.Trainer, step: WalkStep) -> None:
         """Take note of a judged step."""
+
+
+@runtime_checkable
+class ChangeListener(Protocol):
+    """A callback that wants to hear when verdicts show that the market has changed."""
+
+    def on_change(self, trainer: pl.Trainer, step: WalkStep) -> None:
+        """Take note of a step with a `change`, after all listeners have heard of the step."""

@@ -14,12 +14,15 @@ from trendtrain.data.features import FeatureFunction, bar_features, by_segment, 
 from trendtrain.data.walk import Walk
 from trendtrain.data.windows import Batch, WindowDataset
 from trendtrain.errors import InputError, check_at_least
+from trendtrain.evaluate.change import ChangeDetector
 from trendtrain.market.bars import Bars, BoolArray, IntArray, Series, segments
 from trendtrain.market.labels import Labels, label_bars
 from trendtrain.replay.memory import ReplayMemory
 from trendtrain.replay.sampler import Draw, ReplaySampler
 from trendtrain.replay.weights import weigh
 from trendtrain.validation.baselines import baseline_directions
+from trendtrain.validation.buffer import ValidationBuffer
+from trendtrain.validation.predictions import Predictions
 
 Labeler = Callable[[Bars], Labels]
 
@@ -105,6 +108,12 @@ class PivotDataModule(pl.LightningDataModule):
         self._learn(before)
         return self.clock.now
 
+    def answer(self, predictions: Predictions) -> None:
+        """Let what a model says now of rows that are replayed replace the verdicts that weighed them."""
+        answers = ValidationBuffer()
+        answers.add(predictions)
+        self.replay.refresh(answers.judge(self.labels, self.clock.now))
+
     def train_dataloader(self) -> DataLoader[Batch]:
         """Return the replay: batches drawn from what is known, when they are asked for."""
         return _loader(self._train, self.replay)
@@ -171,7 +180,8 @@ class StreamSampler(Sampler[Draw]):
 
 def default_replay(memory: ReplayMemory, seed: int) -> ReplaySampler:
     """Return the sampler that `configs/replay/incorrect.yaml` describes."""
-    return ReplaySampler(memory, batch_size=256, n_batches=8, weigh=weigh, seed=seed)
+    detector = ChangeDetector()
+    return ReplaySampler(memory, 256, n_batches=8, weigh=weigh, half_life=700.0, detector=detector, seed=seed)
 
 
 def _unit_column(bars: Bars) -> Any:

@@ -36,11 +36,12 @@ class TrendModule(pl.LightningModule):
         logits: Tensor = self.net(window)
         return logits
 
-    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
-        """Return the loss of a batch, normalised by its weights."""
-        loss = weighted_cross_entropy(self(batch["window"]), batch["label"], batch["weight"])
+    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> dict[str, Tensor]:
+        """Return the loss of a batch, normalised by its weights, and the logits, which tell the replay what is hard."""
+        logits = self(batch["window"])
+        loss = weighted_cross_entropy(logits, batch["label"], batch["weight"])
         self._losses.append(loss.detach())
-        return loss
+        return {"loss": loss, "logits": logits.detach()}
 
     def on_train_epoch_end(self) -> None:
         """Log the epoch's mean loss: once, since logging each step costs as much as a small batch."""
