@@ -8,10 +8,10 @@ from pathlib import Path
 from trendtrain.errors import InputError
 from trendtrain.market.bars import Series
 from trendtrain.storage.annotations.annotation import Annotation
+from trendtrain.storage.annotations.move import SeriesReport, move_bars
 from trendtrain.storage.annotations.old_files import find_old_files, read_old_file
 from trendtrain.storage.annotations.old_form import Snapshot, take_apart
 from trendtrain.storage.annotations.pool import BarPool
-from trendtrain.storage.annotations.move import SeriesReport, move_bars
 from trendtrain.storage.annotations.small_form import format_annotation
 from trendtrain.storage.annotations.store import AnnotationStore
 
