@@ -67,14 +67,18 @@ class PostgresServer:
         shutil.rmtree(self.folder)
 
     @contextmanager
-    def database(self) -> Iterator[str]:
-        """Make an empty database for a while, and return its URL."""
+    def database(self, folder: Path | None = None) -> Iterator[str]:
+        """Make an empty database for a while, in a folder of the server's user if given, and return its URL."""
         name = f"test_{uuid4().hex[:12]}"
-        self._execute(f"CREATE DATABASE {name} STRATEGY file_copy")
+        if folder:
+            self._execute(f"CREATE TABLESPACE space_{name} LOCATION '{folder}'")
+        self._execute(f"CREATE DATABASE {name} STRATEGY file_copy" + (f" TABLESPACE space_{name}" if folder else ""))
         try:
             yield self.url(name)
         finally:
             self._execute(f"DROP DATABASE {name} WITH (FORCE)")
+            if folder:
+                self._execute(f"DROP TABLESPACE space_{name}")
 
     def url(self, database: str) -> str:
         """Return the URL of a database."""

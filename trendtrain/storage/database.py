@@ -21,8 +21,9 @@ def open_database(url: str) -> Engine:
     """Open the database at `url`; a new one gets its tables.
 
     Args:
-        url: `sqlite:///FILE`, or any URL of SQLAlchemy's such as `postgresql+psycopg://USER@HOST/NAME`. SQLite waits
-            30 seconds for other writers, or as `sqlite:///FILE?timeout=SECONDS` says.
+        url: `sqlite:///FILE`, or any URL of SQLAlchemy's such as `postgresql+psycopg://USER@HOST/NAME`. A writer
+            waits 30 seconds for others, or as `sqlite:///FILE?timeout=SECONDS` says; PostgreSQL's word for it is
+            `?options=-c lock_timeout=30s`.
 
     Raises:
         InputError: If `url` is no database URL, its driver is not installed, its folder does not exist, what it names
@@ -108,9 +109,13 @@ def _engine(url: URL) -> Engine:
     return engine
 
 
-def _busy_timeout(url: URL) -> dict[str, int]:
-    # As an argument of the driver's, not a pragma, so that the URL may say otherwise.
-    return {"timeout": _BUSY_SECONDS} if url.get_backend_name() == "sqlite" and "timeout" not in url.query else {}
+def _busy_timeout(url: URL) -> dict[str, int | str]:
+    # As arguments of the drivers, so that the URL may say otherwise.
+    if url.get_backend_name() == "sqlite":
+        return {} if "timeout" in url.query else {"timeout": _BUSY_SECONDS}
+    if url.get_driver_name() == "psycopg" and "options" not in url.query:
+        return {"options": f"-c lock_timeout={_BUSY_SECONDS}s"}
+    return {}
 
 
 def _set_pragmas(connection: DBAPIConnection, _record: object) -> None:
