@@ -318,6 +318,16 @@ def test_an_import_reports_each_file(
     assert "2020-01-01 00:00" in printed
 
 
+def test_an_import_leaves_out_what_is_broken_and_says_so(
+    tmp_path: Path, csv: Callable[..., Path], capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = csv("A_5m.csv", put("high", 7, 0.01))
+    assert main(["import", str(path), "--db", f"sqlite:///{tmp_path / 'bars.db'}"]) == 0
+    printed = capfd.readouterr().out
+    assert "1 with broken prices (left out)" in printed
+    assert "data row 8: `high` must be at least `low`" in printed
+
+
 def test_importing_again_changes_nothing(tmp_path: Path, csv: Callable[..., Path]) -> None:
     db, path = tmp_path / "bars.db", csv()
     assert main(["import", str(path), "--db", f"sqlite:///{db}"]) == 0
@@ -452,11 +462,15 @@ BAD_FILES: dict[str, tuple[str, Callable[[pd.DataFrame], Any], str]] = {
     "missing column": ("A_5m.csv", lambda table: table.drop(columns="low"), "missing low"),
     "NaN price": ("A_5m.csv", put("close", 7, float("nan")), "data row 8: `close` must be a number, got nan"),
     "high < low": ("A_5m.csv", put("high", 7, 0.01), "data row 8: `high` must be at least `low`"),
-    "unsorted": ("A_5m.csv", lambda table: table.iloc[::-1], "data row 2: `open_time` must be sorted"),
-    "duplicate": (
+    "unsorted": (
         "A_5m.csv",
-        lambda table: pd.concat([table.iloc[:1], table]),
-        "data row 2: `open_time` must hold each time once",
+        lambda table: pd.concat([table.iloc[:3], table.iloc[4:], table.iloc[3:4]]),
+        "times must be sorted, the oldest first",
+    ),
+    "conflict": (
+        "A_5m.csv",
+        lambda table: pd.concat([table.iloc[:1].assign(volume=7.5), table]),
+        "data row 1: a time must come once, got 2020-01-01T00:00:00.000 again with other values",
     ),
     "time zones": (
         "A_5m.csv",
@@ -477,7 +491,7 @@ def test_a_bad_file_is_one_line(
     if command == "train":
         exit_code = train(tmp_path / "run", "data=files", f"data.path={path}", db=db)
     elif command == "import":
-        exit_code = main(["import", str(path), "--db", f"sqlite:///{db}"])
+        exit_code = main(["import", str(path), "--strict", "--db", f"sqlite:///{db}"])
     else:
         exit_code = main(["label", str(path), "--out", str(tmp_path / "out.parquet")])
     line = one_line(capfd)

@@ -116,14 +116,29 @@ def report_with(**values: Any) -> ImportReport:
         "zero_volume": 0.25,
         "n_flat": 2,
         "equal_highs": 0.1,
+        "n_holes": 2,
+        "n_longest": 1,
+        "n_jumps": 1,
     }
     return ImportReport(Series("ETH", "5m"), Path("ETH_5m.csv"), QualityReport(**(known | values)), 1000)
 
 
 def test_an_import_shows_bars_and_their_quality() -> None:
-    row = row_of(printed(import_table([report_with()])), "ETH 5m")
-    for value in ("1,000", "2024-01-01 00:00", "2024-01-01 05:00", "7", "4", "2", "25.0%"):
-        assert f" {value} " in row
+    text = printed(import_table([report_with()]))
+    assert "ETH 5m" in text
+    for name, fact in {
+        "bars": "1,000: 1,000 new, 0 replaced, 0 as stored",
+        "span": "2024-01-01 00:00 to 2024-01-01 05:00",
+        "missing": "7 bars in 2 holes, the longest 4",
+        "volume": "0 in 25.0%",
+        "prices": "2 flat bars, 10.0% ties (high as before), 1 jump",
+    }.items():
+        assert row_of(text, name).split(maxsplit=1)[1].strip() == fact
+
+
+def test_an_import_of_many_files_shows_a_line_each() -> None:
+    row = row_of(printed(import_table([report_with()] * 6)), "ETH 5m")
+    assert row.split() == ["ETH", "5m", "generic", "1,000", "1,000", "0", "7", "0", "ETH_5m.csv"]
 
 
 def test_volume_that_no_bar_has_was_not_supplied() -> None:

@@ -14,8 +14,11 @@ from rich.text import Text
 
 from trendtrain.label_report import LabelReport
 from trendtrain.storage.importers.quality import ImportReport
+from trendtrain.storage.importers.settle import Findings
 from trendtrain.storage.ledger_stats import LedgerStats
 from trendtrain.summary import Summary
+
+_MOST_PARAGRAPHS = 5
 
 
 def show(content: RenderableType) -> None:
@@ -60,24 +63,77 @@ def stats_table(rows: list[LedgerStats]) -> RenderableType:
     return Group(*tables)
 
 
-def import_table(reports: list[ImportReport]) -> Table:
-    """Return what each file held and what of it was new."""
-    names = ("series", "bars", "new or changed", "first", "last", "missing", "longest hole", "flat", "zero volume")
+def import_table(reports: Sequence[ImportReport]) -> RenderableType:
+    """Return what each file held and what of it was new: a paragraph a file, or a line where there are many."""
+    if len(reports) > _MOST_PARAGRAPHS:
+        return _import_lines(reports)
+    return Group(*(_import_paragraph(report) for report in reports))
+
+
+def _import_paragraph(report: ImportReport) -> RenderableType:
+    quality, found = report.quality, report.findings
+    n_same = quality.n_bars - report.n_changed
+    first, last = (np.datetime_as_string(time, unit="m").replace("T", " ") for time in (quality.first, quality.last))
+    volume = "not supplied" if quality.zero_volume is None else f"0 in {quality.zero_volume:.1%}"
+    holes = f" in {_count(quality.n_holes, 'hole')}, the longest {quality.longest_hole:,}"
+    often = f" ({quality.n_longest:,} times)" if quality.n_longest > 1 else ""
+    facts = {
+        "file": str(report.path),
+        "layout": f"{report.layout}{', newest first' if found.is_newest_first else ''}",
+        "times": report.time_rule,
+        "bars": f"{quality.n_bars:,}: {report.n_changed - report.n_replaced:,} new,"
+        f" {report.n_replaced:,} replaced{' (the newer counts)' if report.n_replaced else ''}, {n_same:,} as stored",
+        "span": f"{first} to {last}",
+        "missing": f"{_count(quality.n_missing, 'bar')}{holes + often if quality.n_missing else ''}",
+        "rows": _rows(found),
+        "volume": f"{volume}{f', {report.volume_rule}' if report.volume_rule else ''}",
+        "prices": f"{_count(quality.n_flat, 'flat bar')}, {_share(quality.equal_highs)} ties (high as before),"
+        f" {_count(quality.n_jumps, 'jump')}",
+    }
+    if found.first_fault is not None:
+        facts["first fault"] = f"data row {(found.first_fault.row or 0) + 1}: {found.first_fault}"
+    table = Table.grid(padding=(0, 2))
+    table.add_column()
+    table.add_column(overflow="fold")
+    for name, fact in facts.items():
+        table.add_row(f"  {name}", Text(fact))
+    return Group(Text(" ".join(report.series), style="bold"), table, "")
+
+
+def _rows(found: Findings) -> str:
+    """Say what is wrong with rows, and what was done about it."""
+    facts = (
+        (found.n_duplicates, _count(found.n_duplicates, "duplicate"), "counted once"),
+        (found.n_conflicts, _count(found.n_conflicts, "conflict"), "the last row counts"),
+        (found.n_broken, f"{found.n_broken:,} with broken prices", "left out"),
+        (found.n_unordered, f"{found.n_unordered:,} out of order", "sorted in"),
+    )
+    return ", ".join(f"{text} ({done})" if number else text for number, text, done in facts)
+
+
+def _import_lines(reports: Sequence[ImportReport]) -> RenderableType:
+    names = ("series", "layout", "bars", "new", "replaced", "missing", "left out", "file")
     table = Table(*names, box=SIMPLE, pad_edge=False)
     for report in reports:
-        quality = report.quality
-        volume = "not supplied" if quality.zero_volume is None else f"{quality.zero_volume:.1%}"
-        span = (np.datetime_as_string(time, unit="m").replace("T", " ") for time in (quality.first, quality.last))
-        numbers = (quality.n_missing, quality.longest_hole, quality.n_flat)
-        row = (
-            " ".join(report.series),
-            _number(quality.n_bars),
-            _number(report.n_changed),
-            *span,
-            *map(_number, numbers),
+        found = report.findings
+        numbers = (
+            report.quality.n_bars,
+            report.n_changed - report.n_replaced,
+            report.n_replaced,
+            report.quality.n_missing,
+            found.n_duplicates + found.n_conflicts + found.n_broken,
         )
-        table.add_row(*row, volume)
-    return table
+        row = (escape(" ".join(report.series)), report.layout, *map(_number, numbers), escape(report.path.name))
+        table.add_row(*row)
+    return Group(table, Text("The table import_reports keeps the whole report on each file."))
+
+
+def _count(number: int, name: str) -> str:
+    return f"{number:,} {name}{'' if number == 1 else 's'}"
+
+
+def _share(share: float) -> str:
+    return "no" if math.isnan(share) else f"{share:.1%}"
 
 
 def labels_table(reports: Sequence[LabelReport], written: Sequence[Path]) -> RenderableType:

@@ -37,7 +37,8 @@ BAD_FILES = {
         "A.csv",
         "must include .*; missing high, found timestamp, open, hihg",
     ),
-    "semicolons": (csv_of(*ROWS).replace(",", ";"), "A.csv", "missing time, .*, found timestamp;open"),
+    "no columns": (csv_of(*ROWS).replace(",", "&"), "A.csv", "missing time, .*, found timestamp&open"),
+    "no names": ("1,2,3\n4,5,6\n", "A.csv", "missing time, .*, found 3 columns without names"),
     "twice": (csv_of(*ROWS).replace("open,", "Volume,"), "A.csv", "must come once, got 'Volume', 'volume'"),
     "text price": (replaced(2, "1.5", "abc"), "A.csv", r"A\.csv, data row 2: `open` must be a number, got abc"),
     "comma price": (replaced(2, "1.5", '"1,5"'), "A.csv", "data row 2: `open` must be a number, got 1,5"),
@@ -55,11 +56,15 @@ BAD_FILES = {
     "volume": (replaced(1, "10", "many"), "A.csv", "data row 1: `volume` must be a number, got many"),
     "negative volume": (replaced(1, "10", "-10"), "A.csv", "data row 1: `volume` must be at least 0"),
     "unsorted": (
-        csv_of(*ROWS[::-1]),
+        csv_of(ROWS[0], ROWS[2], ROWS[1]),
         "A.csv",
-        "data row 2: `timestamp` must be sorted, the oldest first, got 2024-01-01",
+        "data row 3: times must be sorted, the oldest first, got 2024-01-01T00:01.* after 2024-01-01T00:03",
     ),
-    "duplicate": (csv_of(ROWS[0], *ROWS), "A.csv", "data row 2: `timestamp` must hold each time once, got 2024-01-01"),
+    "conflict": (
+        csv_of(*ROWS).replace("00:01", "00:00"),
+        "A.csv",
+        "data row 1: a time must come once, got 2024-01-01.* again with other values",
+    ),
     "words": (
         replaced(2, "2024-01-01 00:01", "yesterday"),
         "A.csv",
@@ -117,7 +122,9 @@ BAD_FILES = {
         "data row 2: `symbol` must hold one symbol, got A and B",
     ),
     "json": ("{", "A.json", r"A\.json: a .json file must be readable, got Expecting property name"),
-    "json lists": ("[[1, 2]]", "A.json", "must be readable, got JSON must hold records or columns with names"),
+    "json lists": ("[[1, 2]]", "A.json", "missing time, .*, found 2 columns without names"),
+    "json numbers": ("[1, 2]", "A.json", "must be readable, got JSON must hold records or columns with names"),
+    "json candles": ("[[1, 2], [1]]", "A.json", "data row 2: a candle must have 2 values like the first, got 1"),
     "json lengths": (
         '{"open": [1], "close": [1, 2]}',
         "A.json",
@@ -130,7 +137,7 @@ BAD_FILES = {
     "extension": (
         csv_of(*ROWS),
         "A.xlsx",
-        "`path` must end in one of .csv, .csv.gz, .parquet, .feather, .json, got .*A.xlsx",
+        "`path` must end in one of .csv, .csv.gz, .txt, .parquet, .feather, .json, .json.gz, .zip, got .*A.xlsx",
     ),
 }
 
@@ -160,8 +167,8 @@ def test_a_cut_gzip_is_refused(tmp_path: Path) -> None:
 
 def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "A.csv"
-    path.write_bytes(csv_of(*ROWS).encode("utf-16"))
-    with pytest.raises(InputError, match=r"a .csv file must be readable, got 'utf-8' codec"):
+    path.write_bytes(csv_of(*ROWS).replace("open", "öffnen").encode("latin-1"))
+    with pytest.raises(InputError, match=r"a .csv file must be UTF-8 text, or UTF-16 with its mark, got byte 0xf6"):
         read_bars(path)
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 from trendtrain.errors import InputError
 from trendtrain.market.bars import Bars, Series
 from trendtrain.storage import BarStore
-from trendtrain.storage.importers import find_files, import_files, import_path, read_bars
+from trendtrain.storage.importers import ReadOptions, find_files, import_files, import_path, read_bars
 
 HEADER = "timestamp,open,high,low,close,volume\n"
 ROWS = ("2024-01-01 00:00,1,2,0.5,1.5,10", "2024-01-01 00:01,1.5,2,1,1,0", "2024-01-01 00:03,1,1,1,1,")
@@ -236,6 +236,6 @@ def test_one_bad_file_means_nothing_is_written(engine: Engine, tmp_path: Path) -
 def test_files_of_one_series_merge_and_the_later_name_wins(engine: Engine, tmp_path: Path) -> None:
     write_csv(tmp_path, csv_of(*ROWS[:2]), "a.csv")
     write_csv(tmp_path, csv_of("2024-01-01 00:01,7,7,7,7,7", "2024-01-01 00:02,8,8,8,8,8"), "b.csv")
-    reports = import_files(BarStore(engine), find_files(tmp_path), symbol="BTC")
+    reports = import_files(BarStore(engine), find_files(tmp_path), ReadOptions(symbol="BTC"))
     assert [report.n_changed for report in reports] == [2, 2]
     np.testing.assert_array_equal(BarStore(engine).load("BTC", "1m").close, [1.5, 7.0, 8.0])

@@ -28,7 +28,7 @@ def test_flat_bars_and_equal_highs_are_counted() -> None:
     assert (report.n_flat, report.equal_highs) == (3, 0.5)
 
 
-@pytest.mark.parametrize(("volume", "share"), [([0.0, 2.0], 0.5), ([0.0, 0.0], None), ([np.nan, np.nan], None)])
+@pytest.mark.parametrize(("volume", "share"), [([0.0, 2.0], 0.5), ([0.0, 0.0], 1.0), ([np.nan, np.nan], None)])
 def test_zero_volume_is_a_share_only_where_volume_is_supplied(volume: list[float], share: float | None) -> None:
     assert describe(SERIES, bars_with([1.0, 1.0], volume)).zero_volume == share
 

@@ -9,9 +9,15 @@ from trendtrain.commands.options import add_db
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the command and its options."""
     parser = commands.add_parser("import", help="bars into the database, with a quality report")
-    parser.add_argument("path", nargs="+", type=Path, help="CSV, Parquet, Feather or JSON files, or folders of them")
+    files = "CSV, Parquet, Feather or JSON files, packed with zip or gzip or not, or folders of them"
+    parser.add_argument("path", nargs="+", type=Path, help=files)
     parser.add_argument("--symbol", help="symbol of the bars; by default from the file's name, as in ETHUSDT_1h.csv")
     parser.add_argument("--timeframe", help="their timeframe, such as 5m; by default from their times")
+    parser.add_argument("--layout", help="how the files are laid out, such as binance; by default detected")
+    zone = "time zone of times written without one, such as EET or America/New_York; by default the layout's"
+    parser.add_argument("--timezone", help=zone)
+    strict = "refuse rows out of order, conflicts, broken prices, and bars that differ from stored ones"
+    parser.add_argument("--strict", action="store_true", help=strict)
     add_db(parser)
     parser.set_defaults(run=run)
 
@@ -21,12 +27,13 @@ def run(options: argparse.Namespace) -> int:
     from trendtrain.report import import_table, show
     from trendtrain.storage.bars import BarStore
     from trendtrain.storage.database import open_database
-    from trendtrain.storage.importers import find_files, import_files
+    from trendtrain.storage.importers import ReadOptions, find_files, import_files
 
     files = [file for path in options.path for file in find_files(path)]
+    read = ReadOptions(options.symbol, options.timeframe, options.layout, options.timezone)
     engine = open_database(options.db)
     try:
-        reports = import_files(BarStore(engine), files, options.symbol, options.timeframe)
+        reports = import_files(BarStore(engine), files, read, strict=options.strict, may_replace=not options.strict)
     finally:
         engine.dispose()
     show(import_table(reports))

@@ -9,7 +9,7 @@ from trendtrain.errors import InputError, check_choice
 from trendtrain.market.bars import Bars, Series
 from trendtrain.market.synthetic import planted_market, random_walk, synthetic_market
 from trendtrain.storage.bars import BarStore
-from trendtrain.storage.importers import import_path
+from trendtrain.storage.importers import ReadOptions, import_path
 
 Names = str | Sequence[str] | None
 
@@ -54,15 +54,24 @@ def from_synthetic(
 
 
 def from_files(
-    store: BarStore, path: str | Path | None, symbols: Names = None, timeframes: Names = None
+    store: BarStore,
+    path: str | Path | None,
+    symbols: Names = None,
+    timeframes: Names = None,
+    layout: str | None = None,
+    timezone: str | None = None,
 ) -> dict[Series, Bars]:
     """Import a file or a folder of files, and return their series over the time the files span.
+
+    A file with rows in conflict, or that break a price rule, is refused; `trendtrain import` shows what is wrong.
 
     Args:
         store: Where bars are kept.
         path: A CSV, Parquet, Feather or JSON file, or a folder of them.
         symbols: Which symbols to return; None for all.
         timeframes: Which timeframes to return; None for all.
+        layout: How the files are laid out, such as `binance`; None to detect it.
+        timezone: Time zone of times written without one; None for what the layout says, mostly UTC.
 
     Raises:
         InputError: If a file breaks a rule, or the files lack a wanted series.
@@ -70,7 +79,7 @@ def from_files(
     if path is None:
         raise InputError("`data.path` must name a file or folder of bars, got none.")
     spans: dict[Series, list[np.datetime64]] = {}
-    for report in import_path(store, path):
+    for report in import_path(store, path, ReadOptions(layout=layout, timezone=timezone)):
         spans.setdefault(report.series, []).extend([report.quality.first, report.quality.last])
     chosen = _chosen(list(spans), symbols, timeframes, f"the files of {path}")
     one = np.timedelta64(1, "ms")

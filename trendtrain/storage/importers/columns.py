@@ -7,40 +7,58 @@ import numpy as np
 import pandas as pd
 
 from trendtrain.market.bars import PRICES, BarsError, FloatArray
+from trendtrain.storage.importers.source import Source, plain_name
 
 # In order of preference: an explicit open time first; `date` late, which may be half of a `date` and `time` pair.
-_TIME: Final = ("open_time", "opentime", "timestamp", "datetime", "time", "date", "unnamed_index")
+TIMES: Final = ("open_time", "opentime", "timestamp", "datetime", "ts", "time", "date", "unix", "unnamed_index")
 _NAMES: Final = {
-    "time": _TIME,
+    "time": TIMES,
     **{name: (name, name[0]) for name in PRICES},
-    "volume": ("volume", "vol", "v"),
-    "symbol": ("symbol",),
+    "volume": ("volume", "vol", "v", "volumefrom", "volume_from", "real_volume"),
+    "symbol": ("symbol", "ticker", "pair"),
 }
 _REQUIRED: Final = ("time", *PRICES)
-_SHOWN: Final = 12
 
 
-def find_columns(table: pd.DataFrame) -> dict[str, pd.Series]:
+def find_columns(source: Source) -> dict[str, pd.Series]:
     """Return the columns `time`, `open`, `high`, `low`, `close`, and where present `volume` and `symbol`.
+
+    A `date` column beside a `time` column of clock times is joined with it.
 
     Raises:
         BarsError: If a needed column is missing, two columns have the same name, or there are no rows.
 
     Example:
+        >>> from pathlib import Path
         >>> table = pd.DataFrame({" Close ": [1.0], "O": 1.0, "High": 1.0, "LOW": 1.0, "Date": "2024-01-01"})
-        >>> sorted(find_columns(table))
+        >>> sorted(find_columns(Source(Path("A.csv"), "A.csv", table)))
         ['close', 'high', 'low', 'open', 'time']
     """
-    spelled = defaultdict(list)
-    for name in table.columns:
-        spelled[str(name).strip().lower().replace(" ", "_")].append(name)
-    found = {}
-    for job, names in _NAMES.items():
-        present = [name for name in names if name in spelled]
-        if present:
-            found[job] = table[_only(spelled[present[0]])]
-    _check_complete(found, table)
+    found = {job: column for job, names in _NAMES.items() if (column := find_column(source, *names)) is not None}
+    _check_complete(found, source)
+    found["time"] = _join_clock(source, found["time"])
     return {job: column for job, column in found.items() if job != "symbol" or column.notna().any()}
+
+
+def find_column(source: Source, *names: str) -> pd.Series | None:
+    """Return the column with the first of `names` that is there, None where none is.
+
+    Raises:
+        BarsError: If two columns have that name.
+    """
+    spelled = defaultdict(list)
+    for name in source.table.columns if source.has_names else ():
+        spelled[plain_name(name)].append(name)
+    present = [name for name in names if name in spelled]
+    return source.table[_only(spelled[present[0]])] if present else None
+
+
+def _join_clock(source: Source, times: pd.Series) -> pd.Series:
+    date = find_column(source, "date")
+    if plain_name(times.name) != "time" or date is None or pd.api.types.is_numeric_dtype(times.dtype):
+        return times
+    both: pd.Series = date.map(str).str.strip() + " " + times.map(str).str.strip()
+    return both.rename(f"{date.name} {times.name}".strip())
 
 
 def read_numbers(column: pd.Series, may_be_missing: bool = False) -> FloatArray:
@@ -83,11 +101,10 @@ def _only(names: list[str]) -> str:
     return names[0]
 
 
-def _check_complete(found: dict[str, pd.Series], table: pd.DataFrame) -> None:
+def _check_complete(found: dict[str, pd.Series], source: Source) -> None:
     missing = [job for job in _REQUIRED if job not in found]
     if missing:
-        names = ", ".join(str(name).strip() for name in table.columns[:_SHOWN])
-        rule = f"columns must include {', '.join(_REQUIRED)} (a time is one of {', '.join(_TIME[:-1])})"
-        raise BarsError(f"{rule}; missing {', '.join(missing)}, found {names or 'none'}.")
-    if len(table) == 0:
+        rule = f"columns must include {', '.join(_REQUIRED)} (a time is one of {', '.join(TIMES[:-1])})"
+        raise BarsError(f"{rule}; missing {', '.join(missing)}, found {source.shown_names()}.")
+    if len(source.table) == 0:
         raise BarsError("a file must hold bars, got a header without rows.")

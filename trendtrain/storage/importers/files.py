@@ -1,52 +1,44 @@
-"""Bring files of bars into the database."""
+"""Read files of bars, in whatever layout."""
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from trendtrain.errors import InputError
-from trendtrain.market.bars import PRICES, Bars, BarsError, FloatArray, Series, TimeArray
+from trendtrain.market.bars import Bars, BarsError, Series
 from trendtrain.market.timeframe import format_timeframe, parse_timeframe
-from trendtrain.storage.bars import BarStore
-from trendtrain.storage.importers.columns import find_columns, only_symbol, read_numbers
 from trendtrain.storage.importers.file_names import NameParts, split_name
-from trendtrain.storage.importers.quality import ImportReport, describe
-from trendtrain.storage.importers.readers import is_supported, read_table
+from trendtrain.storage.importers.layouts import choose_layout
+from trendtrain.storage.importers.raw_bars import RawBars, ReadOptions, check_timezone
+from trendtrain.storage.importers.readers import is_supported, read_source
+from trendtrain.storage.importers.settle import Findings, settle
+from trendtrain.storage.importers.source import Source
 from trendtrain.storage.importers.spacing import infer_timeframe, is_even
-from trendtrain.storage.importers.times import read_times
 from trendtrain.storage.series import name_series
 
 
-def import_files(
-    store: BarStore, files: Sequence[Path], symbol: str | None = None, timeframe: str | None = None
-) -> list[ImportReport]:
-    """Write the bars of files; every file is read before any is written.
+@dataclass(frozen=True)
+class FileBars:
+    """The bars of a file, and how they were read.
 
-    Args:
-        store: Where to write.
-        files: As `find_files` gives them. Files of the same series merge; the later one wins.
-        symbol: Symbol of all files; None to take each file's own.
-        timeframe: Timeframe of all files; None to tell it from each file.
-
-    Returns:
-        A report on each file, in order.
-
-    Raises:
-        InputError: If a file breaks a rule, or its bars do not fit those stored.
+    Attributes:
+        path: The file.
+        series: Whose bars they are.
+        bars: In order, each time once.
+        layout: Name of the layout.
+        time_rule: How the times became UTC.
+        volume_rule: What the volume counts, empty where it is the volume column.
+        findings: What was done to the rows.
     """
-    contents = [read_bars(file, symbol, timeframe) for file in files]
-    return [
-        ImportReport(series, file, describe(series, bars), store.write(*series, bars))
-        for file, (series, bars) in zip(files, contents, strict=True)
-    ]
 
-
-def import_path(
-    store: BarStore, path: str | Path, symbol: str | None = None, timeframe: str | None = None
-) -> list[ImportReport]:
-    """Write the bars of a file, or of all files of a folder; see `import_files`."""
-    return import_files(store, find_files(path), symbol, timeframe)
+    path: Path
+    series: Series
+    bars: Bars
+    layout: str
+    time_rule: str
+    volume_rule: str
+    findings: Findings
 
 
 def find_files(path: str | Path) -> list[Path]:
@@ -66,40 +58,80 @@ def find_files(path: str | Path) -> list[Path]:
     return files
 
 
-def read_bars(path: str | Path, symbol: str | None = None, timeframe: str | None = None) -> tuple[Series, Bars]:
-    """Read the bars of one CSV, Parquet, Feather or JSON file.
+def read_bars(
+    path: str | Path,
+    symbol: str | None = None,
+    timeframe: str | None = None,
+    layout: str | None = None,
+    timezone: str | None = None,
+) -> tuple[Series, Bars]:
+    """Read the bars of one file of which nothing has to be left out.
+
+    Rows the newest first are turned, and rows that come twice with the same values count once.
 
     Args:
         path: The file; a name like `SYMBOL_TIMEFRAME.csv` tells both.
         symbol: Its symbol; None to take it from the name, a `symbol` column, or the name's stem.
         timeframe: Its timeframe; None to take the smallest difference of its times.
+        layout: Its layout, one of `layouts.NAMES`; None to detect it.
+        timezone: The zone of times without one; None for what the layout says, mostly UTC.
 
     Raises:
         InputError: If the file cannot be read or its bars break a rule; in one line, with file and data row (from 1).
     """
-    path = Path(path)
-    given = None if timeframe is None else parse_timeframe(timeframe)
-    table, name = read_table(path), split_name(path)
+    content = read_file(Path(path), ReadOptions(symbol, timeframe, layout, timezone))
+    refuse_faults(content)
+    return content.series, content.bars
+
+
+def refuse_faults(content: FileBars) -> None:
+    """Refuse a file whose rows had to be sorted in, or left out for a reason other than being equal.
+
+    Raises:
+        InputError: If there was such a row.
+    """
+    if content.findings.first_fault is not None:
+        raise InputError(_locate(content.path, content.findings.first_fault))
+
+
+def read_file(path: Path, options: ReadOptions) -> FileBars:
+    """Read the bars of one file, and say what had to be done to its rows.
+
+    Raises:
+        InputError: If the file cannot be read, or no rows are left.
+    """
+    if options.timeframe is not None:
+        parse_timeframe(options.timeframe)
+    check_timezone(options.timezone)
     try:
-        columns = find_columns(table)
-        times = read_times(columns["time"])
-        first, high, low, last = (read_numbers(columns[price]) for price in PRICES)
-        volume = read_numbers(columns["volume"], may_be_missing=True) if "volume" in columns else _none(times)
-        length = _timeframe(times, name, given)
-        own = only_symbol(columns["symbol"]) if "symbol" in columns else name.stem
-        bars = Bars(times, first, high, low, last, volume, length)
+        source = read_source(path)
+        layout = choose_layout(source, options.layout)
+        raw, findings = settle(layout.read(source, options))
+        if len(raw.open_time) == 0:
+            raise findings.first_fault or BarsError("a file must hold bars, got none.")
+        name = _name(source)
+        length = _timeframe(raw, name, options)
+        bars = Bars(raw.open_time, raw.open, raw.high, raw.low, raw.close, raw.volume, length)
     except BarsError as error:
         raise InputError(_locate(path, error)) from error
-    return name_series(name.symbol or own if symbol is None else symbol, format_timeframe(length)), bars
+    own = raw.symbol or name.symbol or raw.symbol_column or name.stem
+    series = name_series(own if options.symbol is None else options.symbol, format_timeframe(length))
+    return FileBars(path, series, bars, layout.NAME, raw.time_rule, raw.volume_rule, findings)
 
 
-def _none(times: TimeArray) -> FloatArray:
-    return np.full(len(times), np.nan)
+def _name(source: Source) -> NameParts:
+    """Return what the name of the file says, or of the file in a zip, where it says more."""
+    inner = split_name(source.name)
+    outer = split_name(source.path.name)
+    return outer if inner.timeframe is None and outer.symbol is not None else inner
 
 
-def _timeframe(times: TimeArray, name: NameParts, given: np.timedelta64 | None) -> np.timedelta64:
-    """Return the timeframe that the times tell, or the one given where they tell none; all sources must agree."""
-    length = given if given is not None and not is_even(times) else infer_timeframe(times)
+def _timeframe(raw: RawBars, name: NameParts, options: ReadOptions) -> np.timedelta64:
+    """Return the timeframe that the layout or the times tell, or else the given one; all sources must agree."""
+    given = None if options.timeframe is None else parse_timeframe(options.timeframe)
+    length = raw.timeframe
+    if length is None:
+        length = given if given is not None and not is_even(raw.open_time) else infer_timeframe(raw.open_time)
     for source, claimed in (("the name says", name.timeframe), ("`--timeframe` is", given)):
         if claimed not in (None, length):
             raise BarsError(f"{source} {format_timeframe(claimed)}, but the bars are {format_timeframe(length)}.")

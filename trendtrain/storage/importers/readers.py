@@ -2,8 +2,7 @@
 
 import gzip
 import json
-import re
-import warnings
+import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +12,9 @@ import pandas as pd
 import pyarrow as pa
 
 from trendtrain.errors import InputError
+from trendtrain.market.bars import BarsError
+from trendtrain.storage.importers.source import Source
+from trendtrain.storage.importers.text_tables import read_text
 
 _UNREADABLE: Final = (
     OSError,
@@ -20,30 +22,34 @@ _UNREADABLE: Final = (
     EOFError,
     RecursionError,
     zlib.error,
-    pd.errors.ParserWarning,
+    zipfile.BadZipFile,
+    NotImplementedError,  # a zip packed in a way that Python cannot unpack
+    RuntimeError,  # a zip with a password
     pa.ArrowException,
 )
 
 
-def read_table(path: Path) -> pd.DataFrame:
-    """Return the table in a file, nothing renamed or converted; an index that means something becomes a column.
+def read_source(path: Path) -> Source:
+    """Return what a file holds, nothing renamed or converted; an index that means something becomes a column.
 
     Raises:
         InputError: If there is no such file, its extension is unknown, it is empty, or it cannot be read.
+        BarsError: If a row does not fit the others.
     """
     if not path.is_file():
         raise InputError(f"`path` must name a file that exists, got {path}.")
-    reader = _READERS[extension(path)]
+    ending = extension(path)
     if path.stat().st_size == 0:
         raise InputError(f"{path}: a file must hold bars, got 0 bytes.")
     try:
         with path.open("rb") as file:
-            table = reader(file)
+            return _read(path, path.name, ending, file)
     except pd.errors.EmptyDataError as error:
         raise InputError(f"{path}: a file must hold bars, got no columns.") from error
+    except InputError:
+        raise
     except _UNREADABLE as error:
-        raise InputError(f"{path}: {_why(path, error)}.") from error
-    return table if _is_counter(table.index) else table.reset_index(names=_index_names(table), allow_duplicates=True)
+        raise InputError(f"{path}: {_why(ending, error)}.") from error
 
 
 def extension(path: Path) -> str:
@@ -56,26 +62,40 @@ def extension(path: Path) -> str:
         >>> extension(Path("BTCUSDT_1m.CSV.gz"))
         '.csv.gz'
     """
-    for known in _READERS:
+    for known in ENDINGS:
         if path.name.lower().endswith(known):
             return known
-    raise InputError(f"`path` must end in one of {', '.join(_READERS)}, got {path}.")
+    raise InputError(f"`path` must end in one of {', '.join(ENDINGS)}, got {path}.")
 
 
 def is_supported(path: Path) -> bool:
     """Say whether a path has a supported extension, and is not hidden."""
-    return path.name.lower().endswith(tuple(_READERS)) and not path.name.startswith(".")
+    return path.name.lower().endswith(ENDINGS) and not path.name.startswith(".")
 
 
-def _read_csv(file: BinaryIO) -> pd.DataFrame:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", pd.errors.ParserWarning)
-        return pd.read_csv(file, index_col=False, low_memory=False, skipinitialspace=True)
+def _read(path: Path, name: str, ending: str, file: BinaryIO) -> Source:
+    if ending == ".zip":
+        return _read_zip(path, file)
+    if ending.endswith(".gz"):
+        with gzip.open(file) as unpacked:
+            # typeshed: a GzipFile is no BinaryIO, though it reads like one
+            return _read(path, name, ending.removesuffix(".gz"), unpacked)  # type: ignore[arg-type]
+    if ending in (".csv", ".txt"):
+        return Source(path, name, *read_text(file))
+    return Source(path, name, _with_index(_READERS[ending](file)))
 
 
-def _read_csv_gz(file: BinaryIO) -> pd.DataFrame:
-    with gzip.open(file) as text:
-        return _read_csv(text)  # type: ignore[arg-type]  # typeshed: a GzipFile is no BinaryIO, though it reads like one
+def _read_zip(path: Path, file: BinaryIO) -> Source:
+    with zipfile.ZipFile(file) as archive:
+        members = [name for name in archive.namelist() if not name.startswith("__MACOSX/") and name[-1] != "/"]
+        if len(members) != 1:
+            names = f" ({', '.join(members[:3])}{', ...' if len(members) > 3 else ''})" if members else ""
+            raise InputError(f"{path}: a zip must hold one file of bars, got {len(members) or 'none'}{names}.")
+        member = Path(members[0])
+        if not is_supported(member) or extension(member) == ".zip":
+            raise InputError(f"{path}: a zip must hold a CSV, Parquet, Feather or JSON file, got {member.name}.")
+        with archive.open(members[0]) as unpacked:
+            return _read(path, member.name, extension(member), unpacked)  # type: ignore[arg-type]
 
 
 def _read_parquet(file: BinaryIO) -> pd.DataFrame:
@@ -87,9 +107,19 @@ def _read_json(file: BinaryIO) -> pd.DataFrame:
     content = json.loads(file.read().decode("utf-8-sig"))
     if isinstance(content, dict) and {"columns", "data"} <= content.keys():
         return pd.DataFrame(content["data"], content.get("index"), content["columns"])
+    if isinstance(content, list) and content and all(isinstance(candle, list) for candle in content):
+        return _from_candles(content)
     if not isinstance(content, (dict, list)) or not _holds_columns(content):
-        raise ValueError("JSON must hold records or columns with names")
+        raise ValueError("JSON must hold records or columns with names, or a list of candles")
     return pd.DataFrame(content)
+
+
+def _from_candles(candles: list[list[object]]) -> pd.DataFrame:
+    lengths = list(map(len, candles))
+    if min(lengths) != max(lengths):
+        row = next(i for i, length in enumerate(lengths) if length != lengths[0])
+        raise BarsError(f"a candle must have {lengths[0]} values like the first, got {lengths[row]}.", row)
+    return pd.DataFrame(candles)
 
 
 def _holds_columns(content: dict[str, object] | list[object]) -> bool:
@@ -99,12 +129,17 @@ def _holds_columns(content: dict[str, object] | list[object]) -> bool:
 
 
 _READERS: Final[dict[str, Callable[[BinaryIO], pd.DataFrame]]] = {
-    ".csv": _read_csv,
-    ".csv.gz": _read_csv_gz,
     ".parquet": _read_parquet,
     ".feather": pd.read_feather,
     ".json": _read_json,
 }
+ENDINGS: Final = (".csv", ".csv.gz", ".txt", ".parquet", ".feather", ".json", ".json.gz", ".zip")
+
+
+def _with_index(table: pd.DataFrame) -> pd.DataFrame:
+    if _is_counter(table.index):
+        return table
+    return table.reset_index(names=_index_names(table), allow_duplicates=True)
 
 
 def _is_counter(index: pd.Index) -> bool:
@@ -115,13 +150,9 @@ def _index_names(table: pd.DataFrame) -> list[str]:
     return [str(name or "unnamed index") for name in table.index.names]
 
 
-def _why(path: Path, error: BaseException) -> str:
-    """Say in one line why a file cannot be read; name the row where the reader names the line."""
-    ragged = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", str(error))
-    if ragged:
-        rule = f"a row must have {ragged[1]} fields like the header, got {ragged[3]}"
-        return f"data row {int(ragged[2]) - 1}: {rule}"
-    if isinstance(error, pd.errors.ParserWarning):
-        return "data row 1: a row must have as many fields as the header, got more"
+def _why(ending: str, error: BaseException) -> str:
+    """Say in one line why a file cannot be read."""
+    if isinstance(error, UnicodeDecodeError):
+        return f"a {ending} file must be UTF-8 text, or UTF-16 with its mark, got byte {error.object[error.start]:#04x}"
     reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-    return f"a {extension(path)} file must be readable, got {reason}"
+    return f"a {ending} file must be readable, got {reason}"

@@ -1,0 +1,120 @@
+"""Bring files of bars into the database."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from sqlalchemy import insert
+
+from trendtrain.errors import InputError
+from trendtrain.market.bars import BoolArray, Series
+from trendtrain.storage.bars import BarStore
+from trendtrain.storage.importers.files import FileBars, find_files, read_file, refuse_faults
+from trendtrain.storage.importers.quality import ImportReport, describe
+from trendtrain.storage.importers.raw_bars import ReadOptions
+from trendtrain.storage.merge import is_changed, merge
+from trendtrain.storage.payload import BarColumns, columns_of, join
+from trendtrain.storage.schema import import_reports
+from trendtrain.storage.series import find_series
+
+EVERYTHING_FROM_THE_FILE: Final = ReadOptions()
+
+
+def import_files(
+    store: BarStore,
+    files: Sequence[Path],
+    options: ReadOptions = EVERYTHING_FROM_THE_FILE,
+    strict: bool = True,
+    may_replace: bool = True,
+) -> list[ImportReport]:
+    """Write the bars of files; every file is read before any is written.
+
+    Args:
+        store: Where to write.
+        files: As `find_files` gives them. Files of the same series merge; the later one wins.
+        options: What the user says about the files.
+        strict: Whether to refuse a file with rows out of order, in conflict, or that break a price rule; otherwise they
+            are sorted in, or left out, and the report says how many.
+        may_replace: Whether a bar may take the place of one with other values, stored before or of an earlier file.
+
+    Returns:
+        A report on each file, in order; the database keeps it too.
+
+    Raises:
+        InputError: If a file breaks a rule, or its bars do not fit those stored.
+    """
+    contents = [read_file(file, options) for file in files]
+    if strict:
+        for content in contents:
+            refuse_faults(content)
+    n_replaced = _count_replaced(store, contents, may_replace)
+    reports = [_import(store, content, n) for content, n in zip(contents, n_replaced, strict=True)]
+    _keep(store, reports)
+    return reports
+
+
+def import_path(
+    store: BarStore, path: str | Path, options: ReadOptions = EVERYTHING_FROM_THE_FILE, strict: bool = True
+) -> list[ImportReport]:
+    """Write the bars of a file, or of all files of a folder; see `import_files`."""
+    return import_files(store, find_files(path), options, strict)
+
+
+def _import(store: BarStore, content: FileBars, n_replaced: int) -> ImportReport:
+    quality = describe(content.series, content.bars)
+    n_changed = store.write(*content.series, content.bars)
+    return ImportReport(
+        content.series,
+        content.path,
+        quality,
+        n_changed,
+        n_replaced,
+        content.layout,
+        content.time_rule,
+        content.volume_rule,
+        content.findings,
+    )
+
+
+def _keep(store: BarStore, reports: Sequence[ImportReport]) -> None:
+    """Store the reports."""
+    now = int(np.datetime64("now", "ms").astype(np.int64))
+    with store.engine.begin() as connection:
+        for report in reports:
+            row = {"imported_at": now, "file": str(report.path), "report": report.as_json()}
+            series_id = find_series(connection, report.series)
+            connection.execute(insert(import_reports), row | {"series_id": series_id})
+
+
+def _count_replaced(store: BarStore, contents: Sequence[FileBars], may_replace: bool) -> list[int]:
+    """Return how many bars of each file replace another with their time; refuse them where they may not."""
+    there: dict[Series, BarColumns] = {}
+    counts = []
+    for content in contents:
+        new = columns_of(content.bars)
+        old = there.setdefault(content.series, _stored(store, contents, content.series))
+        is_other = is_changed(old, new) & np.isin(new.time, old.time)
+        if is_other.any() and not may_replace:
+            _refuse_replacing(content, is_other)
+        there[content.series] = merge(old, new)
+        counts.append(int(is_other.sum()))
+    return counts
+
+
+def _stored(store: BarStore, contents: Sequence[FileBars], series: Series) -> BarColumns:
+    """Return what is stored over the time that the files of a series span."""
+    if series not in store.series():
+        return join([])
+    spans = [content.bars.open_time[[0, -1]] for content in contents if content.series == series]
+    try:
+        end = max(span[1] for span in spans) + np.timedelta64(1, "ms")
+        return columns_of(store.load(*series, start=min(span[0] for span in spans), end=end))
+    except InputError:
+        return join([])
+
+
+def _refuse_replacing(content: FileBars, is_other: BoolArray) -> None:
+    time = content.bars.open_time[int(np.argmax(is_other))]
+    rule = f"agree with the bars of {' '.join(content.series)} that are stored or come from an earlier file"
+    raise InputError(f"{content.path}: bars must {rule}, got other values at {time} ({is_other.sum():,} in all).")
