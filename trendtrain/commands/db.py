@@ -1,8 +1,13 @@
 """`trendtrain db`: look at a database, and look after it."""
 
 import argparse
+import re
+from datetime import timedelta
 
-from trendtrain.commands.options import add_db
+from trendtrain.commands.options import add_db, whole
+from trendtrain.errors import InputError
+
+_UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -11,10 +16,11 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     actions = parser.add_subparsers(required=True, metavar="ACTION")
     _add_info(actions)
     _add_upgrade(actions)
+    _add_prune(actions)
 
 
 def _add_info(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    parser = actions.add_parser("info", help="what the database holds")
+    parser = actions.add_parser("info", help="schema version, series, runs, and how many rows each table has")
     add_db(parser)
     parser.set_defaults(run=info)
 
@@ -25,29 +31,65 @@ def _add_upgrade(actions: "argparse._SubParsersAction[argparse.ArgumentParser]")
     parser.set_defaults(run=upgrade)
 
 
+def _add_prune(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = actions.add_parser("prune", help="delete runs from the ledger, with all they wrote; bars stay")
+    parser.add_argument("--older-than", metavar="AGE", help="runs that last wrote longer ago, such as 36h, 90D, 12w")
+    parser.add_argument("--keep-runs", metavar="N", type=whole, help="all but the N runs started last")
+    add_db(parser)
+    parser.set_defaults(run=prune)
+
+
 def info(options: argparse.Namespace) -> int:
     """Show what the database holds."""
-    from sqlalchemy import func, select
-
-    from trendtrain.report import show
+    from trendtrain.ledger_report import contents_table
+    from trendtrain.storage.contents import contents_of
     from trendtrain.storage.database import open_database
-    from trendtrain.storage.schema import metadata
+    from trendtrain.storage.versions import VERSION
+    from trendtrain.terminal import show
 
     engine = open_database(options.db)
     try:
-        with engine.connect() as connection:
-            for table in metadata.sorted_tables:
-                show(f"{table.name}: {connection.scalar(select(func.count()).select_from(table)):,} rows")
+        show(contents_table(str(engine.url), VERSION, contents_of(engine)))
     finally:
         engine.dispose()
     return 0
 
 
 def upgrade(options: argparse.Namespace) -> int:
-    """Upgrade the database."""
-    from trendtrain.report import show
-    from trendtrain.storage.database import open_database
+    """Upgrade the database, and say from which version."""
+    from sqlalchemy import make_url
 
-    open_database(options.db).dispose()
-    show(f"{options.db} is up to date.")
+    from trendtrain.storage.database import upgrade_database
+    from trendtrain.storage.versions import VERSION
+    from trendtrain.terminal import show
+
+    before = upgrade_database(options.db)
+    url = make_url(options.db)
+    if before == VERSION:
+        show(f"{url} has schema version {VERSION} already.")
+    else:
+        show(f"{url}: from {'nothing' if before is None else f'schema version {before}'} to {VERSION}.")
     return 0
+
+
+def prune(options: argparse.Namespace) -> int:
+    """Delete runs, and say which."""
+    from trendtrain.storage.database import open_database
+    from trendtrain.storage.ledger import Ledger
+    from trendtrain.terminal import show
+
+    age = None if options.older_than is None else _age(options.older_than)
+    engine = open_database(options.db)
+    try:
+        deleted = Ledger(engine).prune(age, options.keep_runs)
+    finally:
+        engine.dispose()
+    show(f"deleted: {', '.join(deleted) or 'no run'}")
+    return 0
+
+
+def _age(text: str) -> timedelta:
+    match = re.fullmatch(r"(\d{1,5})([hdw])", text.lower())
+    if match is None:
+        raise InputError(f"`--older-than` must be hours, days or weeks such as 36h, 90D, 12w, got {text!r}.")
+    return int(match[1]) * _UNITS[match[2]]

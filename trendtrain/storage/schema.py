@@ -7,6 +7,7 @@ a new revision in `trendtrain.storage.migrations`.
 """
 
 from sqlalchemy import (
+    DDL,
     BigInteger,
     Column,
     Float,
@@ -20,6 +21,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    event,
 )
 
 metadata = MetaData()
@@ -45,6 +47,9 @@ bar_blocks = Table(
     Column("payload", LargeBinary, nullable=False, comment="The bars, as trendtrain.storage.payload packs them."),
     comment="Bars in blocks; the blocks of a series never overlap.",
 )
+# PostgreSQL would spend most of a write on packing what is packed already.
+_store_plain = DDL("ALTER TABLE bar_blocks ALTER COLUMN payload SET STORAGE EXTERNAL")
+event.listen(bar_blocks, "after_create", _store_plain.execute_if(dialect="postgresql"))
 
 import_reports = Table(
     "import_reports",
@@ -77,7 +82,7 @@ runs = Table(
     Column("validated_predictions", Integer, comment="How many of them were judged correct or wrong."),
     Column("correct_predictions", Integer, comment="How many were correct."),
     Column("void_predictions", Integer, comment="How many were void."),
-    comment="One training run (session) each, and how far it is.",
+    comment="One training run each.",
 )
 
 models = Table(
