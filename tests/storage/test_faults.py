@@ -84,7 +84,7 @@ def test_a_series_locked_by_another_client_ends_in_one_line(postgres: PostgresSe
         engine = open_database(f"{url}&options=-c%20lock_timeout=50ms")
         with holder.begin() as connection:
             connection.execute(text("SELECT * FROM series FOR UPDATE"))
-            with pytest.raises(InputError, match="failed: canceling statement due to lock timeout. What was stored"):
+            with pytest.raises(InputError, match=r"failed: canceling statement due to lock timeout. What was stored"):
                 BarStore(engine).write("BTCUSDT", "1m", make_bars(range(100)))
         assert BarStore(engine).write("BTCUSDT", "1m", make_bars(range(100))) == 50
         engine.dispose()
@@ -103,7 +103,7 @@ def test_a_full_file_leaves_what_was_stored(tmp_path: Path, make_bars: MakeBars)
     store.write("BTCUSDT", "1m", bars[:1_000])
     with engine.connect() as connection:  # the pool's only one
         connection.execute(text("PRAGMA max_page_count = 60"))
-    with pytest.raises(InputError, match="failed: database or disk is full. What was stored before stays"):
+    with pytest.raises(InputError, match=r"failed: database or disk is full. What was stored before stays"):
         store.write("BTCUSDT", "1m", bars)
     assert_same(store.load("BTCUSDT", "1m"), bars[:1_000])
     with engine.connect() as connection:
@@ -139,7 +139,7 @@ def test_a_full_disk_of_the_server_is_one_line_and_a_rerun_completes(
         engine = open_database(url)
         store = BarStore(engine)
         store.write("BTCUSDT", "1m", bars[:1_000])
-        with pytest.raises(InputError, match="failed: could not extend file .*: No space left on device"):
+        with pytest.raises(InputError, match=r"failed: could not extend file .*: No space left on device"):
             store.write("BTCUSDT", "1m", bars)
         assert_same(store.load("BTCUSDT", "1m"), bars[:1_000])
         grow(disk)
@@ -167,7 +167,9 @@ def test_a_restarted_server_is_one_line_and_a_rerun_completes(
                     postgres.start()
 
         event.listen(engine, "before_cursor_execute", restart)
-        with pytest.raises(InputError, match="failed: .*terminating connection due to administrator command") as caught:
+        with pytest.raises(
+            InputError, match=r"failed: .*terminating connection due to admin"
+        ) as caught:
             store.write("BTCUSDT", "1m", bars)
         assert "\n" not in str(caught.value)
         assert_same(store.load("BTCUSDT", "1m"), bars[:1_000])
@@ -176,9 +178,7 @@ def test_a_restarted_server_is_one_line_and_a_rerun_completes(
         engine.dispose()
 
 
-def test_a_server_that_is_gone_is_one_line(
-    postgres: PostgresServer, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_server_that_is_gone_is_one_line(postgres: PostgresServer, capsys: pytest.CaptureFixture[str]) -> None:
     nowhere = str(postgres.url("test")).replace(str(postgres.folder), "/nowhere")
     assert main(["stats", "--db", nowhere]) == 2
     errors = capsys.readouterr().err.splitlines()

@@ -4,6 +4,7 @@ import argparse
 import re
 from datetime import timedelta
 
+from trendtrain.commands.db_bars import add_compact, add_export
 from trendtrain.commands.options import add_db, whole
 from trendtrain.errors import InputError
 
@@ -17,6 +18,8 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     _add_info(actions)
     _add_upgrade(actions)
     _add_prune(actions)
+    add_compact(actions)
+    add_export(actions)
 
 
 def _add_info(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
