@@ -20,9 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
+from learning_net import SmallNet
 from learning_scenarios import FLIP_EVERY, SCENARIOS, Stream
-from torch import nn
 
 from trendtrain.evaluate import ChangeDetector
 from trendtrain.market.bars import FloatArray, IntArray
@@ -64,36 +63,6 @@ class Run:
     alarms: list[int] = field(default_factory=list)
 
 
-class Learner:
-    """An MLP with its optimizer, spoken to in arrays."""
-
-    def __init__(self, features: FloatArray, seed: int) -> None:
-        generator = torch.Generator().manual_seed(seed)
-        self.features = torch.from_numpy(features)
-        self.net = nn.Sequential(nn.Linear(features.shape[1], 32), nn.ReLU(), nn.Linear(32, 32), nn.ReLU())
-        self.net.append(nn.Linear(32, 1))
-        for layer in self.net[::2]:
-            bound = 1.0 / math.sqrt(layer.in_features)
-            for parameter in layer.parameters():
-                nn.init.uniform_(parameter, -bound, bound, generator=generator)
-        self.optimizer = torch.optim.AdamW(self.net.parameters(), lr=LEARNING_RATE, fused=True)
-
-    def predict(self, rows: slice) -> FloatArray:
-        """Return the chance given to UP."""
-        with torch.no_grad():
-            return torch.sigmoid(self.net(self.features[rows])[:, 0]).double().numpy()
-
-    def learn(self, rows: IntArray, label: IntArray, weight: FloatArray) -> FloatArray:
-        """Take a step, and return the chance that was given to UP before it."""
-        logit = self.net(self.features[torch.from_numpy(rows)])[:, 0]
-        truth, weights = torch.from_numpy(label).float(), torch.from_numpy(weight).float()
-        loss = nn.functional.binary_cross_entropy_with_logits(logit, truth, weights)
-        self.optimizer.zero_grad()
-        loss.backward()
-        self.optimizer.step()
-        return torch.sigmoid(logit.detach()).double().numpy()
-
-
 def judged(stream: Stream, rows: IntArray, up: FloatArray) -> Verdicts:
     predictions = Predictions(rows, np.stack([1.0 - up, up], axis=1))
     outcome = (predictions.direction == stream.label[rows]).astype(np.int8)  # 1 is CORRECT, 0 is WRONG
@@ -110,7 +79,7 @@ def sampler_of(strategy: str, n_bars: int, seed: int) -> ReplaySampler:
 def walk(stream: Stream, strategy: str, seed: int) -> Run:
     """Predict, judge and learn, step by step."""
     n_bars = len(stream.label)
-    sampler, learner = sampler_of(strategy, n_bars, seed), Learner(stream.features, seed)
+    sampler, net = sampler_of(strategy, n_bars, seed), SmallNet(stream.features.shape[1], seed, LEARNING_RATE)
     rows = np.flatnonzero(stream.known_at >= 0)
     rows = rows[np.lexsort((rows, stream.event[rows], stream.known_at[rows]))]
     ends = np.searchsorted(stream.known_at[rows], np.arange(FIRST_STEP, n_bars + 1, STEP))
@@ -124,8 +93,9 @@ def walk(stream: Stream, strategy: str, seed: int) -> Run:
             run.alarms.append(now)
         for draw in sampler:
             row = draw.row.astype(np.int64)
-            sampler.refresh(judged(stream, row, learner.learn(row, stream.label[row], draw.weight)))
-        run.up[now : now + STEP] = learner.predict(slice(now, now + STEP))
+            up = net.learn(stream.features[row], stream.label[row], draw.weight)
+            sampler.refresh(judged(stream, row, up))
+        run.up[now : now + STEP] = net.predict(stream.features[now : now + STEP])
     return run
 
 
@@ -258,7 +228,6 @@ def main() -> None:
     parser.add_argument("--strategy", nargs="+", choices=STRATEGIES, default=[s for s in STRATEGIES if s != "uniform"])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     options = parser.parse_args()
-    torch.set_num_threads(1)
     n_bars = 40_000 if options.quick else N_BARS
     seeds, strategies = (
         (options.seeds[:1], ["naive", "default"]) if options.quick else (options.seeds, options.strategy)

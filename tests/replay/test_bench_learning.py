@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
+from learning_net import SmallNet  # noqa: E402
 from learning_scenarios import SCENARIOS  # noqa: E402
 
 N_BARS = 12_000
@@ -65,3 +67,34 @@ def test_the_quick_mode_compares_strategies_and_goes_on_where_it_ended(tmp_path:
     again = subprocess.run(command, check=True, capture_output=True, timeout=60, text=True)
     assert file.read_text() == written
     assert "naive" in again.stdout
+
+
+def in_torch(net: SmallNet) -> torch.nn.Sequential:
+    """The same net in torch."""
+    twin = torch.nn.Sequential(torch.nn.Linear(5, 32), torch.nn.ReLU(), torch.nn.Linear(32, 32), torch.nn.ReLU())
+    twin.append(torch.nn.Linear(32, 1))
+    with torch.no_grad():
+        for parameter, values in zip(twin.parameters(), net._parameters, strict=True):
+            parameter.copy_(torch.from_numpy(values.T.copy()))
+    return twin
+
+
+def test_the_small_net_learns_as_torch_does() -> None:
+    random = np.random.default_rng(0)
+    net = SmallNet(5, seed=3)
+    twin = in_torch(net)
+    optimizer = torch.optim.AdamW(twin.parameters(), lr=2e-3, weight_decay=1e-2)
+    for _ in range(20):
+        x = random.normal(size=(64, 5)).astype(np.float32)
+        label, weight = random.integers(2, size=64), random.random(64) + 0.1
+        chance = net.learn(x, label, weight)
+        logit = twin(torch.from_numpy(x))[:, 0]
+        np.testing.assert_allclose(chance, torch.sigmoid(logit).detach().numpy(), atol=1e-5)
+        losses = torch.nn.functional.binary_cross_entropy_with_logits(
+            logit, torch.from_numpy(label).float(), reduction="none"
+        )
+        optimizer.zero_grad()
+        ((losses * torch.from_numpy(weight).float()).sum() / weight.sum()).backward()
+        optimizer.step()
+    for parameter, values in zip(twin.parameters(), net._parameters, strict=True):
+        np.testing.assert_allclose(parameter.detach().numpy().T, values, atol=1e-4)
