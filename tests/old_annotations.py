@@ -37,12 +37,12 @@ def state(markets: dict[str, Bars], moment: np.datetime64, n_bars: int) -> dict[
 
 
 def old_annotation(
-    markets: dict[str, Bars], number: int = 1, entry: int = 200, leave: int = 220, n_bars: int = 100, **changes: Any
+    markets: dict[str, Bars], number: int = 1, enter: int = 200, leave: int = 220, n_bars: int = 100, **changes: Any
 ) -> dict[str, Any]:
     """An annotation of a trade between two bars of the first timeframe."""
     timeframe, bars = next(iter(markets.items()))
-    moments = {"entry": bars.open_time[entry], "exit": bars.open_time[leave]}
-    prices = {"entry": float(bars.close[entry]), "exit": float(bars.close[leave])}
+    moments = {"entry": bars.open_time[enter], "exit": bars.open_time[leave]}
+    prices = {"entry": float(bars.close[enter]), "exit": float(bars.close[leave])}
     record = {
         "annotation_id": f"trade_{number:03d}",
         "symbol": "BTCUSDT",

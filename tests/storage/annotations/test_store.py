@@ -183,6 +183,15 @@ def test_context_ends_where_the_series_ends(store: AnnotationStore) -> None:
     assert len(store.bars(trade(), before=10**6, after=10**6)) == len(BARS)
 
 
+def test_context_lies_beyond_any_hole(engine: Engine) -> None:
+    bar_store = BarStore(engine)
+    bar_store.write("BTCUSDT", "5m", BARS[:3])
+    bar_store.write("BTCUSDT", "5m", BARS[200:202])
+    bar_store.write("BTCUSDT", "5m", BARS[397:])
+    bars = AnnotationStore(Path("unused"), bar_store).bars(trade(1000, 1005), before=2, after=1)
+    assert bars.open_time.tolist() == BARS.open_time[[1, 2, 200, 201, 397]].tolist()
+
+
 def test_a_snapshot_that_ends_with_the_last_closed_bar_is_enough(engine: Engine) -> None:
     bar_store = BarStore(engine)
     bar_store.write("BTCUSDT", "5m", BARS[:101])

@@ -37,7 +37,7 @@ class SeriesReport:
 def move_bars(store: BarStore, series: Series, pool: BarPool) -> SeriesReport:
     """Write the pooled bars in one transaction, and read them back.
 
-    Bars that only migrated annotations hold are written where the database has none: it may have a better one by now.
+    Bars of annotations that are migrated already are written where the database has none: it may have better ones now.
 
     Raises:
         InputError: If the bars do not fit each other, or those stored.

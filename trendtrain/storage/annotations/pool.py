@@ -16,7 +16,7 @@ class PooledBars(NamedTuple):
         time: Open times, ms, shape (n_bars,).
         values: Open, high, low, close, volume, shape (5, n_bars).
         seen_at: When each bar was seen like this, ms, shape (n_bars,).
-        is_new: Whether an annotation that is not migrated yet holds it, shape (n_bars,).
+        is_new: Whether it comes from an annotation that is not migrated yet, shape (n_bars,).
     """
 
     time: IntArray
@@ -41,8 +41,7 @@ class PooledBars(NamedTuple):
 class BarPool:
     """Bars of one series from many snapshots; of two bars of one time the one seen later stays.
 
-    A snapshot's last bar may still have been under way: a later snapshot has it whole. Bars of annotations that are
-    migrated already give way to those of others.
+    A snapshot's last bar may still have been under way: a later snapshot has it whole.
 
     Attributes:
         conflicts: Open times at which two snapshots disagree, ms, ascending.
@@ -70,7 +69,7 @@ class BarPool:
         """Return all bars added so far, each time once."""
         names = PooledBars._fields
         joined = PooledBars(*(np.concatenate([getattr(part, name) for part in self._parts], axis=-1) for name in names))
-        ordered = joined.take(np.lexsort((joined.seen_at, joined.is_new, joined.time)))
+        ordered = joined.take(np.lexsort((joined.seen_at, joined.time)))
         is_repeated = ordered.time[1:] == ordered.time[:-1]
         before, here = ordered.values[:, :-1], ordered.values[:, 1:]
         is_other = ~((before == here) | (np.isnan(before) & np.isnan(here))).all(axis=0)
