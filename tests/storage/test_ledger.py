@@ -4,40 +4,17 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Engine, delete, text
+from ledger_examples import BTC, ETH, judged, predicted, rows_of
+from sqlalchemy import Engine, delete
 
 from trendtrain.errors import InputError
-from trendtrain.market.bars import Series
-from trendtrain.storage import Ledger, LineRows, PredictionRows, VerdictRows, open_database
+from trendtrain.storage import Ledger, open_database
 from trendtrain.storage.ledger_stats import LedgerStats
 from trendtrain.storage.schema import prediction_rows
 from trendtrain.validation.outcomes import CORRECT, VOID_FLAT, VOID_GAP, WRONG
 from trendtrain.validation.stats import TrendStats
 
-BTC, ETH = Series("BTCUSDT", "1m"), Series("ETHUSDT", "5m")
 NAT = np.datetime64("NaT", "ms")
-
-
-def predicted(minutes: list[int], series: Series = BTC, confidence: float = 0.75) -> PredictionRows:
-    n_rows = len(minutes)
-    times = np.array(minutes, "datetime64[m]").astype("datetime64[ms]")
-    ones = np.ones(n_rows, np.int64)
-    return PredictionRows((series,), 0 * ones, times, ones, np.full(n_rows, confidence))
-
-
-def line_rows(times: np.ndarray) -> LineRows:
-    """A line a time, from that time on."""
-    zeros, prices = np.zeros(len(times), np.int64), np.ones(len(times))
-    last, known_at = times + 60_000, times + 120_000
-    return LineRows(zeros, times, last, zeros, zeros + 1, known_at, prices, 3 * prices, 2 * prices)
-
-
-def judged(outcomes: dict[int, int], series: Series = BTC) -> VerdictRows:
-    """A verdict a minute, and one line that reached all that are not void for a gap."""
-    times = np.array(list(outcomes), "datetime64[m]").astype("datetime64[ms]")
-    codes, ones = np.array(list(outcomes.values()), np.int64), np.ones(len(outcomes), np.int64)
-    line = np.where(codes == VOID_GAP, -1, 0)
-    return VerdictRows((series,), 0 * ones, times, codes, ones, times + 60_000, line, line_rows(times[:1]))
 
 
 @pytest.fixture
@@ -45,11 +22,6 @@ def ledger(engine: Engine) -> Ledger:
     ledger = Ledger(engine)
     ledger.begin("one", "{}", "2024-01-01")
     return ledger
-
-
-def rows_of(engine: Engine, table: str, columns: str = "*") -> list[tuple[object, ...]]:
-    with engine.connect() as connection:
-        return sorted(tuple(row) for row in connection.execute(text(f"SELECT {columns} FROM {table}")))
 
 
 def only(stats: list[LedgerStats]) -> TrendStats:
