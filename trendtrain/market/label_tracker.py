@@ -9,9 +9,10 @@ import numpy as np
 from trendtrain.errors import InputError, check_number
 from trendtrain.market.bars import Bars, IntArray
 from trendtrain.market.directions import UNKNOWN
-from trendtrain.market.lines import NO_LINES, Lines, lines_through, merge_lines
-from trendtrain.market.peaks import Tie
-from trendtrain.market.pivots import Inside, Pivots, PivotTracker
+from trendtrain.market.lines import NO_LINES, Lines, join_lines, lines_between, merge_lines
+from trendtrain.market.peaks import Point, Tie
+from trendtrain.market.pivot_table import Pivots
+from trendtrain.market.pivots import Inside, PivotTracker
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,11 +57,11 @@ class LabelTracker:
         flat_band: float = 0.0,
     ) -> None:
         check_number("flat_band", flat_band, 0.0)
-        self._pivots = PivotTracker(strength, tie, inside, max_gap)
+        self._pivots = PivotTracker(strength, tie, inside, max_gap, lowest=2)
         if len(strength) < 2:
             raise InputError(f"`strength` must have at least two levels for labels, got {tuple(strength)}.")
         self.flat_band = flat_band
-        self._last: dict[int, Pivots] = {}  # the last level-2 pivot of each kind
+        self._last: dict[int, Point] = {}  # the last level-2 pivot of each kind
         self._n_lines = 0
         self._labelled_to = 0  # the first bar without a label
 
@@ -72,24 +73,28 @@ class LabelTracker:
         """
         segment_start = self._pivots.segment_starts(bars)
         highs, lows = self._pivots.update(bars)
-        if not len(segment_start) and not any(len(found) and found.level.max() > 1 for found in (highs, lows)):
+        if not len(segment_start) and not len(highs) and not len(lows):
             return _NO_RUNS  # as after nine live bars in ten
         lines = merge_lines(self._lines_to(highs), self._lines_to(lows))
         event = np.arange(self._n_lines, self._n_lines + len(lines))
         self._n_lines += len(lines)
-        # A hole labels what is left of its segment at the first bar after it: no line known then comes later.
-        hole = np.full(len(segment_start), -1)
-        known_at = np.concatenate([segment_start, lines.known_at])
-        end = np.concatenate([segment_start, lines.first_bar])
-        direction = np.concatenate([np.full(len(hole), UNKNOWN), lines.direction])
-        order = np.argsort(known_at, kind="stable") if len(hole) else np.arange(len(lines))
-        return self._runs(end[order], direction[order], known_at[order], np.concatenate([hole, event])[order], lines)
+        end, direction, known_at = lines.first_bar, lines.direction, lines.known_at
+        if len(segment_start):
+            # A hole labels what is left of its segment at the first bar after it: no line known then comes later.
+            hole = np.full(len(segment_start), -1)
+            known_at = np.concatenate([segment_start, known_at])
+            order = np.argsort(known_at, kind="stable")
+            known_at = known_at[order]
+            end = np.concatenate([segment_start, end])[order]
+            direction = np.concatenate([np.full(len(hole), UNKNOWN), direction])[order]
+            event = np.concatenate([hole, event])[order]
+        return self._runs(end, direction, known_at, event, lines)
 
     def state_dict(self) -> dict[str, Any]:
         """Return what the tracker carries from chunk to chunk, in plain types: no history."""
         return {
             "pivots": self._pivots.state_dict(),
-            "last": {kind: pivot.as_rows() for kind, pivot in self._last.items()},
+            "last": {kind: list(row) for kind, row in self._last.items()},
             "n_lines": self._n_lines,
             "labelled_to": self._labelled_to,
         }
@@ -97,24 +102,32 @@ class LabelTracker:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take up where the tracker of the same options that gave `state` stood."""
         self._pivots.load_state_dict(state["pivots"])
-        self._last = {int(kind): Pivots.of_rows(int(kind), rows) for kind, rows in state["last"].items()}
+        self._last = {int(kind): tuple(row) for kind, row in state["last"].items()}
         self._n_lines, self._labelled_to = state["n_lines"], state["labelled_to"]
 
     def _lines_to(self, pivots: Pivots) -> Lines:
         """Return the lines that end in new level-2 pivots."""
         points = pivots.at_level(2)
-        if pivots.kind in self._last:
-            points = self._last[pivots.kind].then(points)
+        last = self._last.get(pivots.kind)
         if len(points):
-            self._last[pivots.kind] = points.take(np.array([-1]))
-        return lines_through(points, flat_band=self.flat_band)
+            self._last[pivots.kind] = points.last_point()
+        return lines_between(points if last is None else points.after(last), self.flat_band)
 
     def _runs(self, end: IntArray, direction: IntArray, known_at: IntArray, event: IntArray, lines: Lines) -> LabelRuns:
         reach = np.maximum.accumulate(np.concatenate([[self._labelled_to], end]))
-        is_run = reach[1:] > reach[:-1]
-        start, end = reach[:-1][is_run], reach[1:][is_run]
+        is_run = np.flatnonzero(reach[1:] > reach[:-1])
+        start, end = reach[is_run], reach[is_run + 1]
         self._labelled_to = int(reach[-1])
         return LabelRuns(start, end, direction[is_run].astype(np.int8), known_at[is_run], event[is_run], lines)
+
+
+def join_runs(parts: Sequence[LabelRuns]) -> LabelRuns:
+    """Return the runs of parts that follow each other."""
+    if len(parts) == 1:
+        return parts[0]
+    names = ("start", "end", "direction", "known_at", "event")
+    columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
+    return LabelRuns(**columns, lines=join_lines([part.lines for part in parts]))
 
 
 _NOTHING = np.zeros(0, dtype=np.int64)

@@ -8,11 +8,14 @@ import numpy as np
 
 from trendtrain.errors import InputError
 from trendtrain.market.bars import Bars, BoolArray, IntArray, Series, TimeArray
+from trendtrain.market.columns import made_on_demand, make_column, pickle_columns
 from trendtrain.market.directions import UNKNOWN
-from trendtrain.market.label_tracker import LabelTracker
+from trendtrain.market.label_tracker import LabelTracker, join_runs
 from trendtrain.market.lines import NO_LINES, Lines
 from trendtrain.market.peaks import Tie
 from trendtrain.market.pivots import Inside
+
+_PART = 262_144  # bars a pass, so that what a pass makes stays in the processor's cache
 
 Now = int | np.integer | np.datetime64
 
@@ -44,8 +47,11 @@ class Labels:
     series: tuple[Series, ...]
     offset: IntArray
 
+    __getattr__ = make_column
+    __reduce__ = pickle_columns
+
     def __len__(self) -> int:
-        return len(self.close_time)
+        return int(self.offset[-1])
 
     def _per_bar(self, run_values: IntArray) -> IntArray:
         return np.repeat(run_values, np.diff(self.start, append=len(self)))
@@ -198,16 +204,18 @@ def label_bars(
     Raises:
         InputError: If an option breaks its rule.
     """
-    runs = LabelTracker(strength, tie, inside, max_gap, flat_band).update(bars)
+    tracker = LabelTracker(strength, tie, inside, max_gap, flat_band)
+    runs = join_runs([tracker.update(bars[i : i + _PART]) for i in range(0, max(1, len(bars)), _PART)])
     labelled_to = int(runs.end[-1]) if len(runs.end) else 0
-    rest = [labelled_to] if labelled_to < len(bars) else []  # bars whose label is not known yet
+    rest = np.full(int(labelled_to < len(bars)), labelled_to)  # bars whose label is not known yet share a run
     none = np.full(len(rest), -1)
-    return Labels(
-        close_time=bars.close_time,
-        start=np.concatenate([runs.start, np.array(rest, dtype=np.int64)]),
-        run_direction=np.concatenate([runs.direction, np.full(len(rest), UNKNOWN)]).astype(np.int8),
-        run_known_at=np.concatenate([runs.known_at, none]),
-        run_event=np.concatenate([runs.event, none]),
+    return made_on_demand(
+        Labels,
+        lambda _: bars.close_time,
+        start=np.append(runs.start, rest),
+        run_direction=np.append(runs.direction, np.full(len(rest), UNKNOWN, dtype=np.int8)),
+        run_known_at=np.append(runs.known_at, none),
+        run_event=np.append(runs.event, none),
         lines=runs.lines,
         series=_UNNAMED,
         offset=np.array([0, len(bars)]),

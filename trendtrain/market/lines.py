@@ -1,10 +1,12 @@
 """Trend lines through consecutive level-2 pivots of one kind."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
 
 from trendtrain.market.bars import BoolArray, FloatArray, IntArray, TimeArray
+from trendtrain.market.columns import Column, made_on_demand, make_column, merge_order, pickle_columns
 from trendtrain.market.directions import DOWN, FLAT, UP
 from trendtrain.market.pivots import Pivots
 
@@ -35,7 +37,10 @@ class Lines:
     direction: IntArray
 
     def __len__(self) -> int:
-        return len(self.kind)
+        return len(self.known_at)
+
+    __getattr__ = make_column
+    __reduce__ = pickle_columns
 
     def __getitem__(self, index: IntArray | BoolArray | slice) -> "Lines":
         return Lines(*(getattr(self, field.name)[index] for field in fields(self)))
@@ -76,18 +81,45 @@ def lines_through(pivots: Pivots, level: int = 2, flat_band: float = 0.0) -> Lin
         level: Which level's pivots carry the lines.
         flat_band: A line whose relative price change is at most this is FLAT.
     """
-    points = pivots.at_level(level)
+    return lines_between(pivots.at_level(level), flat_band)
+
+
+def lines_between(points: Pivots, flat_band: float) -> Lines:
+    """Return the lines through consecutive pivots, all of one level; each column is made when first asked for."""
     is_joined = points.segment[1:] == points.segment[:-1]
-    first, last = (points.take(part) for part in (np.flatnonzero(is_joined), np.flatnonzero(is_joined) + 1))
-    kind = np.full(len(first), pivots.kind, dtype=np.int8)
-    direction = _directions(first.price, last.price, flat_band)
-    return Lines(kind, first.bar, last.bar, first.price, last.price, first.time, last.time, last.known_at, direction)
+    first = slice(None, -1) if is_joined.all() else np.flatnonzero(is_joined)
+    last = slice(1, None) if is_joined.all() else np.flatnonzero(is_joined) + 1
+
+    def make(name: str) -> Column:
+        if name == "kind":
+            return np.full(len(points.bar[first]), points.kind, dtype=np.int8)
+        if name == "direction":
+            return _directions(points.price[first], points.price[last], flat_band)
+        source, part = _SOURCES[name]
+        column: Column = getattr(points, source)[first if part == "first" else last]
+        return column
+
+    return made_on_demand(Lines, make)
+
+
+def join_lines(parts: Sequence[Lines]) -> Lines:
+    """Return the lines of parts that follow each other."""
+    return made_on_demand(Lines, lambda name: np.concatenate([getattr(part, name) for part in parts]))
 
 
 def merge_lines(highs: Lines, lows: Lines) -> Lines:
     """Return both in the order they became known; the earlier second pivot, then highs, first where that is equal."""
-    both = Lines(*(np.concatenate([getattr(part, f.name) for part in (highs, lows)]) for f in fields(Lines)))
-    return both[np.lexsort((both.kind, both.last_bar, both.known_at))]
+    order = merge_order([highs.known_at, lows.known_at])
+    known_at = np.concatenate([highs.known_at, lows.known_at])[order]
+    tied = np.flatnonzero(known_at[1:] == known_at[:-1])  # at most two in a row: one line a kind becomes known at a bar
+    last_bar = np.concatenate([highs.last_bar, lows.last_bar])
+    swapped = tied[last_bar[order[tied]] > last_bar[order[tied + 1]]]
+    order[swapped], order[swapped + 1] = order[swapped + 1], order[swapped]
+
+    def make(name: str) -> Column:
+        return np.concatenate([getattr(highs, name), getattr(lows, name)])[order]
+
+    return made_on_demand(Lines, make, known_at=known_at)
 
 
 def _directions(first: FloatArray, last: FloatArray, flat_band: float) -> IntArray:
@@ -95,6 +127,15 @@ def _directions(first: FloatArray, last: FloatArray, flat_band: float) -> IntArr
     return np.where(is_flat, FLAT, np.where(last > first, UP, DOWN)).astype(np.int8)
 
 
+_SOURCES = {
+    "first_bar": ("bar", "first"),
+    "last_bar": ("bar", "last"),
+    "first_price": ("price", "first"),
+    "last_price": ("price", "last"),
+    "start_time": ("time", "first"),
+    "end_time": ("time", "last"),
+    "known_at": ("known_at", "last"),
+}
 _NO_BARS = np.zeros(0, dtype=np.int64)
 _NO_CODES = np.zeros(0, dtype=np.int8)
 _NO_TIMES = np.zeros(0, dtype="datetime64[ms]")

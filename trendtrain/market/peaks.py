@@ -1,120 +1,187 @@
-"""Find the peaks of a sequence of points that arrives in chunks: one level of one kind of pivot."""
+"""Find the peaks of a sequence of points that arrives in parts: one level of one kind of pivot."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
-from trendtrain.market.bars import FloatArray, IntArray, TimeArray
+from trendtrain.market.bars import FloatArray, IntArray
+
+HIGH = 0
+LOW = 1
 
 Tie = Literal["plateau", "strict"]
-Point = tuple[int, float, int, int, int]  # bar, price (lows negated), known_at, open time in ms, segment
+Point = tuple[int, float, int, int, int]  # bar, price, known_at, open time in ms, segment
 
 
 @dataclass(frozen=True, eq=False)
 class Points:
-    """What a level reads: points in order, each with the bar at which it is known; lows come negated."""
+    """What a level reads: points in order, each with the bar at which it is known; a `range` for bars in a row."""
 
-    bar: IntArray
-    price: FloatArray  # lows negated, so that a pivot is always a peak
-    known_at: IntArray
-    time: TimeArray
+    price: FloatArray
+    bar: IntArray | range
+    known_at: IntArray | range
     segment: IntArray | None  # None where nothing splits the series
 
     def __len__(self) -> int:
-        return len(self.bar)
-
-    def at(self, index: IntArray | slice) -> "Points":
-        """Return the points at `index`."""
-        segment = None if self.segment is None else self.segment[index]
-        return Points(self.bar[index], self.price[index], self.known_at[index], self.time[index], segment)
+        return len(self.price)
 
     @classmethod
     def of(cls, points: list[Point], has_segments: bool) -> "Points":
         """Return points given one by one."""
-        bar, price, known_at, time, segment = zip(*points, strict=True) if points else ((), (), (), (), ())
-        bars, known, times, numbers = (np.array(values, dtype=np.int64) for values in (bar, known_at, time, segment))
-        prices = np.array(price, dtype=np.float64)
-        return cls(bars, prices, known, times.view("datetime64[ms]"), numbers if has_segments else None)
-
-    def as_list(self) -> list[Point]:
-        """Return the points one by one."""
-        segment = np.zeros(len(self), dtype=np.int64) if self.segment is None else self.segment
-        columns = (self.bar, self.price, self.known_at, self.time.view(np.int64), segment)
-        return list(zip(*(column.tolist() for column in columns), strict=True))
-
-    def then(self, later: "Points") -> "Points":
-        """Return these and later ones."""
-        if not len(self):
-            return later
-        segment = None
-        if self.segment is not None and later.segment is not None:
-            segment = np.concatenate([self.segment, later.segment])
-        names = ("bar", "price", "known_at", "time")
-        arrays = {name: np.concatenate([getattr(self, name), getattr(later, name)]) for name in names}
-        return Points(**arrays, segment=segment)
+        bar, price, known_at, _, segment = zip(*points, strict=True) if points else [()] * 5
+        bars, known, numbers = (np.array(values, dtype=np.int64) for values in (bar, known_at, segment))
+        return cls(np.array(price, dtype=np.float64), bars, known, numbers if has_segments else None)
 
 
-class PeakFinder:
-    """One level of one kind: points in, in chunks of any size; peaks of `strength` out, as soon as they are certain."""
+@dataclass(frozen=True)
+class PeakRule:
+    """What makes a point a peak: a high strictly above, a low strictly below its neighbours.
 
-    def __init__(self, strength: int, tie: Tie) -> None:
-        self.strength = strength
-        self.tie = tie
-        self.tail: list[Point] = []  # the last 2 * strength collapsed points: no other can be decided
+    Attributes:
+        kind: HIGH or LOW.
+        strength: How many points on either side it must exceed.
+        tie: Whether a run of equal prices is one point, at its first bar.
+    """
 
-    def update(self, points: Points) -> tuple[Points, FloatArray]:
-        """Return the newly certain peaks, known when their last later neighbour is, and their prominence."""
-        points = Points.of(self.tail, has_segments=points.segment is not None).then(points)
-        reach = self.strength
-        kept = _run_starts(points) if self.tie == "plateau" else None
-        price = points.price if kept is None else points.price[kept]
-        segment = points.segment if kept is None or points.segment is None else points.segment[kept]
-        peak = _peaks(price, segment, reach)
-        distance = np.minimum(price[peak] - price[peak - 1], price[peak] - price[peak + 1])
-        last: IntArray = np.arange(max(0, len(price) - 2 * reach), len(price))
-        confirming = peak + reach
-        if kept is not None:
-            peak, confirming, last = kept[peak], kept[confirming], kept[last]
-        self.tail = points.at(last).as_list()
-        return replace(points.at(peak), known_at=points.known_at[confirming]), distance
+    kind: int
+    strength: int
+    tie: Tie
 
-    def push(self, point: Point) -> tuple[Point, float] | None:
-        """Do what `update` does for one point, in plain numbers: a live bar costs microseconds, arrays a hundred."""
-        tail, reach = self.tail, self.strength
-        _, price, known_at, _, segment = point
-        if self.tie == "plateau" and tail and tail[-1][1] == price and tail[-1][4] == segment:
-            return None
-        tail.append(point)
-        if len(tail) <= 2 * reach:
-            return None
-        first, middle = tail[0], tail[reach]
-        del tail[0]
-        neighbours = (first, *tail[: reach - 1], *tail[reach:])
-        if first[4] != segment or any(other[1] >= middle[1] for other in neighbours):
-            return None
-        before = tail[reach - 2] if reach > 1 else first
-        distance = min(middle[1] - before[1], middle[1] - tail[reach][1])
-        return (middle[0], middle[1], known_at, middle[3], middle[4]), distance
+    def beyond(self, price: FloatArray, other: FloatArray) -> np.typing.NDArray[np.bool_]:
+        """Say where a price lies beyond another: above for highs, below for lows."""
+        return price > other if self.kind == HIGH else price < other
 
 
-def _run_starts(points: Points) -> IntArray | None:
-    """Return where runs of equal prices start; None where no two neighbours are equal."""
-    is_new = points.price[1:] != points.price[:-1]
-    if points.segment is not None:
-        is_new |= points.segment[1:] != points.segment[:-1]
-    if is_new.all():
+@dataclass(frozen=True, eq=False)
+class Peaks:
+    """Peaks among points, by position: where each lies, the next point that differs, and the one that made it certain.
+
+    Attributes:
+        price: Prices of all points, the tail included, shape (n_points,).
+        at, after, confirm: Positions in `price`, ascending, shape (n_peaks,).
+    """
+
+    price: FloatArray
+    at: IntArray
+    after: IntArray
+    confirm: IntArray
+
+    @property
+    def prominence(self) -> FloatArray:
+        """The smaller price distance to the neighbours, shape (n_peaks,)."""
+        top = self.price[self.at]
+        smaller: FloatArray = np.minimum(abs(top - self.price[self.at - 1]), abs(top - self.price[self.after]))
+        return smaller
+
+
+def next_peaks(rule: PeakRule, tail: Points, points: Points) -> tuple[Points, Peaks, Points]:
+    """Return the peaks that `points` make certain, how they lie, and the tail to give with the next points.
+
+    Args:
+        rule: What makes a peak.
+        tail: The points still undecided, as the last call returned them.
+        points: The next points of the sequence.
+    """
+    price = np.concatenate([tail.price, points.price]) if len(tail) else points.price
+    segment = None if points.segment is None or tail.segment is None else np.append(tail.segment, points.segment)
+    if rule.strength == 1 and rule.tie == "plateau" and segment is None:
+        peaks = _turns(rule, price)
+    else:
+        peaks = _peaks(rule, price, segment)
+    last = _last_points(rule, price, segment)
+    found = Points(price.take(peaks.at), *_picked(tail, points, peaks.at, peaks.confirm), _numbers(segment, peaks.at))
+    return found, peaks, Points(price[last], *_picked(tail, points, last, last), _numbers(segment, last))
+
+
+def push_point(rule: PeakRule, tail: list[Point], point: Point) -> tuple[Point, float] | None:
+    """Do what `next_peaks` does for one point, in plain numbers: a live bar costs microseconds, arrays a hundred.
+
+    `tail` takes the point. Returns the peak that it makes certain and its prominence, or None.
+    """
+    reach, sign = rule.strength, 1.0 if rule.kind == HIGH else -1.0
+    _, price, known_at, _, segment = point
+    if rule.tie == "plateau" and tail and tail[-1][1] == price and tail[-1][4] == segment:
         return None
-    return np.concatenate([[0], np.flatnonzero(is_new) + 1])
+    tail.append(point)
+    if len(tail) <= 2 * reach:
+        return None
+    first, middle = tail[0], tail[reach]
+    del tail[0]
+    neighbours = (first, *tail[: reach - 1], *tail[reach:])
+    if first[4] != segment or any(sign * other[1] >= sign * middle[1] for other in neighbours):
+        return None
+    before = tail[reach - 2] if reach > 1 else first
+    distance = min(abs(middle[1] - before[1]), abs(middle[1] - tail[reach][1]))
+    return (middle[0], middle[1], known_at, middle[3], middle[4]), distance
 
 
-def _peaks(price: FloatArray, segment: IntArray | None, reach: int) -> IntArray:
-    """Return the points that exceed `reach` neighbours on either side, all of them in one segment."""
-    n_inner = max(0, len(price) - 2 * reach)
-    middle = price[reach : reach + n_inner]
-    is_peak = middle > price[reach - 1 : reach - 1 + n_inner]
-    is_peak &= middle > price[reach + 1 : reach + 1 + n_inner]
-    peak = np.flatnonzero(is_peak) + reach
-    for shift in (*range(-reach, -1), *range(2, reach + 1)):
-        peak = peak[price[peak] > price[peak + shift]]
-    return peak if segment is None else peak[segment[peak - reach] == segment[peak + reach]]
+def _turns(rule: PeakRule, price: FloatArray) -> Peaks:
+    """Return peaks of strength 1: where a move beyond is followed by a move back, whatever stands still between."""
+    is_beyond = rule.beyond(price[1:], price[:-1])
+    moves = np.flatnonzero(price[1:] != price[:-1])
+    if len(moves) < len(is_beyond):
+        is_beyond = is_beyond.take(moves, mode="wrap")  # wrap: no bounds to check, a fifth faster
+    turn = np.flatnonzero(is_beyond[:-1] > is_beyond[1:])
+    confirm = moves.take(turn + 1)
+    confirm += 1
+    at = moves.take(turn)
+    at += 1
+    return Peaks(price, at, confirm, confirm)
+
+
+def _peaks(rule: PeakRule, price: FloatArray, segment: IntArray | None) -> Peaks:
+    """Return the points beyond `strength` neighbours on either side, all of them in one segment."""
+    every = _run_starts(price, segment) if rule.tie == "plateau" else np.arange(len(price))
+    reach, level = rule.strength, price[every]
+    middle = level[reach : max(reach, len(level) - reach)]
+    peak = np.arange(reach, reach + len(middle))
+    for shift in (-1, 1, *range(-reach, -1), *range(2, reach + 1)):
+        peak = peak[rule.beyond(level[peak], level[peak + shift])]
+    if segment is not None:
+        numbers = segment[every]
+        peak = peak[numbers[peak - reach] == numbers[peak + reach]]
+    return Peaks(price, every[peak], every[peak + 1], every[peak + reach])
+
+
+def _run_starts(price: FloatArray, segment: IntArray | None) -> IntArray:
+    """Return where runs of equal prices start."""
+    is_new = np.ones(len(price), dtype=np.bool_)
+    np.not_equal(price[1:], price[:-1], out=is_new[1:])
+    if segment is not None:
+        is_new[1:] |= segment[1:] != segment[:-1]
+    return np.flatnonzero(is_new)
+
+
+def _last_points(rule: PeakRule, price: FloatArray, segment: IntArray | None) -> IntArray:
+    """Return the last points that count, twice the strength: no other can be decided later."""
+    n_last = 2 * rule.strength
+    if rule.tie == "strict":
+        return np.arange(max(0, len(price) - n_last), len(price))
+    n_read = 4 * n_last
+    while True:
+        start = max(0, len(price) - n_read)
+        last = _run_starts(price[start:], None if segment is None else segment[start:])[-n_last:] + start
+        if start == 0 or last[0] > start:  # the run that `start` cuts may begin before it
+            return last
+        n_read *= 8
+
+
+def _picked(tail: Points, points: Points, at: IntArray, confirm: IntArray) -> tuple[IntArray, IntArray]:
+    """Return the bars of the points at `at`, and when those at `confirm` are known."""
+    return _pick(tail.bar, points.bar, at), _pick(tail.known_at, points.known_at, confirm)
+
+
+def _pick(tail: IntArray | range, values: IntArray | range, at: IntArray) -> IntArray:
+    """Return what stands at ascending positions `at` of tail and values in a row."""
+    if not isinstance(values, range):
+        return np.append(tail, values)[at] if len(tail) else values[at]
+    picked = at + (values.start - len(tail))
+    if len(tail):
+        n_early = int(np.searchsorted(at, len(tail)))
+        picked[:n_early] = np.asarray(tail)[at[:n_early]]
+    return picked
+
+
+def _numbers(segment: IntArray | None, at: IntArray) -> IntArray | None:
+    return None if segment is None else segment[at]

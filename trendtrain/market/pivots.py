@@ -1,79 +1,20 @@
 """Swing highs and lows at any level, each with the bar at which it became certain."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from functools import cache
+from functools import cache, partial
 from typing import Any, Literal
 
 import numpy as np
 
 from trendtrain.errors import InputError, check_at_least, check_choice
-from trendtrain.market.bars import Bars, BoolArray, FloatArray, IntArray, TimeArray, segments
-from trendtrain.market.peaks import PeakFinder, Point, Points, Tie
+from trendtrain.market.bars import Bars, IntArray, segments
+from trendtrain.market.chunk import Chunk, Found
+from trendtrain.market.peaks import HIGH, LOW, PeakRule, Point, Tie, push_point
+from trendtrain.market.pivot_table import LevelPart, Pivots
 
-HIGH = 0
-LOW = 1
-
-_BLOCK = 65_536  # points a pass: the whole array at once runs 1.2 times slower
+__all__ = ["HIGH", "LOW", "Inside", "PivotTracker", "Pivots", "check_options", "find_pivots"]
 
 Inside = Literal["keep", "skip"]
-Row = tuple[int, float, int, int, float, int, int]
-
-
-@dataclass(frozen=True, eq=False)
-class Pivots:
-    """Swing highs, or swing lows, of all levels, in the order in which they became known.
-
-    Attributes:
-        kind: HIGH or LOW.
-        bar: Where each lies, shape (n_pivots,).
-        price: Its high or low.
-        known_at: The bar at which it was certain.
-        level: 1 on bars, 2 on level-1 pivots, and so on.
-        prominence: The smaller price distance to its neighbours in the sequence it was found in.
-        time: Open time of its bar, `datetime64[ms]`.
-        segment: Number of the stretch between holes in which it lies.
-    """
-
-    kind: int
-    bar: IntArray
-    price: FloatArray
-    known_at: IntArray
-    level: IntArray
-    prominence: FloatArray
-    time: TimeArray
-    segment: IntArray
-
-    def __len__(self) -> int:
-        return len(self.bar)
-
-    @classmethod
-    def of_rows(cls, kind: int, rows: Sequence[Row]) -> "Pivots":
-        """Return pivots given as rows: bar, price, known_at, level, prominence, open time in ms, segment."""
-        bar, price, known_at, level, prominence, time, segment = zip(*rows, strict=True) if rows else [()] * 7
-        whole = [np.array(values, dtype=np.int64) for values in (bar, known_at, level, time, segment)]
-        distance = np.array(prominence, dtype=np.float64)
-        times = whole[3].view("datetime64[ms]")
-        return cls(kind, whole[0], np.array(price, dtype=np.float64), whole[1], whole[2], distance, times, whole[4])
-
-    def as_rows(self) -> list[Row]:
-        """Return pivots as rows, the other way round of `of_rows`."""
-        times = self.time.astype("datetime64[ms]").view(np.int64)
-        columns = (self.bar, self.price, self.known_at, self.level, self.prominence, times, self.segment)
-        return list(zip(*(column.tolist() for column in columns), strict=True))
-
-    def at_level(self, level: int) -> "Pivots":
-        """Return the pivots of one level, in order of their bars."""
-        return self.take(self.level == level)
-
-    def then(self, later: "Pivots") -> "Pivots":
-        """Return these and later ones of the kind."""
-        return _joined([self, later])
-
-    def take(self, index: IntArray | BoolArray) -> "Pivots":
-        """Return the pivots at `index`."""
-        arrays = {field.name: getattr(self, field.name)[index] for field in fields(self) if field.name != "kind"}
-        return Pivots(kind=self.kind, **arrays)
 
 
 class PivotTracker:
@@ -84,6 +25,7 @@ class PivotTracker:
         tie: `plateau` collapses a run of equal values to its first bar; `strict` lets a plateau hide a pivot.
         inside: `skip` drops bars inside the last kept bar (Williams' rule) before anything else; `keep` keeps them.
         max_gap: A hole of more missing bars splits the series; None never splits.
+        lowest: The lowest level to return; all are found.
 
     Raises:
         InputError: If an option is none of these.
@@ -97,14 +39,18 @@ class PivotTracker:
         tie: Tie = "plateau",
         inside: Inside = "keep",
         max_gap: int | None = None,
+        lowest: int = 1,
     ) -> None:
         check_options(strength, tie, inside, max_gap)
+        check_at_least("lowest", lowest, 1)
         self.strength = tuple(strength)
         self.tie = tie
         self.inside = inside
         self.max_gap = max_gap
+        self.lowest = lowest
         self.n_bars = 0  # bars seen so far
-        self._finders = {kind: [PeakFinder(k, tie) for k in strength] for kind in (HIGH, LOW)}
+        self._rules = {kind: [PeakRule(kind, k, tie) for k in strength] for kind in (HIGH, LOW)}
+        self._tails: dict[int, list[list[Point]]] = {kind: [[] for _ in strength] for kind in (HIGH, LOW)}
         self._last_open = 0  # of the last bar, ms
         self._timeframe = 0  # of the series, ms
         self._kept: tuple[float, float] | None = None  # low and high of the last kept bar
@@ -121,12 +67,11 @@ class PivotTracker:
             return self._push(bars)
         segment = self._number_segments(bars)
         kept = self._drop_inside(bars, segment)
-        n_points = len(bars) if kept is None else len(kept)
-        blocks = [slice(start, start + _BLOCK) for start in range(0, n_points, _BLOCK)] or [slice(0, 0)]
-        found = [self._find(bars, segment, block if kept is None else kept[block]) for block in blocks]
+        chunk = Chunk(bars, self.n_bars, kept, segment, self._rules, self._tails, self.lowest)
+        found = {kind: chunk.climb(kind) for kind in (HIGH, LOW)}
+        self._tails = {kind: tails for kind, (_, tails) in found.items()}
         self._move_on(bars, 0 if segment is None or not len(bars) else int(segment[-1]))
-        highs, lows = ([pair[kind] for pair in found] for kind in (HIGH, LOW))
-        return _joined(highs), _joined(lows)
+        return _pivots(chunk, HIGH, found[HIGH][0]), _pivots(chunk, LOW, found[LOW][0])
 
     def _push(self, bars: Bars) -> tuple[Pivots, Pivots]:
         """Do what `update` does for one bar, in plain numbers."""
@@ -142,20 +87,21 @@ class PivotTracker:
         self._move_on(bars, segment)
         if is_inside:
             return _none(HIGH), _none(LOW)
-        points = ((HIGH, (bar, high, bar, time, segment)), (LOW, (bar, -low, bar, time, segment)))
+        points = ((HIGH, (bar, high, bar, time, segment)), (LOW, (bar, low, bar, time, segment)))
         highs, lows = (self._climb_one(kind, point) for kind, point in points)
         return highs, lows
 
     def _climb_one(self, kind: int, point: Point) -> Pivots:
         """Run level after level until one makes nothing certain."""
         rows = []
-        for level, finder in enumerate(self._finders[kind], start=1):
-            found = finder.push(point)
+        for level, (rule, tail) in enumerate(zip(self._rules[kind], self._tails[kind], strict=True), start=1):
+            found = push_point(rule, tail, point)
             if found is None:
                 break
             point, distance = found
             bar, price, known_at, time, segment = point
-            rows.append((bar, price if kind == HIGH else -price, known_at, level, distance, time, segment))
+            if level >= self.lowest:
+                rows.append((bar, price, known_at, level, distance, time, segment))
         return Pivots.of_rows(kind, rows) if rows else _none(kind)
 
     def _move_on(self, bars: Bars, segment: int) -> None:
@@ -173,7 +119,7 @@ class PivotTracker:
             "timeframe": self._timeframe,
             "kept": None if self._kept is None else list(self._kept),
             "segment": self._segment,
-            "tails": {kind: [list(finder.tail) for finder in self._finders[kind]] for kind in (HIGH, LOW)},
+            "tails": {kind: [list(tail) for tail in self._tails[kind]] for kind in (HIGH, LOW)},
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -181,9 +127,9 @@ class PivotTracker:
         self.n_bars, self._last_open, self._timeframe = state["n_bars"], state["last_open"], state["timeframe"]
         self._kept = None if state["kept"] is None else (state["kept"][0], state["kept"][1])
         self._segment = state["segment"]
-        for kind, tails in state["tails"].items():
-            for finder, tail in zip(self._finders[int(kind)], tails, strict=True):
-                finder.tail = [tuple(point) for point in tail]
+        self._tails = {
+            int(kind): [[tuple(point) for point in tail] for tail in tails] for kind, tails in state["tails"].items()
+        }
 
     def segment_starts(self, bars: Bars) -> IntArray:
         """Return at which of the next bars of the series a hole has ended a segment, before they are tracked."""
@@ -191,27 +137,6 @@ class PivotTracker:
         if segment is None:
             return np.zeros(0, dtype=np.int64)
         return self.n_bars + np.flatnonzero(np.diff(segment, prepend=self._segment))
-
-    def _find(self, bars: Bars, segment: IntArray | None, part: slice | IntArray) -> tuple[Pivots, Pivots]:
-        """Return what a block of points makes certain: some ten thousands of them stay in the processor's cache."""
-        at = np.arange(part.start, min(part.stop, len(bars))) if isinstance(part, slice) else part
-        bar, time = at + self.n_bars, bars.open_time[part]
-        segment = None if segment is None else segment[part]
-        highs = Points(bar, bars.high[part], bar, time, segment)
-        lows = Points(bar, -bars.low[part], bar, time, segment)
-        return self._climb(HIGH, highs), self._climb(LOW, lows)
-
-    def _climb(self, kind: int, points: Points) -> Pivots:
-        """Run level after level; each reads the peaks of the one below."""
-        levels: list[Pivots] = []
-        for level, finder in enumerate(self._finders[kind], start=1):
-            points, prominence = finder.update(points)
-            price = points.price if kind == HIGH else -points.price
-            segment = np.zeros(len(points), dtype=np.int64) if points.segment is None else points.segment
-            own = (np.full(len(points), level), prominence, points.time, segment)
-            levels.append(Pivots(kind, points.bar, price, points.known_at, *own))
-        pivots = _joined(levels)
-        return pivots.take(np.argsort(pivots.known_at, kind="stable"))
 
     def _number_segments(self, bars: Bars) -> IntArray | None:
         if self.max_gap is None:
@@ -279,11 +204,10 @@ def check_options(strength: Sequence[int], tie: str, inside: str, max_gap: int |
         check_at_least("max_gap", max_gap, 0)
 
 
-def _joined(parts: list[Pivots]) -> Pivots:
-    if len(parts) == 1:
-        return parts[0]
-    names = [field.name for field in fields(Pivots) if field.name != "kind"]
-    return Pivots(parts[0].kind, *(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+def _pivots(chunk: Chunk, kind: int, levels: Sequence[Found]) -> Pivots:
+    column = partial(chunk.column, kind)
+    parts = [LevelPart(found.level, partial(column, found), partial(column, found.last())) for found in levels]
+    return Pivots.of_levels(kind, parts)
 
 
 @cache
