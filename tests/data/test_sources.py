@@ -115,6 +115,22 @@ def test_files_of_one_series_are_joined(store: BarStore, tmp_path: Path) -> None
     assert_same(from_files(store, parts)[Series("A", "1m")], bars)
 
 
+def test_layout_and_time_zone_are_passed_on(store: BarStore, tmp_path: Path) -> None:
+    rows = "".join(f"01/13/2024 08:0{minute},1,1,1,1\n" for minute in range(3))
+    (tmp_path / "A_1m.csv").write_text("time,open,high,low,close\n" + rows)
+    bars = from_files(store, tmp_path / "A_1m.csv", timezone="America/New_York")[Series("A", "1m")]
+    assert bars.open_time[0] == np.datetime64("2024-01-13T13:00")
+    with pytest.raises(InputError, match="`layout` must be one of"):
+        from_files(store, tmp_path / "A_1m.csv", layout="mine")
+
+
+def test_what_an_import_would_leave_out_is_not_trained_on(store: BarStore, tmp_path: Path) -> None:
+    rows = "2024-01-01,1,1,1,1\n2024-01-02,1,0.5,1,1\n2024-01-03,1,1,1,1\n"
+    (tmp_path / "A_1d.csv").write_text("time,open,high,low,close\n" + rows)
+    with pytest.raises(InputError, match=r"A_1d\.csv, data row 2: `high` must be at least"):
+        from_files(store, tmp_path / "A_1d.csv")
+
+
 def test_the_database_gives_what_was_stored(store: BarStore) -> None:
     bars = random_walk(100, seed=0)
     store.write("A", "1m", bars)

@@ -43,3 +43,24 @@ def test_one_bar_has_no_holes_and_no_neighbours(make_bars: MakeBars) -> None:
 def test_no_bars_are_refused(make_bars: MakeBars) -> None:
     with pytest.raises(InputError, match="`bars` must hold at least one bar of BTCUSDT 1m, got none"):
         describe(SERIES, make_bars([]))
+
+
+def test_holes_of_one_length_are_counted(make_bars: MakeBars) -> None:
+    report = describe(SERIES, make_bars([0, 1, 5, 6, 8, 12]))
+    assert (report.n_holes, report.n_longest, report.longest_hole) == (3, 2, 3)
+    assert (describe(SERIES, make_bars([0, 1, 2])).n_holes, describe(SERIES, make_bars([0, 1])).n_longest) == (0, 0)
+
+
+def closing_at(closes: list[float]) -> Bars:
+    time, prices = np.arange(len(closes)).astype("datetime64[m]"), np.array(closes)
+    return Bars(time, prices, prices, prices, prices, prices, np.timedelta64(1, "m"))
+
+
+def test_a_split_and_a_move_of_fifty_medians_are_jumps() -> None:
+    restless = np.exp(np.cumsum(np.tile([0.05, -0.05], 40)))
+    assert describe(SERIES, closing_at(restless.tolist())).n_jumps == 0
+    assert describe(SERIES, closing_at([*restless, *(restless / 2)])).n_jumps == 1
+    calm = np.exp(np.cumsum(np.tile([0.0001, -0.0001], 40)))
+    assert describe(SERIES, closing_at([*calm, *(calm * 1.004)])).n_jumps == 0
+    assert describe(SERIES, closing_at([*calm, *(calm * 1.006)])).n_jumps == 1
+    assert describe(SERIES, closing_at([1.0, 1.0, 1.0])).n_jumps == 0

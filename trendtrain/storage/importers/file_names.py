@@ -12,7 +12,7 @@ _LENGTH: Final = r"[1-9]\d*[smhdw]"
 _DATES: Final = r"(?:[_-]?(?:(?:19|20)\d\d(?:[._-]?\d\d)*|\d\d[._-]\d\d[._-](?:\d\d){1,2}|(?:\d\d[:_-]){2}\d\d))+"
 _NAMED: Final = re.compile(rf"(.+)_({_LENGTH})", re.IGNORECASE)
 _DATED: Final = re.compile(rf"(.+?)[_-]({_LENGTH})(?:-(?:spot|futures|mark))?(?:{_DATES})?", re.IGNORECASE)
-_METATRADER: Final = re.compile(r"(.+?)_?([MHDW])([1-9]\d*)(?:_\d+)*")
+_METATRADER: Final = re.compile(r"(.+?)_([MHDW])([1-9]\d*)(?:_\d+)*")
 _TRADES: Final = re.compile(rf"(.+?)[_-](?:agg)?trades(?:{_DATES})?", re.IGNORECASE)
 _ONLY_DATED: Final = re.compile(rf"(.+?){_DATES}")
 

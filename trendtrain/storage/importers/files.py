@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 
 from trendtrain.errors import InputError
-from trendtrain.market.bars import Bars, BarsError, Series
+from trendtrain.market.bars import Bars, BarsError, Series, TimeArray
 from trendtrain.market.timeframe import format_timeframe, parse_timeframe
 from trendtrain.storage.importers.file_names import NameParts, split_name
 from trendtrain.storage.importers.layouts import choose_layout
-from trendtrain.storage.importers.raw_bars import RawBars, ReadOptions, check_timezone
+from trendtrain.storage.importers.raw_bars import ReadOptions, check_timezone
 from trendtrain.storage.importers.readers import is_supported, read_source
 from trendtrain.storage.importers.settle import Findings, settle
 from trendtrain.storage.importers.source import Source
@@ -106,11 +106,14 @@ def read_file(path: Path, options: ReadOptions) -> FileBars:
     try:
         source = read_source(path)
         layout = choose_layout(source, options.layout)
-        raw, findings = settle(layout.read(source, options))
+        rows = layout.read(source, options)
+        raw, findings = settle(rows)
         if len(raw.open_time) == 0:
             raise findings.first_fault or BarsError("a file must hold bars, got none.")
         name = _name(source)
-        length = _timeframe(raw, name, options)
+        # A row that is left out still tells how far apart bars lie.
+        times = np.unique(rows.open_time) if findings.n_broken else raw.open_time
+        length = _timeframe(raw.timeframe, times, name, options)
         bars = Bars(raw.open_time, raw.open, raw.high, raw.low, raw.close, raw.volume, length)
     except BarsError as error:
         raise InputError(_locate(path, error)) from error
@@ -126,12 +129,13 @@ def _name(source: Source) -> NameParts:
     return outer if inner.timeframe is None and outer.symbol is not None else inner
 
 
-def _timeframe(raw: RawBars, name: NameParts, options: ReadOptions) -> np.timedelta64:
+def _timeframe(
+    length: np.timedelta64 | None, times: TimeArray, name: NameParts, options: ReadOptions
+) -> np.timedelta64:
     """Return the timeframe that the layout or the times tell, or else the given one; all sources must agree."""
     given = None if options.timeframe is None else parse_timeframe(options.timeframe)
-    length = raw.timeframe
     if length is None:
-        length = given if given is not None and not is_even(raw.open_time) else infer_timeframe(raw.open_time)
+        length = given if given is not None and not is_even(times) else infer_timeframe(times)
     for source, claimed in (("the name says", name.timeframe), ("`--timeframe` is", given)):
         if claimed not in (None, length):
             raise BarsError(f"{source} {format_timeframe(claimed)}, but the bars are {format_timeframe(length)}.")

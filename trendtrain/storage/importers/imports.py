@@ -1,5 +1,6 @@
 """Bring files of bars into the database."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -8,7 +9,7 @@ import numpy as np
 from sqlalchemy import insert
 
 from trendtrain.errors import InputError
-from trendtrain.market.bars import BoolArray, Series
+from trendtrain.market.bars import IntArray, Series
 from trendtrain.storage.bars import BarStore
 from trendtrain.storage.importers.files import FileBars, find_files, read_file, refuse_faults
 from trendtrain.storage.importers.quality import ImportReport, describe
@@ -49,9 +50,7 @@ def import_files(
         for content in contents:
             refuse_faults(content)
     n_replaced = _count_replaced(store, contents, may_replace)
-    reports = [_import(store, content, n) for content, n in zip(contents, n_replaced, strict=True)]
-    _keep(store, reports)
-    return reports
+    return [_import(store, content, n) for content, n in zip(contents, n_replaced, strict=True)]
 
 
 def import_path(
@@ -64,7 +63,7 @@ def import_path(
 def _import(store: BarStore, content: FileBars, n_replaced: int) -> ImportReport:
     quality = describe(content.series, content.bars)
     n_changed = store.write(*content.series, content.bars)
-    return ImportReport(
+    report = ImportReport(
         content.series,
         content.path,
         quality,
@@ -75,31 +74,40 @@ def _import(store: BarStore, content: FileBars, n_replaced: int) -> ImportReport
         content.volume_rule,
         content.findings,
     )
+    _keep(store, report)
+    return report
 
 
-def _keep(store: BarStore, reports: Sequence[ImportReport]) -> None:
-    """Store the reports."""
+def _keep(store: BarStore, report: ImportReport) -> None:
     now = int(np.datetime64("now", "ms").astype(np.int64))
+    row = {"imported_at": now, "file": str(report.path), "report": report.as_json()}
     with store.engine.begin() as connection:
-        for report in reports:
-            row = {"imported_at": now, "file": str(report.path), "report": report.as_json()}
-            series_id = find_series(connection, report.series)
-            connection.execute(insert(import_reports), row | {"series_id": series_id})
+        series_id = find_series(connection, report.series)
+        connection.execute(insert(import_reports), row | {"series_id": series_id})
 
 
 def _count_replaced(store: BarStore, contents: Sequence[FileBars], may_replace: bool) -> list[int]:
     """Return how many bars of each file replace another with their time; refuse them where they may not."""
+    n_files = Counter(content.series for content in contents)
     there: dict[Series, BarColumns] = {}
     counts = []
     for content in contents:
         new = columns_of(content.bars)
-        old = there.setdefault(content.series, _stored(store, contents, content.series))
-        is_other = is_changed(old, new) & np.isin(new.time, old.time)
-        if is_other.any() and not may_replace:
-            _refuse_replacing(content, is_other)
-        there[content.series] = merge(old, new)
-        counts.append(int(is_other.sum()))
+        old = there.get(content.series) or _stored(store, contents, content.series)
+        times = _replaced_times(old, new)
+        if len(times) and not may_replace:
+            _refuse_replacing(content, times)
+        if n_files[content.series] > 1:
+            there[content.series] = merge(old, new)
+        counts.append(len(times))
     return counts
+
+
+def _replaced_times(old: BarColumns, new: BarColumns) -> IntArray:
+    """Return the times at which both have a bar and the values differ."""
+    times = new.time[is_changed(old, new)]
+    before = np.searchsorted(old.time, times)
+    return times[before < np.searchsorted(old.time, times, side="right")]
 
 
 def _stored(store: BarStore, contents: Sequence[FileBars], series: Series) -> BarColumns:
@@ -114,7 +122,7 @@ def _stored(store: BarStore, contents: Sequence[FileBars], series: Series) -> Ba
         return join([])
 
 
-def _refuse_replacing(content: FileBars, is_other: BoolArray) -> None:
-    time = content.bars.open_time[int(np.argmax(is_other))]
+def _refuse_replacing(content: FileBars, times: IntArray) -> None:
     rule = f"agree with the bars of {' '.join(content.series)} that are stored or come from an earlier file"
-    raise InputError(f"{content.path}: bars must {rule}, got other values at {time} ({is_other.sum():,} in all).")
+    got = f"other values at {times[0].astype('datetime64[ms]')} ({len(times):,} in all)"
+    raise InputError(f"{content.path}: bars must {rule}, got {got}.")

@@ -36,7 +36,7 @@ class Zone:
             BarsError: If the user gave one.
         """
         if self.given is not None:
-            raise BarsError(f"`--timezone` must be left out for {what} (`{column}`), got {self.given}.")
+            raise BarsError(f"`timezone` must be left out for {what} (`{column}`), got {self.given}.")
 
 
 def to_utc(shown: pd.Series, wall: TimeArray, zone: Zone) -> tuple[TimeArray, str]:
@@ -54,16 +54,16 @@ def to_utc(shown: pd.Series, wall: TimeArray, zone: Zone) -> tuple[TimeArray, st
 
     Example:
         >>> to_utc(pd.Series(["2024-07-01 03:00"]), np.array(["2024-07-01T03:00"], "datetime64[ms]"), Zone("EET"))
-        (array(['2024-07-01T00:00:00.000'], dtype='datetime64[ms]'), 'EET, as --timezone says')
+        (array(['2024-07-01T00:00:00.000'], dtype='datetime64[ms]'), 'EET, as given')
     """
     is_dates = len(wall) > 1 and bool((wall == wall.astype("datetime64[D]")).all())
     if zone.given is None and is_dates:
         return wall, "dates, taken as UTC days"
     name = zone.given or zone.default
     if name is None:
-        rule = "name the zone of times in a local form, such as America/New_York, or UTC"
-        raise BarsError(f"`--timezone` must {rule}, got none for {shown.iloc[0]} (`{shown.name}`).", 0)
-    rule = f"{name}, as --timezone says" if zone.given else f"taken as {name}, {zone.why}"
+        rule = "say the zone of times in a local form, such as America/New_York, or UTC"
+        raise BarsError(f"`timezone` must {rule}, got none for {shown.iloc[0]} (`{shown.name}`).", 0)
+    rule = f"{name}, as given" if zone.given else f"taken as {name}, {zone.why}"
     return (wall if name == "UTC" else _localize(shown, wall, name)), rule
 
 

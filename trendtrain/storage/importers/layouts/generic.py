@@ -20,7 +20,7 @@ def matches(source: Source) -> bool:
 
 
 def read(source: Source, options: ReadOptions, default: Zone | None = None) -> RawBars:
-    """Return the bars; times without a zone count as UTC, those in a local form (01/31/2024) need `--timezone`.
+    """Return the bars; times without a zone count as UTC, those in a local form (01/31/2024) need a `timezone`.
 
     Args:
         source: What the file holds.

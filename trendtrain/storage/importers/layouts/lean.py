@@ -36,7 +36,7 @@ def matches(source: Source) -> bool:
 
 
 def read(source: Source, options: ReadOptions) -> RawBars:
-    """Return the bars; Lean keeps equities in New York time, which `--timezone` overrides.
+    """Return the bars; Lean keeps equities in New York time, which `timezone` overrides.
 
     Raises:
         BarsError: If a value is no number or no time, or the name lacks the date.

@@ -32,7 +32,7 @@ def matches(source: Source) -> bool:
 
 
 def read(source: Source, options: ReadOptions) -> RawBars:
-    """Return the bars; the broker's zone is EET unless `--timezone` says another.
+    """Return the bars; the broker's zone is EET unless `timezone` says another.
 
     Raises:
         BarsError: If a needed column is missing, or a value is no number or no time.
