@@ -6,9 +6,8 @@ import numpy as np
 from rich.console import Console, RenderableType
 
 from trendtrain.market import Series
-from trendtrain.report import import_table, stats_table, summary_table
+from trendtrain.report import import_table, summary_table
 from trendtrain.storage.importers.quality import ImportReport, QualityReport
-from trendtrain.storage.ledger_stats import LedgerStats
 from trendtrain.summary import Summary
 from trendtrain.validation import TrendStats
 
@@ -95,14 +94,6 @@ def test_a_summary_tells_where_its_files_are() -> None:
     text = printed(summary_table(summary_with()))
     assert "summary: runs/one/summary.json" in text
     assert "tensorboard --logdir runs/one" in text
-
-
-def test_stats_show_one_row_a_model_and_series() -> None:
-    stats = TrendStats(validated=1500, correct=750, void=3, pending=40)
-    text = printed(stats_table([LedgerStats("run-1", "CnnNet", "ETH", "5m", stats)]))
-    assert "run-1" in text
-    row = row_of(text, "CnnNet").split()
-    assert row == ["CnnNet", "ETH", "5m", "1,543", "1,500", "750", "0.5000", "40", "3"]
 
 
 def report_with(**values: Any) -> ImportReport:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from rich.box import SIMPLE
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
@@ -15,18 +15,10 @@ from rich.text import Text
 from trendtrain.label_report import LabelReport
 from trendtrain.storage.importers.quality import ImportReport
 from trendtrain.storage.importers.settle import Findings
-from trendtrain.storage.ledger_stats import LedgerStats
 from trendtrain.summary import Summary
+from trendtrain.terminal import number
 
 _MOST_PARAGRAPHS = 5
-
-
-def show(content: RenderableType) -> None:
-    """Print to the terminal; into a file or a pipe wide enough for every table."""
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=140)
-    console.print(content)
 
 
 def summary_table(summary: Summary) -> RenderableType:
@@ -37,30 +29,17 @@ def summary_table(summary: Summary) -> RenderableType:
     series = [f"{symbol} {timeframe}" for symbol, timeframes in values["series"].items() for timeframe in timeframes]
     table.add_row("series", ", ".join(series))
     for name, value in values["stats"].items():
-        table.add_row(name.replace("_", " "), _number(value))
+        table.add_row(name.replace("_", " "), number(value))
     table.add_section()
     low, high = values["accuracy_ci95"]
     interval = "too few events for an interval" if math.isnan(low) else f"95 % interval {low:.4f} to {high:.4f}"
-    table.add_row("event accuracy", f"{_number(values['event_accuracy'])}  {interval}, {values['n_events']:,} events")
+    table.add_row("event accuracy", f"{number(values['event_accuracy'])}  {interval}, {values['n_events']:,} events")
     for name, scores in values["baselines"].items():
-        table.add_row(f"  {name}", f"{_number(scores['event_accuracy'])}  {_difference(scores)}")
+        table.add_row(f"  {name}", f"{number(scores['event_accuracy'])}  {_difference(scores)}")
     table.add_section()
     table.add_row("label delay", _delay(values["label_delay_bars"]))
     folder = _from_here(summary.folder)
     return Group(table, f"summary: {folder / 'summary.json'}\ncharts:  tensorboard --logdir {folder}")
-
-
-def stats_table(rows: list[LedgerStats]) -> RenderableType:
-    """Return the six numbers of each model and series, a table a run."""
-    tables = []
-    for run in dict.fromkeys(row.run for row in rows):
-        names = ("model", "symbol", "timeframe", "total", "validated", "correct", "accuracy", "pending", "void")
-        table = Table(*names, title=f"run {run}", title_justify="left", box=SIMPLE, pad_edge=False)
-        for row in rows:
-            if row.run == run:
-                table.add_row(row.model, row.symbol, row.timeframe, *map(_number, row.stats.as_dict().values()))
-        tables.append(table)
-    return Group(*tables)
 
 
 def import_table(reports: Sequence[ImportReport]) -> RenderableType:
@@ -123,7 +102,7 @@ def _import_lines(reports: Sequence[ImportReport]) -> RenderableType:
             report.quality.n_missing,
             found.n_duplicates + found.n_conflicts + found.n_broken,
         )
-        row = (escape(" ".join(report.series)), report.layout, *map(_number, numbers), escape(report.path.name))
+        row = (escape(" ".join(report.series)), report.layout, *map(number, numbers), escape(report.path.name))
         table.add_row(*row)
     return Group(table, Text("The table import_reports keeps the whole report on each file."))
 
@@ -145,12 +124,12 @@ def labels_table(reports: Sequence[LabelReport], written: Sequence[Path]) -> Ren
         shares = (report.labelled, report.up, report.down, report.flat)
         table.add_row(
             escape(" ".join(report.series)),
-            _number(report.n_bars),
+            number(report.n_bars),
             *(f"{highs:,}+{lows:,}" for highs, lows in report.n_pivots),
-            _number(report.n_lines),
+            number(report.n_lines),
             *("none yet" if math.isnan(share) else f"{share:.1%}" for share in shares),
             *("none yet" if math.isnan(delay) else f"{delay:.0f}" for delay in (report.delay_p50, report.delay_p95)),
-            _number(report.n_events),
+            number(report.n_events),
         )
     paths = "\n".join(f"written: {path}" for path in written)
     return Group(table, Text(paths, no_wrap=True, overflow="ignore"))
@@ -159,12 +138,6 @@ def labels_table(reports: Sequence[LabelReport], written: Sequence[Path]) -> Ren
 def _from_here(folder: Path) -> Path:
     """Return a folder as a user would type it."""
     return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
-
-
-def _number(value: float) -> str:
-    if isinstance(value, float):
-        return "none yet" if math.isnan(value) else f"{value:.4f}"
-    return f"{value:,}"
 
 
 def _delay(delay: dict[str, float]) -> str:

@@ -9,9 +9,10 @@ from trendtrain.errors import InputError, check_choice
 from trendtrain.label_report import describe_labels
 from trendtrain.labelled import Labelled, LabelRules, label_series
 from trendtrain.market.bars import Series
-from trendtrain.report import labels_table, show
+from trendtrain.report import labels_table
 from trendtrain.storage.importers import find_files, read_bars
 from trendtrain.storage.label_files import LABEL_ENDINGS, write_labels
+from trendtrain.terminal import show
 
 
 def label_files(options: Namespace) -> int:

@@ -1,0 +1,67 @@
+import io
+
+from rich.console import Console, RenderableType
+
+from trendtrain.ledger_report import contents_table, stats_table
+from trendtrain.storage.contents import Contents, RunContent, SeriesContent
+from trendtrain.storage.ledger_stats import LedgerStats
+from trendtrain.validation import TrendStats
+
+DAY = 86_400_000
+
+
+def printed(table: RenderableType) -> str:
+    file = io.StringIO()
+    Console(file=file, width=140).print(table)
+    return file.getvalue()
+
+
+def row_of(text: str, name: str) -> list[str]:
+    return next(line.split() for line in text.splitlines() if line.strip().startswith(f"{name} "))
+
+
+def test_stats_show_one_row_a_model_and_series() -> None:
+    stats = TrendStats(validated=1500, correct=750, void=3, pending=40)
+    text = printed(stats_table([LedgerStats("run-1", "CnnNet", "ETH", "5m", stats, 0.4, 77)]))
+    assert "run run-1" in text
+    numbers = ["1,543", "1,500", "750", "0.5000", "40", "3", "0.4000", "77"]
+    assert row_of(text, "CnnNet") == ["CnnNet", "ETH", "5m", *numbers]
+
+
+def test_stats_without_verdicts_say_none_yet() -> None:
+    text = printed(stats_table([LedgerStats("run-1", "CnnNet", "ETH", "5m", TrendStats(pending=4))]))
+    row = ["CnnNet", "ETH", "5m", "4", "0", "0", "none", "yet", "4", "0", "none", "yet", "0"]
+    assert row_of(text, "CnnNet") == row
+
+
+def test_stats_are_a_table_a_run() -> None:
+    rows = [LedgerStats(run, "CnnNet", "ETH", "5m", TrendStats(pending=4)) for run in ("a", "b")]
+    text = printed(stats_table(rows))
+    assert text.index("run a") < text.index("run b")
+    assert text.count("CnnNet") == 2
+
+
+def test_contents_show_series_runs_and_rows() -> None:
+    series = [SeriesContent("ETH", "5m", 0, DAY, 1000, 3, 24_000)]
+    runs = [
+        RunContent("run-1", "failed", 4, 90, 0, DAY, 1234),
+        RunContent("run-2", "running", -1, None, DAY, DAY, None),
+    ]
+    text = printed(contents_table("sqlite:///a.db", "2", Contents(series, runs, {"series": 1, "lines": 5678})))
+    assert "sqlite:///a.db, schema version 2" in text
+    span = ["1970-01-01", "00:00", "1970-01-02", "00:00"]
+    assert row_of(text, "ETH") == ["ETH", "5m", "1,000", *span, "3", "24,000", "24.0"]
+    assert row_of(text, "run-1") == ["run-1", "failed", "5", "of", "90", *span, "1,234"]
+    assert row_of(text, "run-2")[:3] == ["run-2", "running", "0"]
+    assert "not told" in text
+    assert "rows: series 1, lines 5,678" in text
+
+
+def test_an_empty_database_shows_no_empty_tables() -> None:
+    text = printed(contents_table("sqlite:///a.db", "2", Contents([], [], {"series": 0})))
+    assert text.split("\n") == ["sqlite:///a.db, schema version 2", "rows: series 0", ""]
+
+
+def test_names_are_shown_as_they_are() -> None:
+    row = LedgerStats("run", "[red]net", "[b]X", "5m", TrendStats())
+    assert "[red]net" in printed(stats_table([row]))
