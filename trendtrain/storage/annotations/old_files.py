@@ -17,7 +17,7 @@ def find_old_files(sources: Sequence[Path], out: Path) -> list[Path]:
     Raises:
         InputError: If nothing is there, a folder has no such file, or `out` lies among the sources.
     """
-    files: dict[Path, None] = {}
+    files: dict[Path, Path] = {}
     for source in sources:
         found = sorted(_find(source))
         if not found:
@@ -25,8 +25,9 @@ def find_old_files(sources: Sequence[Path], out: Path) -> list[Path]:
         inside = source if source.is_dir() else source.parent
         if (out.resolve().is_relative_to(inside.resolve()) and source.is_dir()) or out.resolve() == inside.resolve():
             raise InputError(f"`--out` must lie apart from the sources, got {out} for {source}.")
-        files |= dict.fromkeys(path.resolve() for path in found)
-    return list(files)
+        for path in found:
+            files.setdefault(path.resolve(), path)
+    return list(files.values())
 
 
 def read_old_file(path: Path) -> Iterator[tuple[str, object]]:
