@@ -14,16 +14,13 @@ from trendtrain.evaluate import ChangeDetector, events_since_drop
 N_SEEDS = 20 if IS_FULL else 3
 
 
-def slow_events_since_drop(x: np.ndarray) -> int | None:
+def slow_events_since_drop(x: np.ndarray, delta: float) -> int | None:
     """The rule, as it is written."""
-    n, n1 = len(x), 40
-    if n <= 200:
-        return None
-    while n1 < n - 100:
-        old, new = x[: n - n1], x[n - n1 :]
-        blocks = [old[i : i + 25].mean() for i in range(0, len(old) - 24, 25)]
-        v = 1.5 * max(x.var(), 0.02) if len(blocks) < 8 else 1.2 * max(old.var(), 25 * np.var(blocks), 0.02)
-        if old.mean() - new.mean() > 4 * math.sqrt(v * (1 / n1 + 1 / (n - n1))):
+    n, n1 = len(x), 20
+    while n - n1 >= 100 and n > 120:
+        n0 = n - n1
+        m, level = 1 / (1 / n0 + 1 / n1), math.log(2 * math.log(n) / delta)
+        if x[:n0].mean() - x[n0:].mean() > math.sqrt(2 * np.var(x) * level / m) + 2 * level / (3 * m):
             return n1
         n1 = int(1.3 * n1) + 1
     return None
@@ -37,11 +34,12 @@ def events(random: np.random.Generator, n: int, accuracy: float) -> np.ndarray:
     return shares
 
 
-@given(st.integers(0, 10_000), st.integers(0, 1500), st.integers(1, 400), st.floats(0.3, 0.9), st.floats(0.1, 0.9))
+@given(st.integers(0, 10_000), st.integers(1, 1500), st.integers(1, 400), st.floats(0.3, 0.9), st.floats(0.1, 0.9))
 def test_the_rule_equals_its_slow_form(seed: int, n_old: int, n_new: int, before: float, after: float) -> None:
     random = np.random.default_rng(seed)
-    x = np.concatenate([events(random, max(n_old, 1), before), events(random, n_new, after)])
-    assert events_since_drop(x) == slow_events_since_drop(x)
+    x = np.concatenate([events(random, n_old, before), events(random, n_new, after)])
+    for delta in (0.1, 1e-4):
+        assert events_since_drop(x, delta) == slow_events_since_drop(x, delta)
 
 
 @pytest.mark.parametrize("seed", range(N_SEEDS))
@@ -109,10 +107,11 @@ def test_a_restored_detector_never_stopped() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"longest": 100}, "`detector.longest` must be an integer of at least 200, got 100"),
+        ({"longest": 100}, "`detector.longest` must be an integer of at least 121, got 100"),
+        ({"delta": 0.0}, "`detector.delta` must be a number from 1e-300 to 1.0, got 0.0"),
         ({"fewest": 0}, "`detector.fewest` must be an integer of at least 1, got 0"),
     ],
 )
-def test_a_bad_number_is_refused(options: dict[str, int], message: str) -> None:
+def test_a_bad_number_is_refused(options: dict[str, float], message: str) -> None:
     with pytest.raises(InputError, match=message):
         ChangeDetector(**options)
