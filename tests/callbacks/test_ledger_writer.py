@@ -6,6 +6,7 @@ from typing import Any
 import lightning.pytorch as pl
 import numpy as np
 import pytest
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from sqlalchemy import Engine, text
 
 from trendtrain.callbacks import LedgerWriter, ReseedGenerators, TrendValidation, WalkCheckpoint
@@ -93,15 +94,73 @@ def test_a_module_without_a_net_has_its_own_name() -> None:
     assert model_class(pl.LightningModule()) is pl.LightningModule
 
 
+RUN = "SELECT status, step, n_steps, total_predictions, validated_predictions, correct_predictions FROM runs"
+LINES = """
+SELECT s.symbol, l.kind, l.first_time, l.last_time, l.direction, l.known_at, l.first_price, l.last_price, l.slope
+FROM lines l JOIN series s ON s.id = l.series_id WHERE l.run_id = :run ORDER BY 1, 2, 3, 4
+"""
+
+
+def test_a_run_that_ended_says_so_and_has_the_counts_of_the_callback(finished: SimpleNamespace) -> None:
+    last, stats = finished.recorder.steps[-1], finished.validation.buffer.stats
+    counts = (stats.total, stats.validated, stats.correct)
+    assert rows(finished.engine, RUN) == [("finished", last.index, last.n_steps, *counts)]
+
+
+def test_the_model_is_named_with_its_class(finished: SimpleNamespace) -> None:
+    models = rows(finished.engine, "SELECT * FROM models")
+    assert models == [("run-1", "CnnNet", "CnnNet", "trendtrain.models.cnn.CnnNet")]
+
+
+def test_every_line_that_judged_is_written_once(finished: SimpleNamespace) -> None:
+    labels = finished.datamodule.labels
+    events = np.unique(np.concatenate([step.verdicts.event for step in finished.recorder.steps]))
+    lines = labels.lines[events[events >= 0]]
+    expected = zip(
+        (labels.series[i].symbol for i in labels.series_index[lines.first_bar]),
+        (("L2H", "L2L")[kind] for kind in lines.kind),
+        milliseconds(lines.start_time),
+        milliseconds(lines.end_time),
+        lines.direction.tolist(),
+        milliseconds(labels.close_time[lines.known_at]),
+        lines.first_price.tolist(),
+        lines.last_price.tolist(),
+        lines.slope.tolist(),
+        strict=True,
+    )
+    assert rows(finished.engine, LINES) == sorted(expected)
+
+
+def test_the_ledger_finds_the_event_accuracy_of_the_callback(finished: SimpleNamespace) -> None:
+    counted = {row.symbol: (row.event_accuracy, row.n_events) for row in finished.ledger.stats()}
+    scores = finished.validation.summary()["series"]
+    assert set(counted) == set(scores)
+    for symbol, (score,) in ((symbol, by.values()) for symbol, by in scores.items()):
+        assert counted[symbol] == (pytest.approx(score["event_accuracy"]), score["n_events"])
+
+
+def test_every_verdict_is_in_a_training_event_of_its_step(finished: SimpleNamespace) -> None:
+    of_events = rows(
+        finished.engine, "SELECT series_id, step, n_high, n_normal, n_void FROM training_events ORDER BY 1, 2"
+    )
+    of_verdicts = """
+    SELECT series_id, step, sum(CASE WHEN priority = 'high' THEN 1 ELSE 0 END),
+        sum(CASE WHEN priority = 'normal' THEN 1 ELSE 0 END), sum(CASE WHEN priority IS NULL THEN 1 ELSE 0 END)
+    FROM verdicts GROUP BY series_id, step ORDER BY 1, 2
+    """
+    assert of_events == rows(finished.engine, of_verdicts) != []
+
+
 class Crash(pl.Callback):
     """Fail at the end of a step, when it has been written, and before its checkpoint."""
 
-    def __init__(self, at: int) -> None:
+    def __init__(self, at: int, error: BaseException | None = None) -> None:
         self.at = at
+        self.error = error or RuntimeError("power cut")
 
     def on_walk_step(self, trainer: pl.Trainer, step: WalkStep) -> None:
         if step.index == self.at:
-            raise RuntimeError("power cut")
+            raise self.error
 
 
 @pytest.fixture
@@ -132,10 +191,27 @@ class Look(pl.Callback):
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.seen = -1
+        self.status = ""
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self.seen < 0:
             self.seen = last_step(self.engine)
+            self.status = rows(self.engine, "SELECT status FROM runs")[0][0]
+
+
+def test_a_run_that_broke_off_has_failed_until_it_is_resumed_and_finished(crashed: SimpleNamespace) -> None:
+    assert rows(crashed.engine, "SELECT status, step FROM runs") == [("failed", 6)]
+    look = Look(crashed.engine)
+    crashed.start(look, ckpt_path=crashed.path)
+    assert look.status == "running"
+    assert rows(crashed.engine, "SELECT status FROM runs") == [("finished",)]
+
+
+@pytest.mark.parametrize("signal", [KeyboardInterrupt, SIGTERMException])
+def test_a_run_that_was_stopped_from_outside_was_interrupted(crashed: SimpleNamespace, signal: type) -> None:
+    with pytest.raises((SystemExit, SIGTERMException)):
+        crashed.start(Crash(at=7, error=signal()), ckpt_path=crashed.path)
+    assert rows(crashed.engine, "SELECT status, step FROM runs") == [("interrupted", 7)]
 
 
 def test_a_resumed_run_forgets_what_came_after_its_checkpoint(crashed: SimpleNamespace) -> None:

@@ -63,6 +63,10 @@ def describe(engine: Engine) -> dict[str, Any]:
             "indices": sorted(index["name"] or "" for index in inspector.get_indexes(table)),
             "references": sorted(map(repr, inspector.get_foreign_keys(table))),
         }
+    if engine.dialect.name == "postgresql":
+        query = "SELECT attname, attstorage::text FROM pg_attribute WHERE attrelid = 'bar_blocks'::regclass ORDER BY 1"
+        with engine.connect() as connection:
+            found["storage"] = [tuple(row) for row in connection.execute(text(query))]
     return found
 
 

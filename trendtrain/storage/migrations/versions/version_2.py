@@ -13,6 +13,8 @@ def upgrade() -> None:
     """Create the new tables, move every prediction and verdict into them, and put views in the old ones' place."""
     _create_tables()
     _extend_runs()
+    if op.get_bind().dialect.name == "postgresql":  # what is packed already is not packed again
+        op.execute("ALTER TABLE bar_blocks ALTER COLUMN payload SET STORAGE EXTERNAL")
     if op.get_bind().dialect.name == "postgresql":
         op.execute("ALTER TABLE bar_blocks ALTER COLUMN payload SET STORAGE EXTERNAL")
     for statement in _MOVES:
