@@ -9,6 +9,7 @@ from law_checks import (
     assert_chunks_change_nothing,
     assert_features_survive_cut,
     assert_labels_equal_reference,
+    assert_labels_in_chunks_change_nothing,
     assert_labels_survive_cut,
     assert_lines_equal_reference,
     assert_pivots_equal_reference,
@@ -71,18 +72,21 @@ def test_whole_files_equal_the_reference(whole_bars: Bars, options: dict[str, An
 
 
 @pytest.mark.full
+@pytest.mark.parametrize("options", [WILLIAMS, OTHER], ids=["default", "other"])
 @pytest.mark.parametrize("size", [1, 7, 1009])
-def test_whole_files_in_chunks_change_nothing(whole_bars: Bars, size: int) -> None:
-    bars = whole_bars[: 10_000 * size]  # a bar at a time costs half a millisecond a bar
-    for options in (WILLIAMS, OTHER):
-        assert_chunks_change_nothing(bars, list(range(size, len(bars), size)), **options)
+def test_whole_files_in_chunks_change_nothing(whole_bars: Bars, size: int, options: dict[str, Any]) -> None:
+    """What a chunk made known is never taken back, and all of it together is what one call over all bars gives."""
+    bars = whole_bars[: 20_000 * size]
+    edges = list(range(size, len(bars), size))
+    assert_chunks_change_nothing(bars, edges, **options)
+    assert_labels_in_chunks_change_nothing(bars, edges, flat_band=5e-4, **options)
 
 
 @pytest.mark.full
-def test_whole_files_cut_anywhere_keep_what_was_known(whole_bars: Bars) -> None:
-    for cut in np.random.default_rng(2).integers(96, len(whole_bars) + 1, 40).tolist():
+def test_whole_files_cut_anywhere_keep_what_was_known(seven_bars: Bars) -> None:
+    for cut in np.random.default_rng(2).integers(96, len(seven_bars) + 1, 40).tolist():
         for options in (WILLIAMS, OTHER):
-            assert_pivots_survive_cut(whole_bars, cut, **options)
-            assert_labels_survive_cut(whole_bars, cut, flat_band=5e-4, **options)
-            assert_baselines_survive_cut(whole_bars, cut, **options)
-            assert_features_survive_cut(whole_bars, cut, options.get("max_gap"))
+            assert_pivots_survive_cut(seven_bars, cut, **options)
+            assert_labels_survive_cut(seven_bars, cut, flat_band=5e-4, **options)
+            assert_baselines_survive_cut(seven_bars, cut, **options)
+            assert_features_survive_cut(seven_bars, cut, options.get("max_gap"))

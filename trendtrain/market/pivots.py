@@ -10,11 +10,13 @@ from trendtrain.errors import InputError, check_at_least, check_choice
 from trendtrain.market.bars import Bars, IntArray, segments
 from trendtrain.market.chunk import Chunk, Found
 from trendtrain.market.peaks import HIGH, LOW, PeakRule, Point, Tie, push_point
-from trendtrain.market.pivot_table import LevelPart, Pivots
+from trendtrain.market.pivot_table import LevelPart, Pivots, Row
 
 __all__ = ["HIGH", "LOW", "Inside", "PivotTracker", "Pivots", "check_options", "find_pivots"]
 
 Inside = Literal["keep", "skip"]
+
+_FEW = 32  # bars that cost less one by one than as arrays
 
 
 class PivotTracker:
@@ -63,8 +65,8 @@ class PivotTracker:
             InputError: If the bars do not follow the last ones, or their timeframe differs.
         """
         self._check_follows(bars)
-        if len(bars) == 1:
-            return self._push(bars)
+        if 0 < len(bars) <= _FEW:
+            return self._push_each(bars)
         segment = self._number_segments(bars)
         kept = self._drop_inside(bars, segment)
         chunk = Chunk(bars, self.n_bars, kept, segment, self._rules, self._tails, self.lowest)
@@ -73,25 +75,33 @@ class PivotTracker:
         self._move_on(bars, 0 if segment is None or not len(bars) else int(segment[-1]))
         return _pivots(chunk, HIGH, found[HIGH][0]), _pivots(chunk, LOW, found[LOW][0])
 
-    def _push(self, bars: Bars) -> tuple[Pivots, Pivots]:
-        """Do what `update` does for one bar, in plain numbers."""
-        low, high, time = bars.low.item(), bars.high.item(), int(bars.open_time.view(np.int64)[0])
-        segment = self._segment
-        if self.max_gap is not None and self.n_bars and time - self._last_open > (self.max_gap + 1) * self._timeframe:
-            segment += 1
-        bar, is_inside = self.n_bars, False
-        if self.inside == "skip":
-            kept = self._kept if segment == self._segment else None
-            is_inside = kept is not None and high <= kept[1] and low >= kept[0]
-            self._kept = kept if is_inside else (low, high)
-        self._move_on(bars, segment)
-        if is_inside:
-            return _none(HIGH), _none(LOW)
-        points = ((HIGH, (bar, high, bar, time, segment)), (LOW, (bar, low, bar, time, segment)))
-        highs, lows = (self._climb_one(kind, point) for kind, point in points)
+    def _push_each(self, bars: Bars) -> tuple[Pivots, Pivots]:
+        """Do what `update` does for a few bars, in plain numbers."""
+        self._timeframe = int(bars.timeframe.view(np.int64))
+        rows: dict[int, list[Row]] = {HIGH: [], LOW: []}
+        for time, high, low in zip(
+            bars.open_time.view(np.int64).tolist(), bars.high.tolist(), bars.low.tolist(), strict=True
+        ):
+            if self._is_kept(time, high, low):
+                rows[HIGH] += self._push(HIGH, (self.n_bars, high, self.n_bars, time, self._segment))
+                rows[LOW] += self._push(LOW, (self.n_bars, low, self.n_bars, time, self._segment))
+            self.n_bars += 1
+        highs, lows = (Pivots.of_rows(kind, rows[kind]) if rows[kind] else _none(kind) for kind in (HIGH, LOW))
         return highs, lows
 
-    def _climb_one(self, kind: int, point: Point) -> Pivots:
+    def _is_kept(self, time: int, high: float, low: float) -> bool:
+        """Say whether the next bar counts, and note where it stands."""
+        gap, self._last_open = time - self._last_open, time
+        if self.max_gap is not None and self.n_bars and gap > (self.max_gap + 1) * self._timeframe:
+            self._segment += 1
+            self._kept = None
+        if self.inside == "keep":
+            return True
+        is_inside = self._kept is not None and high <= self._kept[1] and low >= self._kept[0]
+        self._kept = self._kept if is_inside else (low, high)
+        return not is_inside
+
+    def _push(self, kind: int, point: Point) -> list[Row]:
         """Run level after level until one makes nothing certain."""
         rows = []
         for level, (rule, tail) in enumerate(zip(self._rules[kind], self._tails[kind], strict=True), start=1):
@@ -102,7 +112,7 @@ class PivotTracker:
             bar, price, known_at, time, segment = point
             if level >= self.lowest:
                 rows.append((bar, price, known_at, level, distance, time, segment))
-        return Pivots.of_rows(kind, rows) if rows else _none(kind)
+        return rows
 
     def _move_on(self, bars: Bars, segment: int) -> None:
         if len(bars):
