@@ -2,17 +2,21 @@
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import lightning.pytorch as pl
 import numpy as np
 import torch
+from sqlalchemy import text
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from trendtrain.callbacks import TrendValidation, WalkStep
+from trendtrain.callbacks import LedgerWriter, TrendValidation, WalkStep
 from trendtrain.models import TrendModule
 from trendtrain.replay import ReplaySampler, weigh, weigh_by_gradient
+from trendtrain.storage import open_database
+from trendtrain.storage.ledger import Ledger
 from trendtrain.validation import Predictions
 
 Make = Callable[..., Any]
@@ -121,6 +125,19 @@ def test_a_change_is_told_after_its_step_and_cuts_the_memory(
     assert watcher.heard[:5] == [("step", 0), ("step", 1), ("step", 2), ("change", 2), ("step", 3)]
     assert watcher.kept == [(5, 5)]
     assert datamodule.replay.n_alarms == 1
+
+
+def test_a_change_is_noted_in_the_ledger(
+    make_datamodule: Make, make_module: Make, make_trainer: Make, recorder: Any, tmp_path: Path
+) -> None:
+    engine = open_database(f"sqlite:///{tmp_path / 'ledger.db'}")
+    parts = (TrendValidation(), LedgerWriter(Ledger(engine), "run-1"), recorder)
+    make_trainer(*parts).fit(make_module(), make_datamodule(replay=by_gradient(detector=AlarmAt())))
+    with engine.connect() as connection:
+        rows = connection.execute(text("SELECT run_id, model, step, series_id, known_at, kind, cut FROM alarms")).all()
+    engine.dispose()
+    now = int(recorder.steps[2].now.astype("datetime64[ms]").astype(int))
+    assert [tuple(row) for row in rows] == [("run-1", "CnnNet", 2, None, now, "accuracy", '{"events_kept": 5}')]
 
 
 def test_each_step_tells_what_was_drawn_in_it(finished: SimpleNamespace) -> None:

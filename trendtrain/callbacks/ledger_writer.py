@@ -57,13 +57,19 @@ class LedgerWriter(pl.Callback):
         """Write the step."""
         self.ledger.record(
             self.run_id,
-            self.model or model_class(trainer.lightning_module).__name__,
+            self._name_of(trainer.lightning_module),
             step.index,
             prediction_rows(step.predictions, step.labels),
             verdict_rows(step.verdicts, step.labels),
             progress=Progress(step.n_steps, step.stats),
         )
         self._last_step = step.index
+
+    def on_change(self, trainer: pl.Trainer, step: WalkStep) -> None:
+        """Note that the verdicts of all series together showed a change, and what the replay forgot for it."""
+        cut = f'{{"events_kept": {step.change}}}'
+        model = self._name_of(trainer.lightning_module)
+        self.ledger.record_alarm(self.run_id, model, step.index, None, step.now, kind="accuracy", cut=cut)
 
     def state_dict(self) -> dict[str, int]:
         """Return the last step written."""
@@ -72,6 +78,9 @@ class LedgerWriter(pl.Callback):
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
         """Take up the last step written."""
         self._last_step = state_dict["last_step"]
+
+    def _name_of(self, module: pl.LightningModule) -> str:
+        return self.model or model_class(module).__name__
 
 
 def model_class(module: pl.LightningModule) -> type:
