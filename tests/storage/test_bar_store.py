@@ -1,18 +1,17 @@
-import tempfile
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Engine, event, func, insert, select, update
+from sqlalchemy import Engine, delete, event, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from trendtrain.errors import InputError
 from trendtrain.market.bars import Bars, Series
-from trendtrain.storage import BarStore, blocks, open_database
+from trendtrain.storage import BarStore, blocks
 from trendtrain.storage.schema import bar_blocks, series
 
 MakeBars = Callable[..., Bars]
@@ -106,12 +105,15 @@ def test_live_bars_one_by_one_equal_one_write(engine: Engine, make_bars: MakeBar
     ),
     block_bars=st.integers(1, 7),
 )
-@settings(max_examples=60, deadline=None)
-def test_overlapping_writes_equal_a_dict_of_bars(writes: list[tuple[set[int], float, float]], block_bars: int) -> None:
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_overlapping_writes_equal_a_dict_of_bars(
+    engine: Engine, writes: list[tuple[set[int], float, float]], block_bars: int
+) -> None:
     expected: dict[int, tuple[float, float]] = {}
-    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+    with engine.begin() as connection:
+        connection.execute(delete(bar_blocks))
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(blocks, "BLOCK_BARS", block_bars)
-        engine = open_database(f"sqlite:///{folder}/bars.db")
         for minutes, price, volume in writes:
             new = dict.fromkeys(sorted(minutes), (price, volume))
             n_changed = sum(str(expected.get(minute)) != str(bar) for minute, bar in new.items())
@@ -119,7 +121,6 @@ def test_overlapping_writes_equal_a_dict_of_bars(writes: list[tuple[set[int], fl
             expected.update(new)
         assert_same(BarStore(engine).load("X", "1m"), bars_from(dict(sorted(expected.items()))))
         assert_disjoint(engine)
-        engine.dispose()
 
 
 def bars_from(content: dict[int, tuple[float, float]]) -> Bars:
@@ -155,6 +156,32 @@ def test_load_reads_only_the_blocks_of_its_range(engine: Engine, make_bars: Make
     BarStore(engine).write("BTCUSDT", "1m", make_bars(range(10_000)))
     damage_block(engine, 2)
     assert len(BarStore(engine).load("BTCUSDT", "1m", end="2024-01-02")) == 1440
+
+
+def test_a_live_bar_reads_the_last_block_only(engine: Engine, make_bars: MakeBars) -> None:
+    store = BarStore(engine)
+    store.write("BTCUSDT", "1m", make_bars(range(10_000)))
+    for at in (0, 1):
+        damage_block(engine, at)
+    assert store.write("BTCUSDT", "1m", make_bars([10_000])) == 1
+
+
+@given(minutes=st.sets(st.integers(0, 60), min_size=1), first=st.integers(-5, 65), length=st.integers(1, 70))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_range_equals_a_slice_of_all(
+    engine: Engine, make_bars: MakeBars, minutes: set[int], first: int, length: int
+) -> None:
+    store, bars = BarStore(engine), make_bars(sorted(minutes))
+    start, end = (np.datetime64("2024-01-01", "ms") + np.timedelta64(at, "m") for at in (first, first + length))
+    is_inside = (bars.open_time >= start) & (bars.open_time < end)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(blocks, "BLOCK_BARS", 7)
+        store.replace("BTCUSDT", "1m", bars)
+    if is_inside.any():
+        np.testing.assert_array_equal(store.load("BTCUSDT", "1m", start, end).close, bars.close[is_inside])
+    else:
+        with pytest.raises(InputError, match="`start` and `end` must hold bars"):
+            store.load("BTCUSDT", "1m", start, end)
 
 
 def damage_block(engine: Engine, at: int) -> None:

@@ -88,15 +88,17 @@ class BarStore:
         stop = _END if end is None else to_milliseconds("end", end)
         with self.engine.connect() as connection:
             series_id = find_series(connection, series)
-            span = None if series_id is None else stored_span(connection, series_id)
-            if series_id is None or span is None:
+            if series_id is None:
                 raise InputError(self._why_unknown(series))
             columns = read_blocks(connection, series, series_id, first, stop).bars
-        columns = columns.take(slice(*np.searchsorted(columns.time, [first, stop])))
-        if len(columns.time) == 0:
-            stored = f"{' '.join(series)}, stored from {span[0]} to {span[1]}"
-            raise InputError(f"`start` and `end` must hold bars of {stored}, got start {start} and end {end}.")
-        return bars_of(columns, parse_timeframe(series.timeframe))
+            columns = columns.take(slice(*np.searchsorted(columns.time, [first, stop])))
+            span = None if len(columns.time) else stored_span(connection, series_id)
+        if len(columns.time) > 0:
+            return bars_of(columns, parse_timeframe(series.timeframe))
+        if span is None:
+            raise InputError(self._why_unknown(series))
+        stored = f"{' '.join(series)}, stored from {span[0]} to {span[1]}"
+        raise InputError(f"`start` and `end` must hold bars of {stored}, got start {start} and end {end}.")
 
     def compact(self) -> list[Compaction]:
         """Merge small blocks, such as those of single live bars, series by series; the bars stay the same.

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from trendtrain.market.bars import BoolArray
+from trendtrain.market.bars import BoolArray, IntArray
 from trendtrain.storage.payload import BarColumns, join
 
 
@@ -23,9 +23,14 @@ def is_changed(old: BarColumns, new: BarColumns) -> BoolArray:
     """
     if len(old.time) == 0:
         return np.ones(len(new.time), dtype=np.bool_)
-    here = np.minimum(np.searchsorted(old.time, new.time), len(old.time) - 1)
+    start = int(np.searchsorted(old.time, new.time[0])) if len(new.time) else 0
+    here: IntArray | slice = slice(start, start + len(new.time))  # as in a repeated import: a view costs nothing
+    if not np.array_equal(old.time[here], new.time):
+        here = np.minimum(np.searchsorted(old.time, new.time), len(old.time) - 1)
     before = old.values[:, here]
-    is_equal = (before == new.values) | (np.isnan(before) & np.isnan(new.values))
+    is_equal = before == new.values
+    if not is_equal.all():
+        is_equal |= np.isnan(before) & np.isnan(new.values)
     is_stored: BoolArray = (old.time[here] == new.time) & is_equal.all(axis=0)
     return ~is_stored
 

@@ -94,11 +94,8 @@ def unpack_values(code: int, payload: memoryview, target: FloatArray) -> int:
 
 def _whole(values: FloatArray, decimals: int) -> IntArray | None:
     """Return the values in units of the last decimal, int32; None where that loses a bit."""
-    with np.errstate(over="ignore"):
-        scaled = np.rint(values * 10.0**decimals)
-    if not np.abs(scaled).max() < 2**31:  # not so for NaN either
-        return None
-    whole = scaled.astype("<i4")
+    with np.errstate(over="ignore", invalid="ignore"):  # what does not fit differs below
+        whole = np.rint(values * 10.0**decimals).astype("<i4")
     is_same = (whole / 10.0**decimals).view(np.int64) == values.view(np.int64)  # as bits: 0.0 == -0.0
     return whole if is_same.all() else None
 
@@ -114,5 +111,8 @@ def _decimals(values: FloatArray) -> int:
 
 
 def _decimals_of(value: float) -> int:
-    exponent = Decimal(repr(value)).normalize().as_tuple().exponent
+    text = repr(value)
+    if "e" not in text and "." in text:  # 3 times as fast as what follows
+        return 0 if text.endswith(".0") else len(text) - text.index(".") - 1
+    exponent = Decimal(text).normalize().as_tuple().exponent
     return max(0, -exponent) if isinstance(exponent, int) else PLAIN  # a letter for NaN
