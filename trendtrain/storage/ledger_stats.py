@@ -10,9 +10,6 @@ from trendtrain.storage.schema import prediction_rows, runs, series, tracks, ver
 from trendtrain.validation.outcomes import CORRECT, WRONG
 from trendtrain.validation.stats import TrendStats
 
-_IS_VALID = verdict_rows.c.outcome.in_([WRONG, CORRECT])
-_IS_CORRECT = case((verdict_rows.c.outcome == CORRECT, 1.0), else_=0.0)
-
 
 @dataclass(frozen=True)
 class LedgerStats:
@@ -61,16 +58,12 @@ def count_runs(connection: Connection, run: str | None) -> list[LedgerStats]:
 
 
 def _query(chosen: ColumnElement[bool]) -> Executable:
-    """Count by track, which the rows are stored by, and join the passes of a track's names at the end."""
-    made, judged, scored = _count_made(chosen), _count_judged(chosen), _score_events(chosen)
+    made, judged = _count_made(chosen), _count_judged(chosen)
     names = (runs.c.id, tracks.c.model, series.c.symbol, series.c.timeframe)
-    counts = (made.c.n_made, judged.c.n_judged, judged.c.n_valid, judged.c.n_correct)
-    events = (scored.c.n_events, scored.c.total, scored.c.n_valid)
-    query = select(*names, *(func.coalesce(func.sum(count), 0) for count in (*counts, *events)))
-    query = query.select_from(tracks).join(made, made.c.track_id == tracks.c.id)
+    sums = (func.coalesce(func.sum(count), 0) for count in (made.c.n_made, *judged.c[1:]))
+    query = select(*names, *sums).select_from(tracks).join(made, made.c.track_id == tracks.c.id)
     query = query.join(runs, runs.c.id == tracks.c.run_id).join(series, series.c.id == tracks.c.series_id)
     query = query.outerjoin(judged, judged.c.track_id == tracks.c.id)
-    query = query.outerjoin(scored, scored.c.track_id == tracks.c.id)
     return query.group_by(runs.c.started_at, *names).order_by(runs.c.started_at, *names)
 
 
@@ -80,44 +73,35 @@ def _count_made(chosen: ColumnElement[bool]) -> Subquery:
 
 
 def _count_judged(chosen: ColumnElement[bool]) -> Subquery:
+    """Count the verdicts of each track, and sum what share of its predictions each line found correct."""
+    by_line = _count_by_line(chosen)
+    is_event = by_line.c.line_id.is_not(None) & (by_line.c.n_valid > 0)
+    totals = {
+        "n_judged": func.sum(by_line.c.n_judged),
+        "n_valid": func.sum(by_line.c.n_valid),
+        "n_correct": func.sum(by_line.c.n_correct),
+        "n_events": func.sum(case((is_event, 1), else_=0)),
+        "n_in_events": func.sum(case((is_event, by_line.c.n_valid), else_=0)),
+        "total_share": func.sum(case((is_event, 1.0 * by_line.c.n_correct / by_line.c.n_valid), else_=0.0)),
+    }
+    track = by_line.c.track_id
+    return select(track, *(total.label(name) for name, total in totals.items())).group_by(track).subquery()
+
+
+def _count_by_line(chosen: ColumnElement[bool]) -> Subquery:
+    keys = (verdict_rows.c.track_id, verdict_rows.c.line_id)
     counts = (
         func.count().label("n_judged"),
-        func.sum(case((_IS_VALID, 1), else_=0)).label("n_valid"),
-        func.sum(_IS_CORRECT).label("n_correct"),
+        func.sum(case((verdict_rows.c.outcome.in_([WRONG, CORRECT]), 1), else_=0)).label("n_valid"),
+        func.sum(case((verdict_rows.c.outcome == CORRECT, 1), else_=0)).label("n_correct"),
     )
-    track = verdict_rows.c.track_id
-    return select(track, *counts).join(tracks, tracks.c.id == track).where(chosen).group_by(track).subquery()
+    of_runs = select(*keys, *counts).join(tracks, tracks.c.id == verdict_rows.c.track_id).where(chosen)
+    return of_runs.group_by(*keys).subquery()
 
 
-def _score_events(chosen: ColumnElement[bool]) -> Subquery:
-    track, line = verdict_rows.c.track_id, verdict_rows.c.line_id
-    share = (func.avg(_IS_CORRECT).label("share"), func.count().label("n_valid"))
-    of_runs = select(track, *share).join(tracks, tracks.c.id == track).where(chosen, _IS_VALID, line.is_not(None))
-    events = of_runs.group_by(track, line).subquery()
-    totals = (
-        func.count().label("n_events"),
-        func.sum(events.c.share).label("total"),
-        func.sum(events.c.n_valid).label("n_valid"),
-    )
-    return select(events.c.track_id, *totals).group_by(events.c.track_id).subquery()
-
-
-def _stats(
-    run: str,
-    model: str,
-    symbol: str,
-    timeframe: str,
-    made: int,
-    judged: int,
-    valid: int,
-    correct: float,
-    n_events: int,
-    total: float,
-    with_line: int,
-) -> LedgerStats:
-    # PostgreSQL sums to Decimal.
-    validated = int(valid)
-    counts = TrendStats(validated, int(correct), void=int(judged) - validated, pending=int(made) - int(judged))
-    if validated == 0 or int(with_line) != validated:
+def _stats(run: str, model: str, symbol: str, timeframe: str, *sums: float) -> LedgerStats:
+    made, judged, validated, correct, n_events, n_in_events = map(int, sums[:6])  # PostgreSQL sums to Decimal
+    counts = TrendStats(validated, correct, void=judged - validated, pending=made - judged)
+    if n_events == 0 or n_in_events != validated:
         return LedgerStats(run, model, symbol, timeframe, counts)
-    return LedgerStats(run, model, symbol, timeframe, counts, float(total) / int(n_events), int(n_events))
+    return LedgerStats(run, model, symbol, timeframe, counts, float(sums[6]) / n_events, n_events)
