@@ -118,16 +118,16 @@ def push_point(rule: PeakRule, tail: list[Point], point: Point) -> tuple[Point, 
 
 def _turns(rule: PeakRule, price: FloatArray) -> Peaks:
     """Return peaks of strength 1: where a move beyond is followed by a move back, whatever stands still between."""
-    is_beyond = rule.beyond(price[1:], price[:-1])
-    moves = np.flatnonzero(price[1:] != price[:-1])
-    if len(moves) < len(is_beyond):
-        is_beyond = is_beyond.take(moves, mode="wrap")  # wrap: no bounds to check, a fifth faster
+    is_beyond, is_move = rule.beyond(price[1:], price[:-1]), price[1:] != price[:-1]
+    if is_move.all():
+        at = np.flatnonzero(is_beyond[:-1] > is_beyond[1:]) + 1
+        after = at + 1
+        return Peaks(price, at, after, after)
+    moves = np.flatnonzero(is_move)
+    is_beyond = is_beyond.take(moves, mode="wrap")  # wrap: no bounds to check, a fifth faster
     turn = np.flatnonzero(is_beyond[:-1] > is_beyond[1:])
-    confirm = moves.take(turn + 1)
-    confirm += 1
-    at = moves.take(turn)
-    at += 1
-    return Peaks(price, at, confirm, confirm)
+    confirm = moves.take(turn + 1) + 1
+    return Peaks(price, moves.take(turn) + 1, confirm, confirm)
 
 
 def _peaks(rule: PeakRule, price: FloatArray, segment: IntArray | None) -> Peaks:
