@@ -298,6 +298,23 @@ def test_mending_what_was_broken_completes_the_migration(store: AnnotationStore,
     assert stored_bars(store) == embedded_bars(*read_all(src))
 
 
+@pytest.mark.parametrize("odd", [[0], [4], [1, 2]])
+def test_annotations_off_the_grid_of_the_others_are_named_alone(
+    odd: list[int], store: AnnotationStore, src: Path
+) -> None:
+    records = read_all(src)
+    for number in odd:
+        block = records[number]["market_context"]["exit_state"]["ohlcv_5m"]
+        block["timestamps"] = [f"{text[:-2]}30" for text in block["timestamps"]]
+        write_json(src / f"{number}.json", records[number])
+    report = migrate([src], store)
+    rule = "bars must lie a timeframe from those of the other annotations, got 2024-01-01T"
+    assert all(p.startswith(f"{src}/{number}.json: {rule}") for number, p in zip(odd, report.problems, strict=True))
+    sound = [record for number, record in enumerate(records) if number not in odd]
+    assert store.ids() == [record["annotation_id"] for record in sound]
+    assert stored_bars(store) == embedded_bars(*sound)
+
+
 def test_an_id_that_comes_twice_with_two_meanings_is_refused(store: AnnotationStore, src: Path) -> None:
     write_json(src / "9.json", [old_annotation(MARKETS, 4, notes="another")])
     for _ in range(2):

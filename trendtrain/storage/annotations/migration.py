@@ -1,17 +1,18 @@
 """Migrate annotations in the old form: their bars into the database, the rest into small files."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from trendtrain.errors import InputError
-from trendtrain.market.bars import Series
+from trendtrain.market.bars import IntArray, Series
+from trendtrain.market.timeframe import parse_timeframe
 from trendtrain.storage.annotations.annotation import Annotation
 from trendtrain.storage.annotations.move import SeriesReport, move_bars
 from trendtrain.storage.annotations.old_files import find_old_files, read_old_file
 from trendtrain.storage.annotations.old_form import Snapshot, take_apart
-from trendtrain.storage.annotations.pool import BarPool
+from trendtrain.storage.annotations.pool import BarPool, check_fit, usual_times
 from trendtrain.storage.annotations.small_form import format_annotation
 from trendtrain.storage.annotations.store import AnnotationStore
 
@@ -43,8 +44,12 @@ class MigrationReport:
 
 @dataclass
 class _Harvest:
-    """What the sources hold: sound annotations by id, where each stands, and the bars of all of them."""
+    """What the sources hold: sound annotations by id, where each stands, and the bars of all of them.
 
+    Where bars of a series lie too close to each other, those off its `usual` times are not sound.
+    """
+
+    usual: Mapping[Series, IntArray]
     files: dict[Path, None] = field(default_factory=dict)
     annotations: dict[str, Annotation] = field(default_factory=dict)
     places: dict[str, str] = field(default_factory=dict)
@@ -67,9 +72,11 @@ def migrate(sources: Sequence[Path], store: AnnotationStore) -> MigrationReport:
         InputError: If a source does not exist, or an annotation cannot be written.
         RuntimeError: If what is read back is not what was written.
     """
-    harvest = _Harvest()
-    for path in find_old_files(sources, store.folder):
-        _read_file(path, store, harvest)
+    files = find_old_files(sources, store.folder)
+    harvest = _read_files(files, store, {})
+    usual = _usual_times(harvest)
+    if usual:  # so rare that reading twice is better than remembering whose each bar is
+        harvest = _read_files(files, store, usual)
     reports, failed = _move_all(store, harvest)
     ready = [annotation for annotation in harvest.annotations.values() if not failed & _series_of(annotation)]
     new = [annotation for annotation in ready if annotation.annotation_id not in harvest.kept]
@@ -85,6 +92,21 @@ def migrate(sources: Sequence[Path], store: AnnotationStore) -> MigrationReport:
         series=reports,
         problems=tuple(harvest.problems),
     )
+
+
+def _read_files(files: Sequence[Path], store: AnnotationStore, usual: Mapping[Series, IntArray]) -> _Harvest:
+    harvest = _Harvest(usual=usual)
+    for path in files:
+        _read_file(path, store, harvest)
+    return harvest
+
+
+def _usual_times(harvest: _Harvest) -> dict[Series, IntArray]:
+    """Return the usual times of the series in which annotations do not fit each other."""
+    found = {
+        series: usual_times(pool.merged(), parse_timeframe(series.timeframe)) for series, pool in harvest.pools.items()
+    }
+    return {series: times for series, times in found.items() if times is not None}
 
 
 def _read_file(path: Path, store: AnnotationStore, harvest: _Harvest) -> None:
@@ -107,6 +129,9 @@ def _take(
     twin = harvest.annotations.get(name)
     if twin and not _is_same(twin, annotation):
         raise InputError(f"`annotation_id` must come once, got {name!r} again after {harvest.places[name]}.")
+    for timeframe, _, bars in snapshots:
+        if (times := harvest.usual.get(Series(annotation.symbol, timeframe))) is not None:
+            check_fit(bars, times)
     is_new = not store.path(name).exists()
     if not is_new:
         harvest.kept[name] = store.load(name)

@@ -4,6 +4,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from trendtrain.errors import InputError
 from trendtrain.market.bars import Bars, BoolArray, FloatArray, IntArray
 
 _MERGE_AT: Final = 1_000_000  # bars that wait: merging each snapshot at once would cost its square
@@ -77,3 +78,44 @@ class BarPool:
         last = ordered.take(np.append(~is_repeated, True))
         self._parts, self._n_waiting = [last], 0
         return last
+
+
+def usual_times(pooled: PooledBars, timeframe: np.timedelta64) -> IntArray | None:
+    """Return the times on the grid that most bars lie on, where bars lie too close to each other; else None.
+
+    Args:
+        pooled: Bars of one series.
+        timeframe: Their timeframe.
+
+    Returns:
+        Open times, ms, ascending.
+
+    Example:
+        >>> nothing = np.empty(0)
+        >>> pooled = PooledBars(np.array([0, 1000, 1500, 2000]), nothing, nothing, nothing)
+        >>> usual_times(pooled, np.timedelta64(1, "s"))
+        array([   0, 1000, 2000])
+    """
+    step = int(timeframe.astype("timedelta64[ms]").astype(np.int64))
+    if (np.diff(pooled.time) >= step).all():
+        return None
+    phase = pooled.time % step
+    phases, counts = np.unique(phase, return_counts=True)
+    usual: IntArray = pooled.time[phase == phases[np.argmax(counts)]]
+    return usual
+
+
+def check_fit(bars: Bars, usual: IntArray) -> None:
+    """Raise where a bar lies too close to one of the usual times, and not at it.
+
+    Raises:
+        InputError: Naming the first such pair.
+    """
+    step = int(bars.timeframe.astype(np.int64))
+    time = bars.open_time.astype(np.int64)
+    near = slice(*np.searchsorted(usual, [time[0] - step, time[-1] + step]))
+    both = np.union1d(time, usual[near])
+    is_close = np.diff(both) < step
+    if is_close.any():
+        pair = " and ".join(map(str, both[np.argmax(is_close) :][:2].astype("datetime64[ms]")))
+        raise InputError(f"bars must lie a timeframe from those of the other annotations, got {pair}.")
