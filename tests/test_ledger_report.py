@@ -24,13 +24,13 @@ def test_stats_show_one_row_a_model_and_series() -> None:
     stats = TrendStats(validated=1500, correct=750, void=3, pending=40)
     text = printed(stats_table([LedgerStats("run-1", "CnnNet", "ETH", "5m", stats, 0.4, 77)]))
     assert "run run-1" in text
-    numbers = ["1,543", "1,500", "750", "0.5000", "40", "3", "0.4000", "77"]
+    numbers = ["77", "0.4000", "1,543", "1,500", "750", "0.5000", "40", "3"]
     assert row_of(text, "CnnNet") == ["CnnNet", "ETH", "5m", *numbers]
 
 
 def test_stats_without_verdicts_say_none_yet() -> None:
     text = printed(stats_table([LedgerStats("run-1", "CnnNet", "ETH", "5m", TrendStats(pending=4))]))
-    row = ["CnnNet", "ETH", "5m", "4", "0", "0", "none", "yet", "4", "0", "none", "yet", "0"]
+    row = ["CnnNet", "ETH", "5m", "0", "none", "yet", "4", "0", "0", "none", "yet", "4", "0"]
     assert row_of(text, "CnnNet") == row
 
 

@@ -14,14 +14,14 @@ from trendtrain.terminal import minute, number
 
 
 def stats_table(rows: Sequence[LedgerStats]) -> RenderableType:
-    """Return the six numbers and the event accuracy of each model and series, a table a run."""
-    numbers = ("total", "validated", "correct", "accuracy", "pending", "void", "event accuracy", "events")
+    """Return the event accuracy and the six numbers of each model and series, a table a run."""
+    numbers = ("events", "event accuracy", "total", "validated", "correct", "accuracy", "pending", "void")
     tables = []
     for run in dict.fromkeys(row.run for row in rows):
         table = _table("model", "symbol", "timeframe", *numbers, title=f"run {run}")
         for row in rows:
             if row.run == run:
-                values = (*row.stats.as_dict().values(), row.event_accuracy, row.n_events)
+                values = (row.n_events, row.event_accuracy, *row.stats.as_dict().values())
                 table.add_row(*map(escape, (row.model, row.symbol, row.timeframe)), *map(number, values))
         tables.append(table)
     return Group(*tables)
