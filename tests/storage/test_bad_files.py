@@ -103,6 +103,12 @@ BAD_FILES = {
         "A.csv",
         "data row 2: a row must have 6 fields like the header, got 8",
     ),
+    "ragged under a banner": (
+        "https://example.org\n" + csv_of(ROWS[0], ROWS[1] + ",9,9"),
+        "A.csv",
+        "data row 2: a row must have 6 fields like the header, got 8",
+    ),
+    "ragged without a header": ("1,2,3\n4,5,6,7\n", "A.csv", "data row 2: a row must have 3 fields"),
     "all ragged": (csv_of(*(row + ",9,9" for row in ROWS[:2])), "A.csv", "data row 1: a row must have as many fields"),
     "one bar": (csv_of(ROWS[0]), "A.csv", "the timeframe of 1 bar cannot be told; give `--timeframe`"),
     "uneven": (

@@ -1,5 +1,6 @@
 import io
 import json
+import os
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -319,6 +320,16 @@ def test_trades_of_one_time_keep_their_order_and_empty_minutes_stay_empty(tmp_pa
     assert [bars.open[0], bars.high[0], bars.low[0], bars.close[0], bars.volume[0]] == [2, 3, 1, 1.5, 4]
 
 
+def test_many_trades_of_one_time_keep_their_order(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    table = trades_of((rng.integers(0, 2, 1000) * 60_000).tolist(), (1 + rng.random(1000)).tolist())
+    table.to_parquet(path := tmp_path / "A-trades.parquet")
+    of_time = [table["price"][table["timestamp"] == time].to_numpy() for time in sorted(set(table["timestamp"]))]
+    bars = read(path).bars
+    assert bars.open.tolist() == [prices[0] for prices in of_time]
+    assert bars.close.tolist() == [prices[-1] for prices in of_time]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -418,3 +429,24 @@ def test_a_zip_may_hold_any_format(tmp_path: Path, ending: str) -> None:
         memory.write(table.to_json(orient="records").encode())
     content = read(write_zip(tmp_path / "x.zip", (f"A_1h{ending}", memory.getvalue())))
     np.testing.assert_allclose(content.bars.close, HOURS.close, rtol=1e-9)
+
+
+# -- damage -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("case", LAYOUT_FILES)
+def test_a_damaged_file_gives_bars_or_one_clear_line(tmp_path: Path, case: str) -> None:
+    path = LAYOUT_FILES[case][1](tmp_path, HOURS[:60])
+    whole, rng = path.read_bytes(), np.random.default_rng(0)
+    for _ in range(500 if os.environ.get("TRENDTRAIN_FULL") == "1" else 25):
+        content = bytearray(whole[: int(rng.integers(1, len(whole) + 1))])
+        for at in rng.integers(0, len(content), int(rng.integers(0, 4))):
+            content[at] = int(rng.integers(0, 256))
+        path.write_bytes(content)
+        try:
+            read(path)  # anything but bars or an `InputError` fails
+            message = ""
+        except InputError as error:
+            message = str(error)
+        assert "\n" not in message
+        assert not message or str(path) in message

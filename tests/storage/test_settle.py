@@ -75,6 +75,17 @@ def test_settling_equals_keeping_the_last_sound_row_of_each_time(rows: list[Row]
     assert found.n_rows == len(settled.open_time) + sum(counts.values())
 
 
+@pytest.mark.parametrize("column", range(1, 6))
+@pytest.mark.parametrize("value", [0.0, -1.0, 0.25, 50.0, np.inf, -np.inf])
+def test_a_row_is_left_out_exactly_where_bars_would_refuse_it(column: int, value: float) -> None:
+    row = list(sound(1))
+    row[column] = value
+    bad: Any = tuple(row)
+    found = settle(raw_of([sound(0), bad, sound(2)]))[1]
+    assert found.n_broken == (not is_sound(bad))
+    assert found.first_fault is None or found.first_fault.row == 1
+
+
 @given(rows_of_any_kind)
 def test_what_is_settled_are_bars(rows: list[Row]) -> None:
     settled, _ = settle(raw_of(rows))

@@ -130,6 +130,11 @@ def test_local_times_need_a_zone_but_local_dates_do_not() -> None:
     )
 
 
+def test_one_offset_may_be_written_in_several_ways() -> None:
+    times = read_times(column("2024-01-01 02:00+02", "2024-01-01T03:00:00 +0200", "2024-01-01 04:00+02:00"), Zone())
+    np.testing.assert_array_equal(times.utc, utc("2024-01-01T00:00", "2024-01-01T01:00", "2024-01-01T02:00"))
+
+
 @pytest.mark.parametrize("time", ["1799-12-31 00:00", "2100-01-01 00:00", 9_999_999_999])
 def test_times_of_no_market_are_refused(time: object) -> None:
     with pytest.raises(BarsError, match="`time` must lie in the years 1800 to 2099"):

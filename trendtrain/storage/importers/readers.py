@@ -25,6 +25,8 @@ _UNREADABLE: Final = (
     zipfile.BadZipFile,
     NotImplementedError,  # a zip packed in a way that Python cannot unpack
     RuntimeError,  # a zip with a password
+    KeyError,  # a damaged description of columns
+    TypeError,  # likewise
     pa.ArrowException,
 )
 

@@ -9,7 +9,7 @@ import pandas as pd
 from trendtrain.market.bars import BarsError, BoolArray, FloatArray, IntArray, TimeArray
 from trendtrain.storage.importers.zones import Zone, to_utc
 
-_MOMENT: Final = r"^\d{4}-\d\d-\d\d(?:[Tt ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?\s?)?"
+_MOMENT: Final = r"^\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?\s?)?"
 _OFFSET: Final = r"[Zz]|[+-]\d\d(?::?\d\d)?"
 _DOTS: Final = r"^(\d{4})[./](\d\d)[./](\d\d)"
 _SLASHES: Final = r"^(?P<first>\d{1,2})/(?P<second>\d{1,2})/(?P<year>\d{4})(?P<clock>.*)$"
@@ -89,8 +89,7 @@ def _from_text(text: pd.Series, zone: Zone) -> Times:
     offsets = text.str.replace(_MOMENT, "", regex=True)  # what is left; few differ, so a regex sees each but once
     known = {offset: _minutes(offset) for offset in offsets.unique()}
     wrong = [offset for offset, minutes in known.items() if minutes is None]
-    is_wrong = offsets.isin(wrong).to_numpy() | (offsets == text).to_numpy()
-    _check(shown, is_wrong, "be a time: ISO, such as 2024-01-31 12:00")
+    _check(shown, offsets.isin(wrong).to_numpy(), "be a time: ISO, such as 2024-01-31 12:00")
     own = known[offsets.iloc[0]]
     other = [offset for offset, minutes in known.items() if minutes != own]
     _check(shown, offsets.isin(other).to_numpy(), f"keep the time zone of {shown.iloc[0]}")

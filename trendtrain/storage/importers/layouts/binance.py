@@ -45,8 +45,8 @@ def read(source: Source, options: ReadOptions) -> RawBars:
 
 
 def _timeframe(opens: Times, closes: Times) -> np.timedelta64:
-    lengths = closes.utc - opens.utc + np.timedelta64(1, "ms")
-    # The last kline of a download in progress may close early; rounding takes the microseconds off.
+    lengths = closes.utc - opens.utc
+    # Rounding adds the tick; of a kline that closed early there are few.
     length = np.median(lengths.astype(np.int64) / 1000).round().astype(np.int64)
     if length <= 0:
         raise BarsError(f"a kline must close after it opens, got {closes.utc[0]} after {opens.utc[0]}.", 0)
