@@ -48,7 +48,7 @@ bar_blocks = Table(
     comment="Bars in blocks; the blocks of a series never overlap.",
 )
 # PostgreSQL would spend most of a write on packing what is packed already.
-_store_plain = DDL("ALTER TABLE bar_blocks ALTER COLUMN payload SET STORAGE EXTERNAL")
+_store_plain = DDL("ALTER TABLE bar_blocks ALTER COLUMN payload SET STORAGE EXTERNAL")  # type: ignore[no-untyped-call]
 event.listen(bar_blocks, "after_create", _store_plain.execute_if(dialect="postgresql"))
 
 import_reports = Table(
