@@ -106,9 +106,8 @@ def our_rows(engine: Engine, name: str, bars: Bars, limits: tuple[float, float])
 
 
 def stored_bytes(engine: Engine) -> int:
-    with engine.connect() as connection:
+    with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
         if engine.dialect.name == "postgresql":
-            connection.execute(text("COMMIT"))
             connection.execute(text("VACUUM FULL bar_blocks"))
             return int(connection.scalar(text("SELECT pg_total_relation_size('bar_blocks')")) or 0)
         pragmas = ("page_count", "freelist_count", "page_size")

@@ -167,9 +167,7 @@ def test_a_restarted_server_is_one_line_and_a_rerun_completes(
                     postgres.start()
 
         event.listen(engine, "before_cursor_execute", restart)
-        with pytest.raises(
-            InputError, match=r"failed: .*terminating connection due to admin"
-        ) as caught:
+        with pytest.raises(InputError, match=r"failed: .*terminating connection due to admin") as caught:
             store.write("BTCUSDT", "1m", bars)
         assert "\n" not in str(caught.value)
         assert_same(store.load("BTCUSDT", "1m"), bars[:1_000])

@@ -1,7 +1,7 @@
 """Say in one line why a database failed."""
 
 from sqlalchemy.engine import ExceptionContext
-from sqlalchemy.exc import DatabaseError, InternalError, OperationalError
+from sqlalchemy.exc import DatabaseError, OperationalError
 
 from trendtrain.errors import InputError
 
@@ -16,7 +16,7 @@ def explain(context: ExceptionContext) -> None:
         InputError: If the database could not do its work.
     """
     error = context.sqlalchemy_exception
-    if isinstance(error, OperationalError | InternalError) or type(error) is DatabaseError:
+    if isinstance(error, OperationalError) or type(error) is DatabaseError:
         reason = str(context.original_exception).strip().splitlines()[0].rstrip(".")
         url = context.engine.url if context.engine else "in use"
         rule = "What was stored before stays; the same command, run again, completes."

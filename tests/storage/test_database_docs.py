@@ -1,0 +1,20 @@
+"""docs/database.md: its Python runs, and its numbers are those of the code."""
+
+import doctest
+from pathlib import Path
+
+from trendtrain.storage import blocks, packing
+
+DOCS = Path(__file__).parents[2] / "docs" / "database.md"
+
+
+def test_the_examples_run() -> None:
+    assert doctest.testfile(str(DOCS), module_relative=False).failed == 0
+
+
+def test_the_form_is_as_the_code_has_it() -> None:
+    text = DOCS.read_text()
+    assert f"up to {blocks.BLOCK_BARS:,} bars" in text
+    for column, code in (("time", packing.LISTED), ("time", packing.EVEN), ("time", packing.STEPS)):
+        assert f"| {column} | {code} |" in text
+    assert f"| price, volume | {packing.PLAIN} |" in text
