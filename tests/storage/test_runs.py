@@ -1,14 +1,17 @@
 """Runs in the ledger: their status and progress, their models, and how old ones go."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
 import pytest
+from kills import start
 from ledger_examples import BTC, judged, predicted, rows_of
 from sqlalchemy import Engine, text
 
 from trendtrain.errors import InputError
-from trendtrain.storage import BarStore, Ledger, Progress
+from trendtrain.market.bars import Series
+from trendtrain.storage import BarStore, Ledger, Progress, open_database
 from trendtrain.storage.contents import contents_of
 from trendtrain.storage.ledger_write import now_ms
 from trendtrain.validation.outcomes import CORRECT, WRONG
@@ -171,6 +174,29 @@ def test_a_rule_that_makes_no_sense_deletes_nothing(engine: Engine, rule: dict[s
     with pytest.raises(InputError, match=message):
         ledger.prune(**rule)  # type: ignore[arg-type]
     assert runs_left(engine) == ["run-0"]
+
+
+def test_runs_may_write_to_one_database_at_the_same_time(db_url: str) -> None:
+    def work(run: str, names: list[str]) -> None:
+        engine = open_database(db_url)
+        ledger = Ledger(engine)
+        ledger.begin(run, "", "2024-01-01")
+        for step in range(30):
+            series = tuple(Series(name, "1m") for name in names)
+            minutes = list(range(step * len(series), (step + 1) * len(series)))
+            made = replace(predicted(minutes), series=series, series_index=np.arange(len(series)))
+            ledger.record(run, "cnn", step, made, None)
+        engine.dispose()
+
+    names = [f"S{i}" for i in range(20)]
+    processes = [start(lambda run=run, names=names[::way]: work(run, names)) for run, way in (("one", 1), ("two", -1))]
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0, 0]
+    engine = open_database(db_url)
+    totals = [row.stats.total for row in Ledger(engine).stats("all")]
+    engine.dispose()
+    assert totals == [30] * 40
 
 
 def test_contents_say_what_there_is(engine: Engine, make_bars: object) -> None:

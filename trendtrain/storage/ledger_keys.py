@@ -15,8 +15,10 @@ from trendtrain.storage.upsert import add_rows
 def claim_ids(connection: Connection, names: Sequence[Series]) -> list[int]:
     """Return the number of each series, a new one where the database has none."""
     rows = connection.execute(select(series.c.id, series.c.symbol, series.c.timeframe))
-    known = {Series(symbol, timeframe): number for number, symbol, timeframe in rows}
-    return [known[name] if name in known else claim_series(connection, name) for name in names]
+    numbers = {Series(symbol, timeframe): number for number, symbol, timeframe in rows}
+    for name in sorted(set(names) - set(numbers)):  # in one order, so that two runs never wait for each other
+        numbers[name] = claim_series(connection, name)
+    return [numbers[name] for name in names]
 
 
 def claim_tracks(connection: Connection, run_id: str, model: str, pass_: int, series_ids: Sequence[int]) -> list[int]:
