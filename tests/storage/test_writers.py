@@ -4,11 +4,13 @@ import functools
 from collections.abc import Callable
 
 import numpy as np
+import pytest
 from kills import Work, start
 from sqlalchemy import Engine
 
-from trendtrain.market.bars import Bars
-from trendtrain.storage import BarStore, open_database
+from trendtrain.market.bars import Bars, Series
+from trendtrain.storage import BarStore, Ledger, PredictionRows, open_database
+from trendtrain.storage.series import lock_series
 
 MakeBars = Callable[..., Bars]
 COLUMNS = ("open_time", "open", "high", "low", "close", "volume")
@@ -81,3 +83,25 @@ def test_a_reader_sees_whole_writes_only(engine: Engine, db_url: str, make_bars:
     BarStore(engine).write("BTCUSDT", "1m", make_bars(range(9_000)))
     engine.dispose()
     all_of([read, rewrite])
+
+
+@pytest.mark.parametrize("db_url", ["postgresql"], indirect=True)
+def test_the_ledger_need_not_wait_for_a_writer_of_bars(engine: Engine, make_bars: MakeBars) -> None:
+    """Rows of the ledger refer to the series that is locked."""
+    btc = Series("BTCUSDT", "1m")
+    BarStore(engine).write(*btc, make_bars([0]))
+    ledger = Ledger(engine)
+    ledger.begin("run", "{}", "2024-01-01")
+    time = np.array(["2024-01-01"], "datetime64[ms]")
+    rows = PredictionRows((btc,), np.array([0]), time, np.array([1]), np.array([0.5]))
+    with engine.begin() as connection:
+        lock_series(connection, btc)
+        ledger.record("run", "cnn", 0, rows, None)
+
+
+def test_a_series_that_several_create_has_one_number(engine: Engine, db_url: str, make_bars: MakeBars) -> None:
+    bars = make_bars(range(40))
+    engine.dispose()
+    all_of([functools.partial(write, db_url, bars, range(turn, 40, 8), 1) for turn in range(8)])
+    assert BarStore(engine).series() == [Series("BTCUSDT", "1m")]
+    assert_same(BarStore(engine).load("BTCUSDT", "1m"), bars)

@@ -1,6 +1,6 @@
 """The number under which the database knows a series."""
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Select, select
 
 from trendtrain.errors import InputError
 from trendtrain.market.bars import Series
@@ -26,9 +26,7 @@ def name_series(symbol: str, timeframe: str) -> Series:
 
 def find_series(connection: Connection, series: Series) -> int | None:
     """Return the number of a series, None where the database has none."""
-    table = schema.series
-    query = select(table.c.id).where(table.c.symbol == series.symbol, table.c.timeframe == series.timeframe)
-    return connection.scalar(query)
+    return connection.scalar(_number_of(series))
 
 
 def claim_series(connection: Connection, series: Series) -> int:
@@ -36,16 +34,29 @@ def claim_series(connection: Connection, series: Series) -> int:
 
     Its first statement writes, so that SQLite takes the write lock before anything is read.
     """
-    row = {"symbol": series.symbol, "timeframe": series.timeframe}
-    connection.execute(insert_missing(connection, schema.series), row)
+    connection.execute(insert_missing(connection, schema.series), series._asdict())
     number = find_series(connection, series)
     assert number is not None
     return number
 
 
 def lock_series(connection: Connection, series: Series) -> int:
-    """Return the number of a series, a new one where the database has none; its writers queue up here."""
-    series_id = claim_series(connection, series)
-    # For PostgreSQL: SQLite let in one writer at the claim.
-    connection.execute(select(schema.series.c.id).where(schema.series.c.id == series_id).with_for_update())
-    return series_id
+    """Return the number of a series, a new one where the database has none; its writers take turns from here on.
+
+    It begins the transaction. It claims only what is missing: each claim uses up a number in PostgreSQL, and a live
+    feed would have used up all of them in some years.
+    """
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("BEGIN IMMEDIATE")  # Python's driver would begin at the first change only
+    locked = _number_of(series).with_for_update(key_share=True)  # rows that refer to the series need not wait
+    number = connection.scalar(locked)
+    if number is None:
+        claim_series(connection, series)
+        number = connection.scalar(locked)
+    assert number is not None
+    return number
+
+
+def _number_of(series: Series) -> Select[int]:
+    table = schema.series
+    return select(table.c.id).where(table.c.symbol == series.symbol, table.c.timeframe == series.timeframe)
