@@ -36,9 +36,9 @@ from trendtrain.validation.score import (
 )
 
 N_BARS, FIRST_STEP, FIRST_SCORED, STEP = 240_000, 4_096, 20_480, 256
-BATCH, N_BATCHES, LEARNING_RATE = 256, 8, 2e-3
+BATCH, N_BATCHES, LEARNING_RATE = 256, 8, 5e-4
 LAST_50K = 50_000
-CURVE_BIN, CURVE_BINS = 50, 60  # events after a flip
+CURVE_BIN, CURVE_BINS = 50, 40  # events after a flip
 
 Row = dict[str, Any]
 

@@ -19,7 +19,7 @@ from trendtrain.market.bars import Bars, BoolArray, IntArray, Series, segments
 from trendtrain.market.labels import Labels, label_bars
 from trendtrain.replay.memory import ReplayMemory
 from trendtrain.replay.sampler import Draw, ReplaySampler
-from trendtrain.replay.weights import weigh
+from trendtrain.replay.weights import weigh_by_gradient
 from trendtrain.validation.baselines import baseline_directions
 from trendtrain.validation.buffer import ValidationBuffer
 from trendtrain.validation.predictions import Predictions
@@ -179,9 +179,8 @@ class StreamSampler(Sampler[Draw]):
 
 
 def default_replay(memory: ReplayMemory, seed: int) -> ReplaySampler:
-    """Return the sampler that `configs/replay/incorrect.yaml` describes."""
-    detector = ChangeDetector()
-    return ReplaySampler(memory, 256, n_batches=8, weigh=weigh, half_life=700.0, detector=detector, seed=seed)
+    """Return the sampler that `configs/replay/gradient.yaml` describes."""
+    return ReplaySampler(memory, 256, 8, weigh_by_gradient, half_life=700.0, detector=ChangeDetector(), seed=seed)
 
 
 def _unit_column(bars: Bars) -> Any:

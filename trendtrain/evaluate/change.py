@@ -15,7 +15,7 @@ class ChangeDetector:
     events, as river's ADWIN did (128), which keeps its state in a form that no safe checkpoint can hold.
 
     Args:
-        delta: The rarer a false alarm shall be the smaller, and the later a true one.
+        delta: The smaller, the rarer a false alarm and the later a true one.
         longest: Events remembered at most; it bounds the cost of a step, and no slower change is noticed.
         fewest: Events after a change at least: what a memory must keep to learn from.
 
@@ -72,7 +72,7 @@ def events_since_drop(accuracy: FloatArray, delta: float = 1e-4) -> int | None:
 
     Args:
         accuracy: Of each event, 0 to 1, in order, shape (n,).
-        delta: The rarer a false alarm shall be the smaller.
+        delta: The smaller, the rarer a false alarm.
     """
     n = len(accuracy)
     if n <= _FEWEST_NEW + _FEWEST_OLD:
