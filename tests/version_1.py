@@ -116,4 +116,5 @@ def _verdict(draw: random.Random, key: dict[str, object]) -> dict[str, object]:
     values = {**key, "step": draw.randrange(9, 20), "outcome": outcome, "truth": line % 2, "known_at": 10**9 + line}
     if outcome == 3:
         return {**values, "truth": -1, "kind": None, "first_time": None, "last_time": None}
-    return {**values, "kind": ("L2H", "L2L")[line % 2], "first_time": line * 1000, "last_time": line * 2000 + 1}
+    pivots = {"first_time": line // 2 % 3 * 1000, "last_time": 10_000 + line // 6 * 1000}
+    return {**values, "kind": ("L2H", "L2L")[line % 2], **pivots}

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ledger_examples import BTC, ETH, judged, predicted, rows_of
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from trendtrain.errors import InputError
 from trendtrain.storage import Ledger, open_database
@@ -39,6 +39,15 @@ def test_models_and_passes_of_a_run_share_its_lines_and_other_runs_do_not(ledger
     for run, model, pass_ in (("one", "cnn", 0), ("one", "cnn", 1), ("one", "dqn", 0), ("two", "cnn", 0)):
         ledger.record(run, model, 0, predicted([0]), judged({0: WRONG}), pass_)
     assert rows_of(engine, "lines", "run_id") == [("one",), ("two",)]
+
+
+def test_a_run_judges_by_its_own_lines(ledger: Ledger, engine: Engine) -> None:
+    ledger.begin("two", "{}", "2024-01-02")
+    for run, minute in (("one", 0), ("two", 0), ("one", 1)):
+        ledger.record(run, "cnn", minute, predicted([minute]), judged({minute: WRONG}, lines=[0]))
+    with engine.begin() as connection:
+        connection.execute(text("DELETE FROM lines WHERE run_id = 'two'"))
+    assert rows_of(engine, "verdicts", "run_id, open_time") == [("one", 0), ("one", 60_000)]
 
 
 def test_the_same_pivots_of_two_series_are_two_lines(ledger: Ledger, engine: Engine) -> None:

@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +14,14 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from kills import start
-from sqlalchemy import Engine, create_engine, event, inspect, select, text
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, select, text
 
 from trendtrain.errors import InputError
 from trendtrain.storage import Ledger, open_database
 from trendtrain.storage.database import upgrade_database
 from trendtrain.storage.migrations import alembic_config
 from trendtrain.storage.schema import metadata
-from trendtrain.storage.versions import KNOWN_VERSIONS, VERSION
+from trendtrain.storage.versions import KNOWN_VERSIONS, VERSION, create_if_new, upgrade
 from trendtrain.storage.views import VIEWS
 
 Rows = dict[str, list[tuple[Any, ...]]]
@@ -203,6 +203,24 @@ def test_two_processes_may_upgrade_at_once(old: Engine, db_url: str) -> None:
         process.join()
     assert [process.exitcode for process in processes] == [0] * 3
     assert rows_of_version_1(old) == before
+
+
+@pytest.mark.parametrize("opening", [create_if_new, upgrade])
+def test_a_database_that_another_process_makes_meanwhile_is_taken_as_it_is(
+    db_url: str, opening: Callable[[Engine], str | None]
+) -> None:
+    engine = create_engine(db_url)
+    n_looks = 0
+
+    def intrude(_: Connection) -> None:
+        nonlocal n_looks
+        n_looks += 1
+        if n_looks == (2 if opening is create_if_new else 1):  # after the look, before the lock
+            open_database(db_url).dispose()
+
+    event.listen(engine, "begin", intrude)
+    assert opening(engine) == VERSION
+    engine.dispose()
 
 
 def test_alembic_is_imported_by_an_upgrade_alone(tmp_path: Path) -> None:

@@ -5,9 +5,7 @@ from alembic import context
 
 def run() -> None:
     """Run the revisions that are due."""
-    connection = context.config.attributes["connection"]
-    # SQLite can take back a CREATE TABLE, though Alembic's default has it that it cannot.
-    context.configure(connection=connection, transactional_ddl=True)
+    context.configure(connection=context.config.attributes["connection"])
     with context.begin_transaction():
         context.run_migrations()
 
