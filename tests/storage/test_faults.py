@@ -17,7 +17,7 @@ from trendtrain.market.bars import Bars
 from trendtrain.storage import BarStore, blocks, open_database
 
 MakeBars = Callable[..., Bars]
-ADVICE = "What was stored before stays; the same command, run again, completes."
+ADVICE = "What was stored before stays; mend that and run the same command again."
 HOLD = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('BEGIN IMMEDIATE'); print(flush=True); input()"
 
 
@@ -110,6 +110,18 @@ def test_a_full_file_leaves_what_was_stored(tmp_path: Path, make_bars: MakeBars)
         connection.execute(text("PRAGMA max_page_count = 100000"))
     assert store.write("BTCUSDT", "1m", bars) == 19_000
     assert_same(store.load("BTCUSDT", "1m"), bars)
+    engine.dispose()
+
+
+def test_a_damaged_file_is_one_line(tmp_path: Path, make_bars: MakeBars) -> None:
+    file = tmp_path / "bars.db"
+    engine = open_database(f"sqlite:///{file}")
+    BarStore(engine).write("BTCUSDT", "1m", make_bars(range(5_000)))
+    engine.dispose()
+    content = file.read_bytes()
+    file.write_bytes(content[:8192] + b"\xff" * (len(content) - 8192))  # the schema stays
+    with pytest.raises(InputError, match=r"failed: database disk image is malformed\. Restore it from a copy"):
+        BarStore(engine).load("BTCUSDT", "1m")
     engine.dispose()
 
 

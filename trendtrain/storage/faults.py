@@ -16,8 +16,12 @@ def explain(context: ExceptionContext) -> None:
         InputError: If the database could not do its work.
     """
     error = context.sqlalchemy_exception
-    if isinstance(error, OperationalError) or type(error) is DatabaseError:
-        reason = str(context.original_exception).strip().splitlines()[0].rstrip(".")
-        url = context.engine.url if context.engine else "in use"
-        rule = "What was stored before stays; the same command, run again, completes."
-        raise InputError(f"The database {url} failed: {reason}. {rule}") from context.original_exception
+    if isinstance(error, OperationalError):
+        remedy = "What was stored before stays; mend that and run the same command again."
+    elif type(error) is DatabaseError:  # SQLite's, for a file that is damaged
+        remedy = "Restore it from a copy."
+    else:
+        return
+    reason = str(context.original_exception).strip().splitlines()[0].rstrip(".")
+    url = context.engine.url if context.engine else "in use"
+    raise InputError(f"The database {url} failed: {reason}. {remedy}") from context.original_exception
