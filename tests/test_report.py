@@ -111,7 +111,9 @@ def report_with(**values: Any) -> ImportReport:
         "n_longest": 1,
         "n_jumps": 1,
     }
-    return ImportReport(Series("ETH", "5m"), Path("ETH_5m.csv"), QualityReport(**(known | values)), 1000)
+    return ImportReport(
+        Series("ETH", "5m"), Path("ETH_5m.csv"), QualityReport(**(known | values)), 1000, time_rule="UTC"
+    )
 
 
 def test_an_import_shows_bars_and_their_quality() -> None:
@@ -128,8 +130,10 @@ def test_an_import_shows_bars_and_their_quality() -> None:
 
 
 def test_an_import_of_many_files_shows_a_line_each() -> None:
-    row = row_of(printed(import_table([report_with()] * 6)), "ETH 5m")
-    assert row.split() == ["ETH", "5m", "generic", "1,000", "1,000", "0", "7", "0", "ETH_5m.csv"]
+    text = printed(import_table([report_with()] * 6))
+    assert "6 files read as generic, times UTC" in text
+    row = row_of(text, "ETH 5m")
+    assert row.split() == ["ETH", "5m", "1,000", "1,000", "7", "ETH_5m.csv", "1", "jumps"]
 
 
 def test_volume_that_no_bar_has_was_not_supplied() -> None:

@@ -1,6 +1,7 @@
 """Show numbers as tables in the terminal."""
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -87,28 +88,38 @@ def _rows(found: Findings) -> str:
         (found.n_broken, f"{found.n_broken:,} with broken prices", "left out"),
         (found.n_unordered, f"{found.n_unordered:,} out of order", "sorted in"),
     )
-    return ", ".join(f"{text} ({done})" if number else text for number, text, done in facts)
+    return ", ".join(f"{text} ({done})" if count else text for count, text, done in facts)
 
 
 def _import_lines(reports: Sequence[ImportReport]) -> RenderableType:
-    names = ("series", "layout", "bars", "new", "replaced", "missing", "left out", "file")
-    table = Table(*names, box=SIMPLE, pad_edge=False)
+    table = Table(box=SIMPLE, pad_edge=False)
+    table.add_column("series", no_wrap=True)
+    for name in ("bars", "new", "missing"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("file", overflow="fold")
+    table.add_column("remarks")
     for report in reports:
-        found = report.findings
-        numbers = (
-            report.quality.n_bars,
-            report.n_changed - report.n_replaced,
-            report.n_replaced,
-            report.quality.n_missing,
-            found.n_duplicates + found.n_conflicts + found.n_broken,
-        )
-        row = (escape(" ".join(report.series)), report.layout, *map(number, numbers), escape(report.path.name))
-        table.add_row(*row)
-    return Group(table, Text("The table import_reports keeps the whole report on each file."))
+        numbers = (report.quality.n_bars, report.n_changed - report.n_replaced, report.quality.n_missing)
+        series, file = escape(" ".join(report.series)), escape(report.path.name)
+        table.add_row(series, *map(number, numbers), file, _remarks(report))
+    rules = Counter((report.layout, report.time_rule) for report in reports)
+    read = (f"{_count(count, 'file')} read as {layout}, times {rule}" for (layout, rule), count in rules.items())
+    return Group(table, Text("\n".join([*read, "The table import_reports keeps the whole report on each file."])))
 
 
-def _count(number: int, name: str) -> str:
-    return f"{number:,} {name}{'' if number == 1 else 's'}"
+def _remarks(report: ImportReport) -> str:
+    found = report.findings
+    facts = (
+        (report.n_replaced, "replaced"),
+        (found.n_duplicates + found.n_conflicts + found.n_broken, "left out"),
+        (found.n_unordered, "sorted in"),
+        (report.quality.n_jumps, "jumps"),
+    )
+    return ", ".join(f"{count:,} {name}" for count, name in facts if count)
+
+
+def _count(count: int, name: str) -> str:
+    return f"{count:,} {name}{'' if count == 1 else 's'}"
 
 
 def _share(share: float) -> str:

@@ -135,6 +135,15 @@ def write_trades(folder: Path, bars: Bars) -> Path:
     return path
 
 
+def write_binance_trades(folder: Path, bars: Bars, is_aggregate: bool) -> Path:
+    table = pd.read_csv(write_trades(folder, bars))
+    ids = [0, 0] if is_aggregate else [1.5]
+    parts = [range(len(table)), table["price"], table["amount"], *ids, table["timestamp"] * 1000, True, False]
+    path = folder / f"BTCUSDT-{'aggTrades' if is_aggregate else 'trades'}-2024-03-20.csv"
+    pd.DataFrame(dict(enumerate(parts))).to_csv(path, index=False, header=False)
+    return path
+
+
 def write_split_dates(folder: Path, bars: Bars) -> Path:
     path = folder / "BTCUSDT_1h.txt"
     table = frame(bars, wall(bars, "UTC", "%H:%M"))
@@ -157,6 +166,8 @@ LAYOUT_FILES: dict[str, tuple[str, Callable[[Path, Bars], Path]]] = {
     "cryptodatadownload": ("cryptodatadownload", write_cryptodatadownload),
     "lean": ("lean", write_lean_hours),
     "trades": ("trades", write_trades),
+    "binance trades": ("trades", lambda folder, bars: write_binance_trades(folder, bars, is_aggregate=False)),
+    "binance aggregates": ("trades", lambda folder, bars: write_binance_trades(folder, bars, is_aggregate=True)),
     "generic": ("generic", write_split_dates),
 }
 # 400 hours from 20 March 2024: the clocks of the European Union go forward on the 31st.

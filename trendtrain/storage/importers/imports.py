@@ -92,8 +92,11 @@ def _count_replaced(store: BarStore, contents: Sequence[FileBars], may_replace: 
     there: dict[Series, BarColumns] = {}
     counts = []
     for content in contents:
-        new = columns_of(content.bars)
         old = there.get(content.series) or _stored(store, contents, content.series)
+        if len(old.time) == 0 and n_files[content.series] == 1:
+            counts.append(0)
+            continue
+        new = columns_of(content.bars)
         times = _replaced_times(old, new)
         if len(times) and not may_replace:
             _refuse_replacing(content, times)

@@ -10,7 +10,7 @@ from trendtrain.market.bars import BarsError
 
 _HEAD: Final = 65_536  # bytes looked at before reading; more than any two lines of bars
 _DELIMITERS: Final = ",;\t|"
-_VALUE: Final = re.compile(r"[-+]?\d[\d.:/ eETZ+-]*")  # a number or a time: no name of a column
+_VALUE: Final = re.compile(r"[-+]?\d[\d.:/ eETZ+-]*|true|false", re.IGNORECASE)  # no name of a column
 _RAGGED: Final = re.compile(r"Expected (\d+) fields in line (\d+), saw (\d+)")
 
 

@@ -1,5 +1,6 @@
 """Single trades, a row each: a time, a price and an amount; they become bars."""
 
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -14,12 +15,19 @@ from trendtrain.storage.importers.times import read_times
 from trendtrain.storage.importers.zones import Zone
 
 NAME: Final = "trades"
+_TIMES: Final = (*TIMES, "transact_time")
 _AMOUNTS: Final = ("amount", "qty", "quantity", "size", "volume")
 _TIMEFRAME: Final = "1m"
+# Binance's files have no header: https://github.com/binance/binance-public-data, "Trades" and "AggTrades".
+_BINANCE: Final = {
+    7: ("id", "price", "amount", "quote", "time", "is_maker", "is_best"),
+    8: ("id", "price", "amount", "first_id", "last_id", "time", "is_maker", "is_best"),
+}
 
 
 def matches(source: Source) -> bool:
-    """Say whether there is a price and an amount, and none of the four prices of a bar."""
+    """Say whether there is a price and an amount, and none of the four prices of a bar; or the columns of Binance."""
+    source = _with_names(source)
     return "price" in source.names and not source.names.isdisjoint(_AMOUNTS) and source.names.isdisjoint(PRICES)
 
 
@@ -31,7 +39,8 @@ def read(source: Source, options: ReadOptions) -> RawBars:
     Raises:
         BarsError: If a needed column is missing, a value is no number or no time, or a price or amount is not positive.
     """
-    time, price, amount = (_column(source, *names) for names in (TIMES, ("price",), _AMOUNTS))
+    source = _with_names(source)
+    time, price, amount = (_column(source, *names) for names in (_TIMES, ("price",), _AMOUNTS))
     times = read_times(time, Zone(options.timezone))
     prices, amounts = _positive(price), _positive(amount)
     length = parse_timeframe(options.timeframe or _TIMEFRAME)
@@ -53,6 +62,14 @@ def read(source: Source, options: ReadOptions) -> RawBars:
         timeframe=length,
         volume_rule=f"sum of {len(slot):,} trades over {format_timeframe(length)}",
     )
+
+
+def _with_names(source: Source) -> Source:
+    """Return the source with the names of Binance's columns, where it has none and the last two say yes or no."""
+    names = _BINANCE.get(source.n_columns)
+    if source.has_names or names is None or not all(map(pd.api.types.is_bool_dtype, source.table.dtypes.iloc[-2:])):
+        return source
+    return replace(source, table=source.table.set_axis(list(names), axis=1))
 
 
 def _column(source: Source, *names: str) -> pd.Series:
