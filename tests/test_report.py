@@ -133,7 +133,7 @@ def test_an_import_of_many_files_shows_a_line_each() -> None:
     text = printed(import_table([report_with()] * 6))
     assert "6 files read as generic, times UTC" in text
     row = row_of(text, "ETH 5m")
-    assert row.split() == ["ETH", "5m", "1,000", "1,000", "7", "ETH_5m.csv", "1", "jumps"]
+    assert row.split() == ["ETH", "5m", "1,000", "1,000", "7", "ETH_5m.csv", "1", "jump"]
 
 
 def test_volume_that_no_bar_has_was_not_supplied() -> None:

@@ -113,7 +113,7 @@ def _remarks(report: ImportReport) -> str:
         (report.n_replaced, "replaced"),
         (found.n_duplicates + found.n_conflicts + found.n_broken, "left out"),
         (found.n_unordered, "sorted in"),
-        (report.quality.n_jumps, "jumps"),
+        (report.quality.n_jumps, "jump" if report.quality.n_jumps == 1 else "jumps"),
     )
     return ", ".join(f"{count:,} {name}" for count, name in facts if count)
 

@@ -11,7 +11,7 @@ from trendtrain.errors import InputError
 from trendtrain.market.bars import Bars, Series
 from trendtrain.storage.importers.settle import Findings
 
-# Measured on 25 series of coins, shares, currencies and gold: 0 to 26 moves a series are beyond 50 medians. A share
+# Measured on 25 series of coins, shares, currencies and gold: 0 to 28 moves a series are beyond 50 medians. A share
 # split halves the price, which is less than 50 of a restless share's daily medians: hence the second bound.
 _JUMP_MEDIANS: Final = 50.0
 _JUMP_LOG: Final = 0.4
