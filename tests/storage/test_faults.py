@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
 import pytest
 from postgres_server import PostgresServer
 from sqlalchemy import Engine, event, text
+from stored import assert_same
 
 from trendtrain.cli import main
 from trendtrain.errors import InputError
@@ -19,11 +19,6 @@ from trendtrain.storage import BarStore, blocks, open_database
 MakeBars = Callable[..., Bars]
 ADVICE = "What was stored before stays; mend that and run the same command again."
 HOLD = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('BEGIN IMMEDIATE'); print(flush=True); input()"
-
-
-def assert_same(first: Bars, second: Bars) -> None:
-    for name in ("open_time", "open", "high", "low", "close", "volume"):
-        np.testing.assert_array_equal(getattr(first, name), getattr(second, name))
 
 
 def write_csv(path: Path, bars: Bars) -> Path:

@@ -7,18 +7,13 @@ import numpy as np
 import pytest
 from kills import Work, start
 from sqlalchemy import Engine
+from stored import assert_same
 
 from trendtrain.market.bars import Bars, Series
 from trendtrain.storage import BarStore, Ledger, PredictionRows, open_database
 from trendtrain.storage.series import lock_series
 
 MakeBars = Callable[..., Bars]
-COLUMNS = ("open_time", "open", "high", "low", "close", "volume")
-
-
-def assert_same(first: Bars, second: Bars) -> None:
-    for name in COLUMNS:
-        np.testing.assert_array_equal(getattr(first, name), getattr(second, name))
 
 
 def all_of(works: list[Work]) -> None:
