@@ -27,13 +27,16 @@ class DrawStats:
 
         `wrong_in_memory` is estimated from the draws: each counts by one over the weight it was drawn with.
         """
-        nan = float("nan")
-        n, effective, age = self._draws
-        n_answers, n_wrong, mass, wrong_mass = self._wrong
-        self.__init__()  # type: ignore[misc]
+        n, effective, age = self._draws.tolist()
+        n_answers, n_wrong, mass, wrong_mass = self._wrong.tolist()
+        self._draws[:] = self._wrong[:] = 0.0
         return {
-            "effective_size": effective / n if n else nan,
-            "age_events": age / n if n else nan,
-            "wrong_in_draws": n_wrong / n_answers if n_answers else nan,
-            "wrong_in_memory": wrong_mass / mass if mass else nan,
+            "effective_size": _ratio(effective, n),
+            "age_events": _ratio(age, n),
+            "wrong_in_draws": _ratio(n_wrong, n_answers),
+            "wrong_in_memory": _ratio(wrong_mass, mass),
         }
+
+
+def _ratio(part: float, whole: float) -> float:
+    return part / whole if whole else float("nan")
