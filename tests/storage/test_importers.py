@@ -111,6 +111,16 @@ def test_columns_come_in_any_order_case_and_spacing(tmp_path: Path) -> None:
     assert [bars.open[0], bars.high[0], bars.low[0], bars.close[0], bars.volume[0]] == [1, 2, 0.5, 1.5, 7]
 
 
+@pytest.mark.parametrize(
+    ("date", "time"),
+    [("2024-01-01", " 00:0{}"), ("2024.01.01", "00:0{}:00"), ("noted today", "2024-01-01 00:0{}")],
+)
+def test_a_date_beside_a_clock_is_joined_with_it(tmp_path: Path, date: str, time: str) -> None:
+    rows = "".join(f"{date},{time.format(minute)},1,1,1,1\n" for minute in range(3))
+    path = write_csv(tmp_path, "Date,Time,Open,High,Low,Close\n" + rows)
+    np.testing.assert_array_equal(read_bars(path)[1].open_time, expected_times())
+
+
 def test_missing_volume_is_nan(tmp_path: Path) -> None:
     text = "date,open,high,low,close\n2024-01-01,1,1,1,1\n2024-01-02,1,1,1,1\n"
     assert np.isnan(read_bars(write_csv(tmp_path, text, "A.csv"))[1].volume).all()

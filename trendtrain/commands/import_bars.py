@@ -13,7 +13,10 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument("path", nargs="+", type=Path, help=files)
     parser.add_argument("--symbol", help="symbol of the bars; by default from the file's name, as in ETHUSDT_1h.csv")
     parser.add_argument("--timeframe", help="their timeframe, such as 5m; by default from their times")
-    parser.add_argument("--layout", help="how the files are laid out, such as binance; by default detected")
+    parser.add_argument(
+        "--layout",
+        help="how the files are laid out, such as binance (docs/importing.md lists all); by default detected",
+    )
     zone = "time zone of times written without one, such as EET or America/New_York; by default the layout's"
     parser.add_argument("--timezone", help=zone)
     strict = "refuse rows out of order, conflicts, broken prices, and bars that differ from stored ones"

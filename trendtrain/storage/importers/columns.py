@@ -1,5 +1,6 @@
 """Find the columns of bars in a table, whatever their order and case."""
 
+import re
 from collections import defaultdict
 from typing import Final
 
@@ -17,6 +18,7 @@ _NAMES: Final = {
     "volume": ("volume", "vol", "v", "volumefrom", "volume_from", "real_volume"),
     "symbol": ("symbol", "ticker", "pair"),
 }
+_CLOCK: Final = re.compile(r"\d{1,2}:\d\d")
 _REQUIRED: Final = ("time", *PRICES)
 
 
@@ -55,7 +57,8 @@ def find_column(source: Source, *names: str) -> pd.Series | None:
 
 def _join_clock(source: Source, times: pd.Series) -> pd.Series:
     date = find_column(source, "date")
-    if plain_name(times.name) != "time" or date is None or pd.api.types.is_numeric_dtype(times.dtype):
+    is_clock = date is not None and plain_name(times.name) == "time" and _CLOCK.match(str(times.iloc[0]).strip())
+    if date is None or not is_clock:
         return times
     both: pd.Series = date.map(str).str.strip() + " " + times.map(str).str.strip()
     return both.rename(f"{date.name} {times.name}".strip())
