@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from generated import MINUTE, START, some_bars
 from hypothesis import given
+from hypothesis import strategies as st
 
 from trendtrain.errors import InputError
 from trendtrain.market import Bars, BarsError
@@ -120,3 +121,31 @@ def test_slices_join_to_the_whole(bars: Bars) -> None:
     joined = np.concatenate([bars[:half].close, bars[half:].close])
     assert joined.tobytes() == bars.close.tobytes()
     assert bars[half:].timeframe == bars.timeframe
+
+
+GOOD_ROW = st.sampled_from([(2.0, 3.0, 1.0, 2.0, 0.0), (2.0, 2.0, 2.0, 2.0, np.nan), (1.0, 3.0, 1.0, 3.0, 1.0)])
+
+
+@given(
+    rows=st.lists(GOOD_ROW, max_size=5),
+    good=GOOD_ROW,
+    column=st.integers(0, 4),
+    value=st.sampled_from([np.nan, np.inf, -1.0, 0.0, 1.0, 2.0, 3.0]),
+    at_once=st.integers(1, 4),
+)
+def test_bars_are_made_where_every_bar_keeps_the_rules(
+    rows: list[tuple[float, ...]], good: tuple[float, ...], column: int, value: float, at_once: int
+) -> None:
+    last = (*good[:column], value, *good[column + 1 :])
+    first, high, low, close, volume = last
+    is_price = all(0 < price < np.inf for price in (first, high, low, close))
+    is_volume = not (volume < 0 or volume == np.inf)
+    is_good = is_price and is_volume and low <= min(first, close) and max(first, close) <= high
+    time = START + np.arange(len(rows) + 1) * MINUTE
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("trendtrain.market.bars._AT_ONCE", at_once)
+        if is_good:
+            assert len(Bars(time, *np.array([*rows, last]).T, MINUTE)) == len(rows) + 1
+        else:
+            with pytest.raises(BarsError, match=f"at row {len(rows)}"):
+                Bars(time, *np.array([*rows, last]).T, MINUTE)
