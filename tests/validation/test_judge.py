@@ -159,6 +159,25 @@ def test_one_moment_and_model_counts_once() -> None:
     assert verdict.direction == "down"
 
 
+def test_up_at_even_chances_is_up() -> None:
+    judge = judge_of(BARS[:100])
+    for direction in ("up", "down"):
+        judge.store(**{**SAID, "model_type": direction, "direction": direction, "confidence": 0.5})
+    outcomes = {verdict.model_type: verdict.outcome for verdict in judge.update("A", "5m", BARS[100:])}
+    truth = ("down", "up")[label_bars(BARS).direction[99]]
+    assert [model for model, outcome in outcomes.items() if outcome == "correct"] == [truth]
+
+
+def test_verdicts_of_several_models_come_in_the_order_in_which_they_became_known() -> None:
+    judge = TrendJudge()
+    for bar in range(0, 200, 10):
+        for model in ("m", "n"):
+            judge.store(**{**SAID, "model_type": model}, at=BARS.close_time[bar])
+    known_at = [verdict.known_at for verdict in judge.update("A", "5m", BARS)]
+    assert len(set(known_at)) > 5
+    assert known_at == sorted(known_at)
+
+
 def test_stats_are_of_all_or_of_what_is_asked_for() -> None:
     judge = judge_of(BARS[:100])
     judge.update("B", "1h", synthetic_market(100, seed=2, timeframe="1h"))
