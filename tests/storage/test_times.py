@@ -88,6 +88,7 @@ def test_dates_are_no_moments_and_stay_unless_a_zone_is_given() -> None:
         ([1_704_067_200_000], "UTC, epoch ms"),
         ([1_704_067_200], "UTC, epoch s"),
         ([pd.Timestamp("2024-01-01 12:00", tz="EET")], "UTC by the column's zone EET"),
+        ([pd.Timestamp("2024-01-01 12:00", tz="UTC")], "UTC"),
         ([pd.Timestamp("2024-01-01 12:00")], "taken as UTC, as none is written"),
     ],
 )

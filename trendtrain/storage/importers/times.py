@@ -65,7 +65,8 @@ def _from_datetimes(column: pd.Series, zone: Zone) -> Times:
         return Times(*to_utc(column, column.to_numpy(dtype="datetime64[ms]"), zone))
     zone.refuse("times that carry their zone", str(column.name))
     utc = column.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy(dtype="datetime64[ms]")
-    return Times(utc, f"UTC by the column's zone {column.dt.tz}")
+    zone_name = str(column.dt.tz)
+    return Times(utc, "UTC" if zone_name == "UTC" else f"UTC by the column's zone {zone_name}")
 
 
 def _from_epochs(numbers: pd.Series, zone: Zone, shown: pd.Series | None = None) -> Times:
