@@ -238,6 +238,13 @@ def test_one_kline_tells_its_timeframe(tmp_path: Path) -> None:
     assert read(write_klines(tmp_path, HOURS[:1])).series == Series("BTCUSDT", "1h")
 
 
+def test_a_kline_still_in_progress_does_not_hide_the_timeframe(tmp_path: Path) -> None:
+    table = kline_table(HOURS, "ms")
+    table.loc[399, "close_time"] = table.loc[399, "open_time"] + 60_000
+    table.to_csv(path := tmp_path / "A.csv", index=False)
+    assert read(path).series == Series("A", "1h")
+
+
 def test_a_cut_kline_is_refused_with_its_row(tmp_path: Path) -> None:
     path = write_klines(tmp_path, HOURS)
     path.write_text(path.read_text()[:-70])
