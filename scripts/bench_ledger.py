@@ -19,7 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from sqlalchemy import Connection, Engine, Table, delete, select
+from sqlalchemy import Engine, Table, delete
 
 from trendtrain.market import Series
 from trendtrain.storage import Ledger, LineRows, PredictionRows, VerdictRows, open_database
@@ -142,8 +142,6 @@ def stats_row(engine: Engine, n_rows: int) -> Row:
     """Time `trendtrain stats` on `n_rows` predictions, all but the last few judged."""
     empty(engine)
     Ledger(engine).record("bench", "net", 0, predictions(0, n_rows), verdicts(0, n_rows - 100))
-    with engine.connect() as connection:
-        size = database_bytes(connection)
     command = [sys.executable, "-m", "trendtrain.cli", "stats", "--db", engine.url.render_as_string(False)]
     taken = []
     for _ in range(5):
@@ -151,19 +149,18 @@ def stats_row(engine: Engine, n_rows: int) -> Row:
         subprocess.run(command, check=True, capture_output=True)
         taken.append(time.perf_counter() - start)
     job = f"{engine.dialect.name}: trendtrain stats, whole process"
-    return {"job": job, "rows": n_rows, "seconds": statistics.median(taken), "bytes a judged prediction": size / n_rows}
+    row: Row = {"job": job, "rows": n_rows, "seconds": statistics.median(taken)}
+    return row if engine.dialect.name != "sqlite" else {**row, "bytes a judged prediction": file_bytes(engine) / n_rows}
 
 
-def database_bytes(connection: Connection) -> float:
-    if connection.dialect.name == "sqlite":
-        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
-        pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
-        free = connection.exec_driver_sql("PRAGMA freelist_count").scalar_one()
-        return float((pages - free) * connection.exec_driver_sql("PRAGMA page_size").scalar_one())
-    from sqlalchemy import func
-
-    tables = (prediction_rows, verdict_rows, lines)
-    return float(sum(connection.scalar(select(func.pg_total_relation_size(table.name))) or 0 for table in tables))
+def file_bytes(engine: Engine) -> int:
+    """Return what the used pages of an SQLite file take."""
+    with engine.connect() as connection:
+        values = {
+            name: int(connection.exec_driver_sql(f"PRAGMA {name}").scalar_one())
+            for name in ("page_size", "page_count", "freelist_count")
+        }
+    return (values["page_count"] - values["freelist_count"]) * values["page_size"]
 
 
 def main() -> None:
