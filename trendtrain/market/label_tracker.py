@@ -9,7 +9,7 @@ import numpy as np
 from trendtrain.errors import InputError, check_number
 from trendtrain.market.bars import Bars, IntArray
 from trendtrain.market.directions import UNKNOWN
-from trendtrain.market.lines import NO_LINES, Lines, join_lines, lines_between, merge_lines
+from trendtrain.market.lines import NO_LINES, Lines, lines_between, merge_lines
 from trendtrain.market.peaks import Point, Tie
 from trendtrain.market.pivot_table import Pivots
 from trendtrain.market.pivots import Inside, PivotTracker
@@ -119,15 +119,6 @@ class LabelTracker:
         start, end = reach[is_run], reach[is_run + 1]
         self._labelled_to = int(reach[-1])
         return LabelRuns(start, end, direction[is_run].astype(np.int8), known_at[is_run], event[is_run], lines)
-
-
-def join_runs(parts: Sequence[LabelRuns]) -> LabelRuns:
-    """Return the runs of parts that follow each other."""
-    if len(parts) == 1:
-        return parts[0]
-    names = ("start", "end", "direction", "known_at", "event")
-    columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
-    return LabelRuns(**columns, lines=join_lines([part.lines for part in parts]))
 
 
 _NOTHING = np.zeros(0, dtype=np.int64)

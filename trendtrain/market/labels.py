@@ -10,12 +10,10 @@ from trendtrain.errors import InputError
 from trendtrain.market.bars import Bars, BoolArray, IntArray, Series, TimeArray
 from trendtrain.market.columns import made_on_demand, make_column, pickle_columns
 from trendtrain.market.directions import UNKNOWN
-from trendtrain.market.label_tracker import LabelTracker, join_runs
+from trendtrain.market.label_tracker import LabelTracker
 from trendtrain.market.lines import NO_LINES, Lines
 from trendtrain.market.peaks import Tie
 from trendtrain.market.pivots import Inside
-
-_PART = 262_144  # bars a pass, so that what a pass makes stays in the processor's cache
 
 Now = int | np.integer | np.datetime64
 
@@ -204,8 +202,7 @@ def label_bars(
     Raises:
         InputError: If an option breaks its rule.
     """
-    tracker = LabelTracker(strength, tie, inside, max_gap, flat_band)
-    runs = join_runs([tracker.update(bars[i : i + _PART]) for i in range(0, max(1, len(bars)), _PART)])
+    runs = LabelTracker(strength, tie, inside, max_gap, flat_band).update(bars)
     labelled_to = int(runs.end[-1]) if len(runs.end) else 0
     rest = np.full(int(labelled_to < len(bars)), labelled_to)  # bars whose label is not known yet share a run
     none = np.full(len(rest), -1)

@@ -1,6 +1,5 @@
 """Trend lines through consecutive level-2 pivots of one kind."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -102,11 +101,6 @@ def lines_between(points: Pivots, flat_band: float) -> Lines:
     return made_on_demand(Lines, make)
 
 
-def join_lines(parts: Sequence[Lines]) -> Lines:
-    """Return the lines of parts that follow each other."""
-    return made_on_demand(Lines, lambda name: np.concatenate([getattr(part, name) for part in parts]))
-
-
 def merge_lines(highs: Lines, lows: Lines) -> Lines:
     """Return both in the order they became known; the earlier second pivot, then highs, first where that is equal."""
     order = merge_order([highs.known_at, lows.known_at])
@@ -123,8 +117,10 @@ def merge_lines(highs: Lines, lows: Lines) -> Lines:
 
 
 def _directions(first: FloatArray, last: FloatArray, flat_band: float) -> IntArray:
-    is_flat = np.abs(last - first) / first <= flat_band
-    return np.where(is_flat, FLAT, np.where(last > first, UP, DOWN)).astype(np.int8)
+    direction = np.where(last > first, np.int8(UP), np.int8(DOWN))
+    is_flat = np.abs(last - first) / first <= flat_band if flat_band else last == first
+    direction[is_flat] = FLAT
+    return direction
 
 
 _SOURCES = {
