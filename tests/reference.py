@@ -53,13 +53,15 @@ def slow_pivots(
     bars: Bars, strength: Sequence[int] = (1, 1), tie: str = "plateau", inside: str = "keep", max_gap: int | None = None
 ) -> list[SlowPivot]:
     """Return the pivots of both kinds and all levels, by kind, then level, then bar."""
-    segment = slow_segments(bars, max_gap)
+    members: dict[int, list[int]] = {}
+    for i, number in enumerate(slow_segments(bars, max_gap)):
+        members.setdefault(number, []).append(i)
     found = []
     for kind in (HIGH, LOW):
-        for number in sorted(set(segment)):
+        for number, of_segment in members.items():
             kept: list[int] = []
-            for i in range(len(bars)):
-                if segment[i] == number and not (inside == "skip" and kept and _is_inside(bars, i, kept[-1])):
+            for i in of_segment:
+                if not (inside == "skip" and kept and _is_inside(bars, i, kept[-1])):
                     kept.append(i)
             found += _climb(bars, kind, number, kept, strength, tie)
     return sorted(found, key=lambda pivot: (pivot.kind, pivot.level, pivot.bar))
