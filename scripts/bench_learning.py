@@ -2,12 +2,15 @@
 """Compare replay strategies by what a model learns where the optimum is known, each bar predicted before its label.
 
 ./scripts/bench_learning.py [--quick] [--json FILE] [--scenario NAME ...] [--strategy NAME ...] [--seeds 0 1 2]
+./scripts/bench_learning.py --train [--json FILE] [--scenario NAME ...] [--seeds 0 1 2]
 
 A small MLP walks through 240,000 bars in steps of 256: predict the step, let what became known in, judge, train on 8
 batches of 256 drawn by the strategy. Every strategy makes the same number of gradient steps. Events from bar 20,480 on
 count. `difference` is the paired difference to `uniform` in event accuracy, in points, with its event-block error;
 FILTER is the Bayes filter (of the drift, not of the label: its NLL says little). Results go to the JSON file as they
 come; a later call goes on where it ended. `--quick`: short streams, one seed, two strategies, in under a minute.
+`--train`: {uniform, default, naive} through `trendtrain train` instead, on `weak`, `strong` and, where TRENDTRAIN_DATA
+names their folder, files of real bars such as ETHUSDT_5m.
 """
 
 import argparse
@@ -208,8 +211,8 @@ def regained(rows: list[Row]) -> Row:
 
 def show(rows: list[Row]) -> None:
     """Print the pooled table."""
-    for scenario in SCENARIOS:
-        for strategy in ["FILTER", *STRATEGIES]:
+    for scenario in dict.fromkeys(row["scenario"] for row in rows):
+        for strategy in dict.fromkeys(["FILTER", *STRATEGIES]):
             part = [row for row in rows if (row["scenario"], row["strategy"]) == (scenario, strategy)]
             if not part:
                 continue
@@ -218,29 +221,39 @@ def show(rows: list[Row]) -> None:
             print(f"{scenario:13s} {strategy:23s} seeds {len(part)}  {text}")
 
 
+def in_a_loop(options: argparse.Namespace, scenario: str, seed: int, done: set[str]) -> list[Row]:
+    """Return the rows still missing of the strategies in the plain loop."""
+    strategies = ["naive", "default"] if options.quick else options.strategy
+    missing = [strategy for strategy in strategies if strategy not in done]
+    if not missing and done:
+        return []
+    fresh = group(scenario, seed, missing, 40_000 if options.quick else N_BARS)
+    return [row for row in fresh if row["strategy"] not in done]
+
+
+def through_train(options: argparse.Namespace, scenario: str, seed: int, done: set[str]) -> list[Row]:
+    """Return the rows of a market through `trendtrain train`, if they are missing."""
+    from learning_runs import compared  # torch and Lightning, which the plain loop does without
+
+    return [] if done else compared(scenario, seed, 20_000 if options.quick else 150_000)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--train", action="store_true")
     parser.add_argument("--json", type=Path)
-    parser.add_argument(
-        "--scenario", nargs="+", choices=SCENARIOS, default=[s for s in SCENARIOS if s != "random walk"]
-    )
+    parser.add_argument("--scenario", nargs="+")
     parser.add_argument("--strategy", nargs="+", choices=STRATEGIES, default=[s for s in STRATEGIES if s != "uniform"])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     options = parser.parse_args()
-    n_bars = 40_000 if options.quick else N_BARS
-    seeds, strategies = (
-        (options.seeds[:1], ["naive", "default"]) if options.quick else (options.seeds, options.strategy)
-    )
+    fresh_rows = through_train if options.train else in_a_loop
+    default = ["weak", "strong"] if options.train else [s for s in SCENARIOS if s != "random walk"]
     rows: list[Row] = json.loads(options.json.read_text()) if options.json and options.json.exists() else []
-    for seed in seeds:
-        for scenario in options.scenario:
+    for seed in options.seeds[:1] if options.quick else options.seeds:
+        for scenario in options.scenario or default:
             done = {row["strategy"] for row in rows if (row["scenario"], row["seed"]) == (scenario, seed)}
-            missing = [strategy for strategy in strategies if strategy not in done]
-            if not missing and done:
-                continue
-            fresh = group(scenario, seed, missing, n_bars)
-            rows += [row for row in fresh if row["strategy"] not in done]
+            rows += fresh_rows(options, scenario, seed, done)
             if options.json:
                 options.json.write_text(json.dumps(rows) + "\n")
     show(rows)
