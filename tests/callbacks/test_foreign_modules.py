@@ -131,13 +131,48 @@ def test_a_part_of_the_validation_may_be_left_out(make_trainer: Make) -> None:
 
 
 BAD = {
-    "no row": ({"key": None}, ANSWERS["logits"], r'`key` must be given where a batch has no "row"'),
-    "no logits": (
-        {"direction": None},
-        ANSWERS["logits"],
-        r'`direction` must be given where validation_step returns no "logits", got Tensor',
+    "no rows": (
+        {"key": None},
+        lambda bars: {"logits": torch.zeros(len(bars), 2)},
+        r'`key` must be given where a batch does not hold bars as whole numbers of shape \(B,\): a dict.s "row", '
+        r"the last item of a tuple, or the batch itself, got a list of 2 items",
     ),
-    "other names": ({"direction": None}, lambda bars: {"y": bars}, r'returns no "logits", got dict with y'),
+    "rows of another form": (
+        {"key": lambda batch: batch[0]},
+        ANSWERS["logits"],
+        r"`key` must give bar positions, whole numbers, got torch.float32",
+    ),
+    "rows twice": (
+        {"key": lambda batch: batch[1] // 2},
+        ANSWERS["logits"],
+        r"`key` must give each bar once a pass, got bar 250 2 times: are these bar positions\?",
+    ),
+    "rows without a label": (
+        {"key": lambda batch: batch[1] + 200},
+        ANSWERS["logits"],
+        r"`key` must give bars from 0 to 899, as labelled, got 700 to 999",
+    ),
+    "a loss": (
+        {"direction": None},
+        lambda bars: torch.tensor(0.5),
+        r"`direction` must be given where a step returns no .*, got torch.float32 of shape \(\)",
+    ),
+    "nothing": ({"direction": None}, lambda bars: None, r"`direction` must be given where a step .*, got nothing"),
+    "a tuple": (
+        {"direction": None},
+        lambda bars: (bars, bars),
+        r"`direction` must be given where a step .*, got a tuple of 2 items",
+    ),
+    "other names": (
+        {"direction": None},
+        lambda bars: {"y": bars},
+        r'`direction` must be given where a step returns no "logits" or "probabilities" or "direction", nor .* with y',
+    ),
+    "two forms": (
+        {},
+        lambda bars: torch.zeros(len(bars), 2 + (bars[0] > 600)),
+        r"`direction` must give one form in all batches, got torch.float32 of shape \('B', 2\) and .* \('B', 3\)",
+    ),
     "four classes": ({}, lambda bars: torch.zeros(len(bars), 4), r"`direction` must give logits or .*shape \(64, 4\)"),
     "one score": ({}, lambda bars: torch.zeros(len(bars)), r"`direction` must give logits .*got torch.float32"),
     "a strange code": ({}, lambda bars: bars, r"`direction` must give class codes from 0 to 2, got 500 to 563"),
@@ -151,5 +186,8 @@ def test_what_cannot_be_read_is_named(case: str, make_trainer: Make) -> None:
     options, answer, message = BAD[case]
     given = {"labels": LABELS, "key": lambda batch: batch[1], "direction": lambda outputs: outputs} | options
     validation = TrendValidation(**{name: value for name, value in given.items() if value is not None})
+    loaders = [loader(0, 100), loader(FIRST, LAST)]
+    if case == "no rows":
+        loaders = [DataLoader(TensorDataset(torch.ones(64, 2), torch.ones(64, 2)), batch_size=64)] * 2
     with pytest.raises(InputError, match=message):
-        make_trainer(validation, max_epochs=1).fit(Foreign(answer), loader(0, 100), loader(FIRST, LAST))
+        make_trainer(validation, max_epochs=1).fit(Foreign(answer), *loaders)

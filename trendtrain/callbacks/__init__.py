@@ -3,6 +3,7 @@
 from trendtrain.callbacks.ledger_writer import LedgerWriter
 from trendtrain.callbacks.reseed import ReseedGenerators
 from trendtrain.callbacks.trend_charts import TrendCharts
+from trendtrain.callbacks.trend_early_stopping import TrendEarlyStopping
 from trendtrain.callbacks.trend_validation import TrendValidation
 from trendtrain.callbacks.walk_checkpoint import WalkCheckpoint
 from trendtrain.callbacks.walk_progress import WalkProgress
@@ -12,6 +13,7 @@ __all__ = [
     "LedgerWriter",
     "ReseedGenerators",
     "TrendCharts",
+    "TrendEarlyStopping",
     "TrendValidation",
     "WalkCheckpoint",
     "WalkProgress",

@@ -5,6 +5,7 @@ import numpy as np
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from trendtrain.callbacks.walk_step import WalkStep
+from trendtrain.errors import InputError
 from trendtrain.market.bars import IntArray, TimeArray
 from trendtrain.market.labels import Labels
 from trendtrain.market.timeframe import parse_timeframe
@@ -61,6 +62,7 @@ class LedgerWriter(pl.Callback):
             step.index,
             prediction_rows(step.predictions, step.labels),
             verdict_rows(step.verdicts, step.labels),
+            pass_=step.pass_,
             progress=Progress(step.n_steps, step.stats),
         )
         self._last_step = step.index
@@ -130,6 +132,9 @@ def line_rows(events: IntArray, labels: Labels) -> LineRows:
 
 
 def _open_time(labels: Labels, row: IntArray) -> TimeArray:
+    if not all(series.symbol for series in labels.series):
+        rule = "`labels` must name their series for the ledger"
+        raise InputError(f'{rule}: Labels.stack({{Series("BTCUSDT", "5m"): labels}}), got labels without a name.')
     timeframes = np.array([parse_timeframe(series.timeframe) for series in labels.series])
     open_time: TimeArray = labels.close_time[row] - timeframes[labels.series_index[row]]
     return open_time

@@ -43,6 +43,7 @@ class WalkStep:
         metrics: The running scores, by TensorBoard name without `trend/`.
         labels: The labels that judged.
         is_partial: Whether rows were left out (`fast_dev_run`).
+        pass_: Which pass over loaders that are walked again and again; 0 for a stream.
         n_steps: How many steps there are; None where there is no end.
         replay: What the replay drew and holds, by TensorBoard name without `replay/`.
         change: Where the verdicts showed a change of the market: how many of the newest events the replay kept.
@@ -57,6 +58,7 @@ class WalkStep:
     metrics: dict[str, float]
     labels: Labels
     is_partial: bool
+    pass_: int = 0
     n_steps: int | None = None
     replay: dict[str, float] = field(default_factory=dict)
     change: int | None = None
@@ -64,8 +66,12 @@ class WalkStep:
     @property
     def scalars(self) -> dict[str, float]:
         """The step's numbers of all series, by TensorBoard name without `trend/`."""
-        counts = {"pending": float(self.stats.pending), "void": float(self.stats.void)}
-        return {**self.metrics, "accuracy": self.stats.accuracy, **counts}
+        return scalars(self.metrics, self.stats)
+
+
+def scalars(metrics: dict[str, float], stats: TrendStats) -> dict[str, float]:
+    """Return running scores and counts by TensorBoard name without `trend/`."""
+    return {**metrics, "accuracy": stats.accuracy, "pending": float(stats.pending), "void": float(stats.void)}
 
 
 @runtime_checkable
