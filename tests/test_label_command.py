@@ -162,6 +162,36 @@ def test_one_bad_file_leaves_nothing_written(write: Write, capfd: pytest.Capture
     assert not Path("labels").exists()
 
 
+# -- odd layouts ------------------------------------------------------------------------------------------------------
+
+
+def test_times_count_in_the_zone_that_is_given(write: Write, capfd: pytest.CaptureFixture[str]) -> None:
+    path = write()
+    bars = pd.read_csv(path)
+    bars["open_time"] = pd.to_datetime(bars["open_time"]).dt.strftime("%m/%d/%Y %H:%M")
+    bars.loc[len(bars)] = ["01/31/2020 00:00", *bars.iloc[-1, 1:]]  # shows which number is the day
+    bars.to_csv(path, index=False)
+    assert label(path, "--out", "o.csv") == 2
+    assert "`timezone` must say the zone of times in a local form, such as America/New_York" in one_line(capfd)
+    assert label(path, "--out", "utc.csv", "--timezone", "UTC") == 0
+    assert label(path, "--out", "chicago.csv", "--timezone", "America/Chicago") == 0
+    utc, chicago = (pd.read_csv(name, parse_dates=["open_time"]) for name in ("utc.csv", "chicago.csv"))
+    assert set(chicago["open_time"] - utc["open_time"]) == {pd.Timedelta("6h")}
+    assert (chicago["direction"] == utc["direction"]).all()
+
+
+def test_the_layout_may_be_given(write: Write, capfd: pytest.CaptureFixture[str]) -> None:
+    path = write()
+    bars = pd.read_csv(path).iloc[:, [0, 1, 4, 2, 3, 5]]  # open, close, high, low: as Bitfinex has them
+    bars["open_time"] = pd.to_datetime(bars["open_time"]).astype("datetime64[ms]").astype("int64")
+    bars.to_csv("B_5m.csv", index=False, header=False)
+    assert label("B_5m.csv", "--out", "o.csv", "--layout", "freqtrade") == 2
+    assert "`high` must be at least `low`" in one_line(capfd)
+    assert label("B_5m.csv", "--out", "o.csv", "--layout", "bitfinex") == 0
+    assert label(path, "--out", "e.csv") == 0
+    assert Path("o.csv").read_text() == Path("e.csv").read_text()
+
+
 # -- what stands there already ----------------------------------------------------------------------------------------
 
 
@@ -284,6 +314,11 @@ MISTAKES: list[tuple[str, str]] = [
     ("--out o.csv --flat-band nan", "`flat_band` must be a number of at least 0.0, got nan"),
     ("--out o.csv --timeframe 1h", "`--timeframe` is 1h, but the bars are 5m"),
     ("--out o.csv --timeframe x", "`timeframe` must look like 1s, 5m, 1h, 1d or 1w, got 'x'"),
+    ("--out o.csv --layout x", "`layout` must be one of lean, binance, "),
+    (
+        "--out o.csv --timezone Mars",
+        "`timezone` must name a time zone, such as UTC, EET or America/New_York, got 'Mars'",
+    ),
     ("--out o.csv --plot-bars 5", "`--plot-bars` must come with `--plot`, got 5 alone"),
     ("--out o.csv --plot-start 2020-01-01", "`--plot-start` must come with `--plot`, got 2020-01-01 alone"),
     ("B_5m.csv --out o --plot p.png", "`--plot` must have one file of bars, got 2"),

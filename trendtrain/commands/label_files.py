@@ -26,7 +26,8 @@ def label_files(options: Namespace) -> int:
     ending = _ending(options.out, options.format, is_folder)
     plots = _import_plots(options, files)
     rules = LabelRules(tuple(options.strength), options.tie, options.inside, options.max_gap, options.flat_band)
-    contents = [read_bars(file, options.symbol, options.timeframe) for file in files]
+    given = (options.symbol, options.timeframe, options.layout, options.timezone)
+    contents = [read_bars(file, *given) for file in files]
     targets = _targets(options.out, [series for series, _ in contents], ending) if is_folder else [options.out]
     _check_targets(targets, files)
     everything = [label_series(series, bars, rules) for series, bars in contents]
