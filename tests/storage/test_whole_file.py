@@ -1,3 +1,5 @@
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,21 @@ def test_content_appears_when_it_is_complete(tmp_path: Path) -> None:
         assert path.read_text() == "old"
     assert path.read_text() == "new"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_bytes_are_on_the_disk_before_the_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, seen = tmp_path / "labels.csv", []
+    path.write_text("old")
+
+    def sync(number: int, fsync: Callable[[int], None] = os.fsync) -> None:
+        seen.append((os.fstat(number).st_size, path.read_text()))
+        fsync(number)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    with whole_file(path, "--out") as file:
+        file.write(b"newer")
+    assert seen == [(5, "old")]
+    assert path.read_text() == "newer"
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])

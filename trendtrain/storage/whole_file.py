@@ -26,6 +26,7 @@ def whole_file(path: Path, argument: str) -> Iterator[BinaryIO]:
             try:
                 yield file
                 file.flush()
+                os.fsync(file.fileno())  # else a power cut may leave the new name on an empty file
                 beside.replace(path)
             finally:
                 beside.unlink(missing_ok=True)
