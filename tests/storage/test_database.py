@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, inspect, text
+from sqlalchemy import Engine, MetaData, inspect, text
 
 from trendtrain.errors import InputError
 from trendtrain.storage import open_database
@@ -20,6 +20,16 @@ def test_every_table_exists_after_opening(engine: Engine) -> None:
 
 def test_every_column_says_what_it_holds() -> None:
     assert all(column.comment for table in metadata.sorted_tables for column in table.columns)
+
+
+def test_the_tables_can_be_described_by_the_database(engine: Engine) -> None:
+    found = MetaData()
+    found.reflect(engine)
+    assert set(found.tables) == {*metadata.tables, "alembic_version"}
+    for name, table in metadata.tables.items():
+        assert list(found.tables[name].columns.keys()) == list(table.columns.keys())
+        assert {key.name for key in found.tables[name].primary_key} == {key.name for key in table.primary_key}
+        assert not any(column.computed for column in found.tables[name].columns)
 
 
 def test_opening_twice_keeps_what_is_there(tmp_path: Path) -> None:
