@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from dataclasses import replace
 
 import lightning.pytorch as pl
 import numpy as np
@@ -167,8 +168,21 @@ def test_a_feature_function_of_ones_own_is_used(store: BarStore) -> None:
     np.testing.assert_array_equal(dataset[0]["window"][:, 3].numpy(), expected)
 
 
+def opened(annotation: Annotation) -> Annotation:
+    return replace(annotation, exit_timestamp=None, exit_price=None)
+
+
+def test_open_trades_are_left_out_and_counted(store: BarStore) -> None:
+    dataset = AnnotatedDataset([opened(TRADES[0]), *TRADES[1:], opened(TRADES[4])], store, window=WINDOW)
+    assert (len(dataset), dataset.n_open) == (4, 2)
+    assert list(dataset.annotations) == TRADES[1:]
+    assert [int(dataset[i]["label"]) for i in range(4)] == [annotation.direction for annotation in TRADES[1:]]
+    assert dataset.known_at.shape == (4,)
+
+
 MISTAKES: dict[str, tuple[list[Annotation], int, str]] = {
-    "none": ([], 16, "`annotations` must hold at least one annotation, got none"),
+    "none": ([], 16, "`annotations` must hold at least one trade that is closed, got none"),
+    "open alone": ([opened(TRADES[0])] * 2, 16, "one trade that is closed, got 2 that are still open"),
     "window": (TRADES, 1, "`window` must be an integer of at least 2, got 1"),
     "too few bars": (
         TRADES,

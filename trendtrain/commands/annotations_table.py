@@ -27,10 +27,11 @@ def _lines(report: MigrationReport, out: Path) -> list[str]:
     n_bars = sum(part.n_bars for part in report.series)
     kept = f", {report.n_kept:,} there already" if report.n_kept else ""
     kept += f" ({report.n_differing:,} differ from their source and stay as they are)" if report.n_differing else ""
+    still_open = f", {report.n_open:,} still open" if report.n_open else ""
     left = f", {len(report.problems):,} problems" if report.problems else ""
     ratio = f", {report.bytes_before / report.bytes_after:,.0f} x smaller" if report.bytes_after else ""
     return [
-        f"annotations: {report.n_written:,} written to {out}{kept}{left}",
+        f"annotations: {report.n_written:,} written to {out}{kept}{still_open}{left}",
         f"bars:        {n_bars:,} read back from the database, none missing",
         f"size:        {report.n_files:,} files of {_size(report.bytes_before)} -> {_size(report.bytes_after)}{ratio}",
     ]

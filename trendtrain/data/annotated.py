@@ -22,24 +22,27 @@ _MS = np.timedelta64(1, "ms")
 
 
 class AnnotatedDataset(Dataset[Batch]):
-    """Map the position of an annotation to `{"window": (T, F), "label": (), "row": (), "weight": ()}`.
+    """Map the position of a closed trade to `{"window": (T, F), "label": (), "row": (), "weight": ()}`.
 
     A plain `DataLoader` stacks them to the batches that all our models take. A window uses no bar after the one the
     trade was entered in, and features use all earlier bars of the series. The label of an example is known only when
     the trade is over: train on `Subset(dataset, np.flatnonzero(dataset.known(now)))`.
 
     Args:
-        annotations: The trades, each on its own symbol and timeframe.
+        annotations: The trades, each on its own symbol and timeframe. One that is still open has no label that is
+            known, and is left out.
         bar_store: Where their bars are.
         features: Gives the features of a series, `Bars -> (n_bars, K)`, from each bar and earlier ones.
         window: T, bars a window.
         max_gap: Most missing bars inside a window; None for any hole.
 
     Attributes:
-        known_at: Close time of the bar the trade was left in, `datetime64[ms]` UTC, shape (n_annotations,).
+        annotations: The trades that are closed; positions in the dataset are positions in here.
+        n_open: How many were left out.
+        known_at: Close time of the bar the trade was left in, `datetime64[ms]` UTC, shape (n_closed,).
 
     Raises:
-        InputError: If there are no annotations, the database lacks the bar of an entry, or fewer bars than a window
+        InputError: If no trade is closed, the database lacks the bar of an entry, or fewer bars than a window
             lead up to it.
     """
 
@@ -52,8 +55,12 @@ class AnnotatedDataset(Dataset[Batch]):
         max_gap: int | None = None,
     ) -> None:
         check_at_least("window", window, 2)
-        if not annotations:
-            raise InputError("`annotations` must hold at least one annotation, got none.")
+        closed = [annotation for annotation in annotations if not annotation.is_open]
+        self.n_open = len(annotations) - len(closed)
+        if not closed:
+            got = f"{self.n_open} that are still open" if annotations else "none"
+            raise InputError(f"`annotations` must hold at least one trade that is closed, got {got}.")
+        annotations = closed
         series = _load_all(annotations, bar_store)
         bar = np.array([_entry_bar(annotation, series) for annotation in annotations])
         _check_lengths(annotations, series, bar, window, max_gap)
@@ -108,7 +115,8 @@ def _entry_bar(annotation: Annotation, series: Mapping[Series, Bars]) -> int:
 
 
 def _known_at(annotation: Annotation, entry_bar: int, series: Mapping[Series, Bars]) -> np.datetime64:
-    """Return the close of the slot the exit lies in, counted from the entry's bar: the exit's bar may be missing."""
+    """Return the close of the slot a closed trade's exit lies in, from the entry's bar on: its own may be missing."""
+    assert annotation.exit_timestamp is not None
     bars = series[_series_of(annotation)]
     opened: np.datetime64 = bars.open_time[entry_bar]
     n_slots = (annotation.exit_timestamp - opened) // bars.timeframe + 1

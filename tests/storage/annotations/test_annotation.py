@@ -103,6 +103,8 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "infinite price": ({"exit_price": float("inf")}, "`exit_price` must be a positive number, got inf"),
     "NaN price": ({"exit_price": float("nan")}, "`exit_price` must be a positive number, got nan"),
     "boolean price": ({"exit_price": True}, "`exit_price` must be a positive number, got True"),
+    "no exit price": ({"exit_price": None}, "`exit_timestamp` and `exit_price` must both be given or both be null"),
+    "no exit time": ({"exit_timestamp": None}, "must both be given or both be null, got None and 101.5"),
     "timeframes": ({"timeframes_available": "1m"}, "`timeframes_available` must be a list, got '1m'"),
     "old form": ({"data_stored_in_db": False}, "`data_stored_in_db` must be true"),
 }
@@ -113,6 +115,14 @@ def test_a_broken_field_is_named(case: str) -> None:
     change, message = MISTAKES[case]
     with pytest.raises(InputError, match=message):
         parse_annotation(json.dumps({**SMALL, **change}))
+
+
+def test_an_open_trade_has_an_exit_of_null_and_comes_back() -> None:
+    trade = parse_annotation(json.dumps({**SMALL, "exit_timestamp": None, "exit_price": None}))
+    assert trade.is_open
+    written = json.loads(format_annotation(trade))
+    assert (written["exit_timestamp"], written["exit_price"]) == (None, None)
+    assert parse_annotation(format_annotation(trade)) == trade
 
 
 @pytest.mark.parametrize("name", [name for name in SMALL if name != "data_stored_in_db"])

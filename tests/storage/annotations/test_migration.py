@@ -352,6 +352,33 @@ def test_an_edited_annotation_stays_as_it_is(store: AnnotationStore, src: Path) 
     assert path.read_text() == edited
 
 
+def test_an_open_trade_is_migrated_and_counted(store: AnnotationStore, src: Path) -> None:
+    record = {**old_annotation(MARKETS, 7), "exit": None}
+    write_json(src / "7.json", record)
+    report = migrate([src], store)
+    assert (report.problems, report.n_written, report.n_open) == ((), 6, 1)
+    assert stored_bars(store).keys() >= embedded_bars(record).keys()
+    assert store.load("trade_007").is_open
+    bars = store.bars(store.load("trade_007"), before=2, after=5)
+    assert bars.open_time[2] == MARKETS["5m"].open_time[200]
+    assert bars.open_time[-1] == store.bar_store.load("BTCUSDT", "5m").open_time[-1]
+    again = migrate([src], store)
+    assert (again.n_written, again.n_kept, again.n_differing, again.n_open) == (0, 6, 0, 1)
+
+
+def test_an_open_trade_that_was_closed_since_is_written_anew(store: AnnotationStore, src: Path) -> None:
+    closed = old_annotation(MARKETS, 7)
+    write_json(src / "7.json", {**closed, "exit": None})
+    migrate([src], store)
+    write_json(src / "7.json", closed)
+    report = migrate([src], store)
+    assert (report.n_written, report.n_kept, report.n_differing, report.n_open) == (1, 5, 0, 0)
+    assert store.load("trade_007").exit_price == closed["exit"]["price"]
+    write_json(src / "7.json", {**closed, "exit": None})  # an older copy opens no closed trade again
+    assert migrate([src], store).n_differing == 1
+    assert not store.load("trade_007").is_open
+
+
 def test_a_better_bar_in_the_database_outlives_a_second_run(store: AnnotationStore, src: Path) -> None:
     migrate([src], store)
     better = market("5m", seed=9)[200:210]

@@ -124,6 +124,22 @@ def test_arrays_that_no_bar_has_are_kept_with_their_times() -> None:
     assert kept == {"entry_state": {"ohlcv_5m": {"timestamps": times, "vwap": list(range(100))}}}
 
 
+@pytest.mark.parametrize("end", [None, "absent", {"timestamp": None, "price": None}, {"reason": "still running"}])
+def test_a_trade_without_an_exit_is_open(end: object) -> None:
+    one = record(exit=end)
+    if end == "absent":
+        del one["exit"]
+    annotation, snapshots = take_apart(one)
+    assert annotation.is_open
+    assert (annotation.exit_timestamp, annotation.exit_price) == (None, None)
+    assert annotation.entry_timestamp == MARKETS["5m"].open_time[200]
+    assert [seen_at for _, seen_at, _ in snapshots[2:]] == [bars.open_time[-1] for _, _, bars in snapshots[2:]]
+
+
+def test_a_trade_with_an_exit_is_not_open() -> None:
+    assert not take_apart(record())[0].is_open
+
+
 def test_a_number_is_an_id() -> None:
     assert take_apart(record(annotation_id=17))[0].annotation_id == "17"
 
@@ -200,7 +216,12 @@ BROKEN: dict[str, tuple[Callable[[Record], object], str]] = {
     "no entry": (without("entry"), "`entry` must be given"),
     "entry": (setting(entry="2024-01-01"), "`entry` must be an object with timestamp and price, got '2024-01-01'"),
     "no exit price": (setting(exit={"timestamp": "2024-01-03"}), "`exit` must be an object with timestamp and price"),
-    "open trade": (setting(exit=None), "`exit` must be an object with timestamp and price, got None"),
+    "text for an exit": (setting(exit="open"), "`exit` must be an object with timestamp and price, got 'open'"),
+    "half an exit": (
+        setting(exit={"timestamp": None, "price": 1}),
+        r"`exit\.timestamp` must be an ISO time such as .*, got None",
+    ),
+    "no exit time": (setting(exit={"price": 1}), "`exit` must be an object with timestamp and price, got"),
     "entry time": (
         setting(entry={"timestamp": "soon", "price": 1}),
         r"`entry.timestamp` must be an ISO time such as .*, got 'soon'",

@@ -145,6 +145,7 @@ def slow_bars(bars: Bars, annotation: Annotation, before: int, after: int) -> li
     def bar_of(moment: np.datetime64) -> int:
         return max(i for i, opened in enumerate(bars.open_time) if opened <= moment)
 
+    assert annotation.exit_timestamp is not None
     first, last = bar_of(annotation.entry_timestamp), bar_of(annotation.exit_timestamp)
     return [bars.open_time[i] for i in range(first - before, last + after + 1) if 0 <= i < len(bars)]
 

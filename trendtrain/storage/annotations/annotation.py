@@ -25,9 +25,9 @@ class Annotation:
         timeframe: Their timeframe, such as `5m`.
         direction: UP or DOWN.
         entry_timestamp: `datetime64[ms]`, UTC.
-        exit_timestamp: Likewise, not before the entry.
+        exit_timestamp: Likewise, not before the entry; None while the trade is open.
         entry_price: Positive.
-        exit_price: Positive.
+        exit_price: Positive; None while the trade is open.
         timeframes_available: Timeframes of the bars it brought into the database.
         more: The other fields of its file, as they came.
 
@@ -46,9 +46,9 @@ class Annotation:
     timeframe: str
     direction: int
     entry_timestamp: np.datetime64
-    exit_timestamp: np.datetime64
+    exit_timestamp: np.datetime64 | None
     entry_price: float
-    exit_price: float
+    exit_price: float | None
     timeframes_available: tuple[str, ...] = ()
     more: Mapping[str, Any] = field(default_factory=dict)
 
@@ -60,13 +60,26 @@ class Annotation:
         object.__setattr__(self, "timeframe", name_series(self.symbol, self.timeframe).timeframe)
         if self.direction not in DIRECTION_NAMES:
             raise InputError(f"`direction` must be {UP} (up) or {DOWN} (down), got {self.direction!r}.")
-        for name in ("entry_timestamp", "exit_timestamp"):
-            object.__setattr__(self, name, getattr(self, name).astype("datetime64[ms]"))
+        object.__setattr__(self, "entry_timestamp", self.entry_timestamp.astype("datetime64[ms]"))
+        _check_price("entry_price", self.entry_price)
+        self._check_exit()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the trade was not left yet, so that its direction is no more than a hope."""
+        return self.exit_timestamp is None
+
+    def _check_exit(self) -> None:
+        if self.exit_timestamp is None or self.exit_price is None:
+            if self.exit_timestamp is not None or self.exit_price is not None:
+                got = f"{self.exit_timestamp} and {self.exit_price}"
+                raise InputError(f"`exit_timestamp` and `exit_price` must both be given or both be null, got {got}.")
+            return
+        object.__setattr__(self, "exit_timestamp", self.exit_timestamp.astype("datetime64[ms]"))
         if not self.entry_timestamp <= self.exit_timestamp:
             got = f"{self.exit_timestamp} for an entry at {self.entry_timestamp}"
             raise InputError(f"`exit_timestamp` must not lie before `entry_timestamp`, got {got}.")
-        for name in ("entry_price", "exit_price"):
-            _check_price(name, getattr(self, name))
+        _check_price("exit_price", self.exit_price)
 
 
 def _check_name(name: str, text: str) -> None:

@@ -18,6 +18,8 @@ _REACHES: Final = (1, 16, None)
 def load_context(store: BarStore, annotation: Annotation, timeframe: str, before: int, after: int) -> Bars:
     """Return the bars from `before` bars before the entry's to `after` bars after the exit's; see `AnnotationStore`.
 
+    Of a trade that is still open they go on to the last stored bar.
+
     Raises:
         InputError: If a count is negative, or the database lacks the bar of the entry or of the exit.
     """
@@ -26,8 +28,11 @@ def load_context(store: BarStore, annotation: Annotation, timeframe: str, before
     for reach in _REACHES:
         bars = _load_around(store, annotation, timeframe, before, after, reach)
         first = must_find(bars, annotation.entry_timestamp, annotation, timeframe)
-        last = must_find(bars, annotation.exit_timestamp, annotation, timeframe)
-        if first >= before and last + after < len(bars):
+        if annotation.exit_timestamp is None:
+            last = len(bars) - 1
+        else:
+            last = must_find(bars, annotation.exit_timestamp, annotation, timeframe)
+        if first >= before and (annotation.is_open or last + after < len(bars)):
             break
     return bars[max(0, first - before) : last + after + 1]
 
@@ -86,11 +91,12 @@ def _load_around(
 ) -> Bars:
     length = parse_timeframe(timeframe)
     start = None if reach is None else annotation.entry_timestamp - (2 + reach * before) * length
-    end = None if reach is None else annotation.exit_timestamp + (1 + reach * after) * length
+    left = annotation.exit_timestamp
+    end = None if reach is None or left is None else left + (1 + reach * after) * length
     return load_range(store, annotation, timeframe, start, end)
 
 
 def _rule(annotation: Annotation, timeframe: str) -> str:
     series = " ".join(name_series(annotation.symbol, timeframe))
-    span = f"{annotation.entry_timestamp} to {annotation.exit_timestamp}"
+    span = f"{annotation.entry_timestamp} to {annotation.exit_timestamp or 'the last stored'}"
     return f"annotation {annotation.annotation_id!r} must find its bars in the database, {series} from {span}"

@@ -26,6 +26,7 @@ class MigrationReport:
         n_written: Annotations written as small files.
         n_kept: Annotations that were there already, and stay as they are.
         n_differing: How many of those say something else than their source.
+        n_open: Trades of either kind that are still open: they are no training examples yet.
         bytes_before: Size of those files.
         bytes_after: Size of the small files of their annotations.
         series: What happened to the bars of each series.
@@ -36,6 +37,7 @@ class MigrationReport:
     n_written: int
     n_kept: int
     n_differing: int
+    n_open: int
     bytes_before: int
     bytes_after: int
     series: tuple[SeriesReport, ...]
@@ -62,7 +64,8 @@ def migrate(sources: Sequence[Path], store: AnnotationStore) -> MigrationReport:
     """Move what is sound; say of the rest, line by line, why it stays behind.
 
     Bars come first, and an annotation is written when all of its own have been read back: a migration that was killed
-    is completed by the next. What is migrated already is left as it is; bars the database has lost since come back.
+    is completed by the next. What is migrated already is left as it is, but for a trade that was open then and is
+    closed now; bars the database has lost since come back.
 
     Args:
         sources: Files and folders with annotations in the old form; they stay untouched.
@@ -87,6 +90,7 @@ def migrate(sources: Sequence[Path], store: AnnotationStore) -> MigrationReport:
         n_written=len(new),
         n_kept=len(harvest.kept),
         n_differing=sum(not _is_same(kept, harvest.annotations[name]) for name, kept in harvest.kept.items()),
+        n_open=sum(annotation.is_open for annotation in ready),
         bytes_before=sum(path.stat().st_size for path in harvest.files),
         bytes_after=sum(store.path(annotation.annotation_id).stat().st_size for annotation in ready),
         series=reports,
@@ -132,9 +136,10 @@ def _take(
     for timeframe, _, bars in snapshots:
         if (times := harvest.usual.get(Series(annotation.symbol, timeframe))) is not None:
             check_fit(bars, times)
-    is_new = not store.path(name).exists()
-    if not is_new:
-        harvest.kept[name] = store.load(name)
+    kept = store.load(name) if store.path(name).exists() else None
+    is_new = kept is None or (kept.is_open and not annotation.is_open)
+    if kept is not None and not is_new:
+        harvest.kept[name] = kept
     harvest.annotations[name] = annotation
     harvest.places.setdefault(name, place)
     for timeframe, seen_at, bars in snapshots:

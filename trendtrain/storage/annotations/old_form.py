@@ -28,7 +28,8 @@ def take_apart(record: object) -> tuple[Annotation, list[Snapshot]]:
 
     Args:
         record: A JSON object with `annotation_id`, `symbol`, `timeframe`, `direction`, `entry` and `exit` (`timestamp`
-            and `price` each), and bars as `market_context.entry_state.ohlcv_<timeframe>`, likewise `exit_state`.
+            and `price` each; no `exit` while the trade is open), and bars as
+            `market_context.entry_state.ohlcv_<timeframe>`, likewise `exit_state`.
 
     Raises:
         InputError: If a field is missing or breaks its rule, or no bars are embedded.
@@ -37,9 +38,10 @@ def take_apart(record: object) -> tuple[Annotation, list[Snapshot]]:
         raise InputError(f"an annotation must be a JSON object, got {record!r:.60}.")
     if record.get(STORED_FLAG) is True:
         raise InputError(f"an annotation must be in the old form, got one with `{STORED_FLAG}`.")
-    moments = {name: read_moment(f"{name}.timestamp", _end(record, name, "timestamp")) for name in _STATES}
+    ends = [name for name in _STATES if not (name == "exit" and _is_open(record))]
+    moments = {name: read_moment(f"{name}.timestamp", _end(record, name, "timestamp")) for name in ends}
     snapshots = [
-        Snapshot(timeframe, moments[name], bars)
+        Snapshot(timeframe, moments.get(name, bars.open_time[-1]), bars)
         for name, state in _STATES.items()
         for timeframe, bars in read_state(state, _state(record, state))
     ]
@@ -55,12 +57,18 @@ def _annotation(record: Mapping[str, Any], moments: Mapping[str, np.datetime64],
         timeframe=read_timeframe(require(record, "timeframe")),
         direction=read_direction(require(record, "direction")),
         entry_timestamp=moments["entry"],
-        exit_timestamp=moments["exit"],
+        exit_timestamp=moments.get("exit"),
         entry_price=_end(record, "entry", "price"),
-        exit_price=_end(record, "exit", "price"),
+        exit_price=_end(record, "exit", "price") if "exit" in moments else None,
         timeframes_available=tuple(sorted(set(timeframes), key=parse_timeframe)),
         more=_without_bars(record),
     )
+
+
+def _is_open(record: Mapping[str, Any]) -> bool:
+    """Say whether there is no exit: it is missing or null, or both of its fields are."""
+    end = record.get("exit")
+    return end is None or (isinstance(end, dict) and end.get("timestamp") is None and end.get("price") is None)
 
 
 def _end(record: Mapping[str, Any], name: str, field: str) -> Any:
@@ -93,7 +101,9 @@ def _without_bars(record: Mapping[str, Any]) -> dict[str, Any]:
     taken = {"market_context", *_STATES, *RESERVED}
     more = {name: value for name, value in record.items() if name not in taken}
     for name in _STATES:
-        rest = {field: value for field, value in record[name].items() if field not in ("timestamp", "price")}
+        rest = {
+            field: value for field, value in (record.get(name) or {}).items() if field not in ("timestamp", "price")
+        }
         more |= {name: rest} if rest else {}
     context = record.get("market_context")
     if isinstance(context, dict):

@@ -42,7 +42,8 @@ def format_annotation(annotation: Annotation) -> str:
     values = {name: getattr(annotation, name) for name in _FIELDS}
     values["direction"] = DIRECTION_NAMES[annotation.direction]
     for name in ("entry_timestamp", "exit_timestamp"):
-        values[name] = str(np.datetime_as_string(values[name], unit="ms", timezone="UTC"))
+        if values[name] is not None:
+            values[name] = str(np.datetime_as_string(values[name], unit="ms", timezone="UTC"))
     # ASCII, so that any text goes through any editor and any disk; NaN stays what Python's JSON makes of it.
     return json.dumps({**values, STORED_FLAG: True, **annotation.more}, indent=1) + "\n"
 
@@ -62,8 +63,9 @@ def parse_annotation(text: str | bytes) -> Annotation:
         )
     fields = {name: require(values, name) for name in _FIELDS}
     fields["direction"] = read_direction(fields["direction"])
-    for name in ("entry_timestamp", "exit_timestamp"):
-        fields[name] = read_moment(name, fields[name])
+    fields["entry_timestamp"] = read_moment("entry_timestamp", fields["entry_timestamp"])
+    if fields["exit_timestamp"] is not None:
+        fields["exit_timestamp"] = read_moment("exit_timestamp", fields["exit_timestamp"])
     if not isinstance(fields["timeframes_available"], list):
         raise InputError(f"`timeframes_available` must be a list, got {fields['timeframes_available']!r}.")
     fields["timeframes_available"] = tuple(map(str, fields["timeframes_available"]))
