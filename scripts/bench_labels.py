@@ -12,7 +12,6 @@ makes price, time, segment and prominence. `--file` repeats a file's bars up to 
 
 import argparse
 import importlib.util
-import json
 import statistics
 import time
 import tracemalloc
@@ -21,10 +20,9 @@ from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
+from bench_rows import Row, show_rows
 
 from trendtrain.market import Bars, LabelTracker, find_pivots, label_bars, random_walk
-
-Row = dict[str, float | str]
 
 
 def seconds(job: Callable[[], object], n_runs: int = 5) -> float:
@@ -141,12 +139,7 @@ def main() -> None:
     rows += [many_series_row(n_series) for n_series in options.series]
     rows += [live_row(n_history) for n_history in (1_000, 100_000, 1_000_000)]
     rows.append(stream_row(100_000))
-    for row in rows:
-        print(
-            "  ".join(f"{name} {value:.3g}" if isinstance(value, float) else f"{value}" for name, value in row.items())
-        )
-    if options.json:
-        options.json.write_text(json.dumps(rows, indent=2, default=float) + "\n")
+    show_rows(rows, options.json)
 
 
 if __name__ == "__main__":

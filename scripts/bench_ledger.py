@@ -9,7 +9,6 @@ that are there; `raw insert` cannot, `raw upsert` is the same statement as ours.
 """
 
 import argparse
-import json
 import statistics
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from bench_rows import Row, show_rows
 from sqlalchemy import Engine, Table, delete
 
 from trendtrain.market import Series
@@ -30,8 +30,6 @@ from trendtrain.storage.upsert import _replace_sql
 SERIES = (Series("BENCH", "1m"),)
 STEP = 256  # predictions a step, where they come in steps
 A_LINE = 40  # predictions a line judges
-
-Row = dict[str, float | str]
 
 
 def predictions(first: int, end: int) -> PredictionRows:
@@ -174,12 +172,7 @@ def main() -> None:
         engine = open_database(options.url or f"sqlite:///{folder}/bench.db")
         rows = [*write_rows(engine, options.rows), stats_row(engine, options.stats_rows)]
         engine.dispose()
-    for row in rows:
-        print(
-            "  ".join(f"{name} {value:.3g}" if isinstance(value, float) else f"{value}" for name, value in row.items())
-        )
-    if options.json:
-        options.json.write_text(json.dumps(rows, indent=2, default=float) + "\n")
+    show_rows(rows, options.json)
 
 
 if __name__ == "__main__":

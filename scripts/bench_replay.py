@@ -12,7 +12,6 @@ torch.multinomial), taken in the same run. The last two build a table of all bar
 
 import argparse
 import importlib.util
-import json
 import statistics
 import time
 import warnings
@@ -21,11 +20,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from bench_rows import Row, show_rows
 from torch.utils.data import WeightedRandomSampler
 
 from trendtrain.replay import ReplayMemory
 
-Row = dict[str, float | str]
 Job = Callable[[], object]
 
 N_BARS_AN_EVENT = 14
@@ -142,12 +141,7 @@ def main() -> None:
     torch.set_num_threads(1)
     found = [row for n_bars in options.bars for batch in options.batch for row in rows(n_bars, batch)]
     found += [bytes_row(n_bars) for n_bars in options.bars]
-    for row in found:
-        print(
-            "  ".join(f"{name} {value:.3g}" if isinstance(value, float) else f"{value}" for name, value in row.items())
-        )
-    if options.json:
-        options.json.write_text(json.dumps(found, indent=2, default=float) + "\n")
+    show_rows(found, options.json)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ bars as files have them, prices of 2 decimals; `floats` have all digits of a flo
 
 import argparse
 import importlib.util
-import json
 import os
 import sqlite3
 import statistics
@@ -21,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from bench_rows import Row, show_rows
 from pyarrow import parquet
 from sqlalchemy import Column, Engine, Float, Integer, MetaData, Table, create_engine, insert, text
 
@@ -29,7 +29,6 @@ from trendtrain.market.bars import PRICES
 from trendtrain.storage import BarStore, open_database
 from trendtrain.storage.bar_files import write_bars
 
-Row = dict[str, float | str]
 Job = Callable[[], object]
 
 COLUMNS = (*PRICES, "volume")
@@ -240,12 +239,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=".") as folder:  # a disk, where the usual place may be memory
         rows = measure(options, Path(folder))
-    for one in rows:
-        print(
-            "  ".join(f"{name} {value:.3g}" if isinstance(value, float) else f"{value}" for name, value in one.items())
-        )
-    if options.json:
-        options.json.write_text(json.dumps(rows, indent=2, default=float) + "\n")
+    show_rows(rows, options.json)
 
 
 if __name__ == "__main__":
