@@ -7,7 +7,7 @@ import pytest
 
 from trendtrain.data.sources import from_database, from_files, from_synthetic
 from trendtrain.errors import InputError
-from trendtrain.market import Bars, Series, planted_market, random_walk, synthetic_market
+from trendtrain.market import Bars, Series, flipping_market, planted_market, random_walk, synthetic_market
 from trendtrain.storage import BarStore, open_database
 
 
@@ -40,7 +40,13 @@ def assert_same(bars: Bars, expected: Bars) -> None:
 
 
 @pytest.mark.parametrize(
-    ("market", "make"), [("regimes", synthetic_market), ("random_walk", random_walk), ("planted", planted_market)]
+    ("market", "make"),
+    [
+        ("regimes", synthetic_market),
+        ("random_walk", random_walk),
+        ("planted", planted_market),
+        ("flipping", flipping_market),
+    ],
 )
 def test_a_synthetic_market_is_the_one_named(store: BarStore, market: str, make: object) -> None:
     series = from_synthetic(store, market, n_bars=200, seed=3)
@@ -73,7 +79,9 @@ def test_synthetic_bars_never_replace_real_ones(store: BarStore) -> None:
 
 
 def test_an_unknown_market_is_refused(store: BarStore) -> None:
-    with pytest.raises(InputError, match=r"`data.market` must be one of regimes, random_walk, planted, got 'bull'"):
+    with pytest.raises(
+        InputError, match=r"`data.market` must be one of regimes, random_walk, planted, flipping, got 'bull'"
+    ):
         from_synthetic(store, market="bull")
 
 

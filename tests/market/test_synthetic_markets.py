@@ -9,11 +9,20 @@ import pytest
 from law_checks import assert_same, assert_same_fields
 
 from trendtrain.errors import InputError
-from trendtrain.market import Bars, bayes_filter, label_bars, planted_market, random_walk, synthetic_market
+from trendtrain.market import (
+    Bars,
+    bayes_filter,
+    flipping_market,
+    label_bars,
+    planted_market,
+    random_walk,
+    synthetic_market,
+)
+from trendtrain.market.averages import ema
 from trendtrain.validation import Predictions, Scoreboard, ValidationBuffer
 
 Market = Callable[[int, int], Bars]
-MARKETS = [synthetic_market, random_walk, planted_market]
+MARKETS = [synthetic_market, random_walk, planted_market, flipping_market]
 
 
 @pytest.mark.parametrize("market", MARKETS)
@@ -93,9 +102,8 @@ def test_bayes_filter_before_a_cut_stays(cut: int) -> None:
     assert_same(bayes_filter(bars)[:cut], bayes_filter(bars[:cut]))
 
 
-def event_accuracy_of_bayes(bars: Bars) -> float:
+def event_accuracy(bars: Bars, up: np.ndarray) -> float:
     labels, buffer = label_bars(bars), ValidationBuffer()
-    up = bayes_filter(bars)
     buffer.add(Predictions(np.arange(len(bars)), np.column_stack([1 - up, up])))
     board = Scoreboard(labels, {})
     board.update(buffer.judge(labels, now=len(bars) - 1))
@@ -103,11 +111,13 @@ def event_accuracy_of_bayes(bars: Bars) -> float:
 
 
 def test_bayes_filter_beats_six_tenths_of_the_events_of_a_planted_market() -> None:
-    assert event_accuracy_of_bayes(planted_market(30_000, seed=0)) > 0.6
+    bars = planted_market(30_000, seed=0)
+    assert event_accuracy(bars, bayes_filter(bars)) > 0.6
 
 
 def test_bayes_filter_has_no_skill_on_a_random_walk() -> None:
-    assert abs(event_accuracy_of_bayes(random_walk(30_000, seed=0)) - 0.5) < 0.04
+    bars = random_walk(30_000, seed=0)
+    assert abs(event_accuracy(bars, bayes_filter(bars)) - 0.5) < 0.04
 
 
 def test_bayes_filter_knows_where_the_drift_goes() -> None:
@@ -118,3 +128,40 @@ def test_bayes_filter_knows_where_the_drift_goes() -> None:
     expected = 0.5 * (2 * chance - 1)
     for part in (chance < 0.2, (chance > 0.4) & (chance < 0.6), chance > 0.8):
         assert returns[part].mean() == pytest.approx(expected[part].mean(), abs=4 / math.sqrt(part.sum()))
+
+
+def test_a_flipping_market_is_the_planted_one_before_it_flips() -> None:
+    flipping, planted = flipping_market(3000, seed=2, block=2000), planted_market(3000, seed=2)
+    np.testing.assert_allclose(flipping.close[:2000], planted.close[:2000])
+    assert not np.allclose(flipping.close[2000:], planted.close[2000:])
+
+
+def test_what_calls_the_trend_before_a_flip_is_wrong_after_it_and_right_again_after_the_next() -> None:
+    bars = flipping_market(36_000, seed=0, block=12_000)
+    close = np.log(bars.close)
+    follows = (close > ema(close, 100)).astype(np.float64)
+    blocks = [slice(start, start + 12_000) for start in (0, 12_000, 24_000)]
+    accuracy = [event_accuracy(bars[block], follows[block]) for block in blocks]
+    assert min(accuracy[0], accuracy[2]) > 0.62
+    assert accuracy[1] < 0.45
+
+
+def test_a_reverting_block_stays_as_near_to_where_it_began_as_its_pull_says() -> None:
+    bars = flipping_market(60_000, seed=3, block=30_000, pull=0.05)
+    distance = np.log(bars.close[30_000:] / bars.open[30_000])
+    assert distance.std() == pytest.approx(1e-3 / math.sqrt(1.0 - 0.95**2), rel=0.1)
+    assert abs(distance.mean()) < 3e-4
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"n_bars": 0}, "`n_bars` must be an integer of at least 1, got 0"),
+        ({"block": 0}, "`block` must be an integer of at least 1, got 0"),
+        ({"dwell": 0.5}, r"`dwell` must be a number of at least 1\.0, got 0\.5"),
+        ({"pull": 1.5}, r"`pull` must be a number from 0\.0 to 1\.0, got 1\.5"),
+    ],
+)
+def test_a_bad_option_of_a_flipping_market_is_refused(options: dict[str, float], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        flipping_market(**{"n_bars": 10, "seed": 0, **options})
