@@ -256,7 +256,7 @@ def test_a_checkpoint_within_a_step_of_the_stream_is_refused(pl: Any, option: di
         trainer.fit(module, data)
 
 
-@pytest.mark.filterwarnings("ignore:.*was called without a model.*", "ignore:.*many workers.*")
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Lightning wonders why there is no checkpoint yet
 def test_a_checkpoint_on_exception_is_refused_for_the_stream(pl: Any, tmp_path: Path) -> None:
     module, data = make_stream(pl)
     checkpoint = pl.callbacks.OnExceptionCheckpoint(tmp_path)

@@ -1,5 +1,6 @@
 """Predictions that come one by one are judged as arrays of them are."""
 
+import json
 from datetime import UTC, datetime, timedelta, timezone
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -12,8 +13,10 @@ from hypothesis import strategies as st
 
 from trendtrain.errors import InputError
 from trendtrain.market import Bars, Labels, label_bars, synthetic_market
+from trendtrain.replay import ReplayMemory, ReplaySampler, weigh
 from trendtrain.validation import Predictions, ValidationBuffer
-from trendtrain.validation.judge import JudgedPrediction, TrendJudge
+from trendtrain.validation.judge import TrendJudge
+from trendtrain.validation.judged import JudgedPrediction, to_verdicts
 from trendtrain.validation.outcomes import OUTCOME_NAMES
 
 BARS = synthetic_market(400, seed=1)
@@ -109,8 +112,10 @@ def test_a_verdict_tells_what_was_said_and_what_came() -> None:
     known_at = BARS.close_time[labels.known_at[99]]
     truth = ("down", "up")[labels.direction[99]]
     outcomes = {"up": ("correct", "wrong"), "down": ("wrong", "correct")}[truth]
-    assert first == JudgedPrediction("m", "A", "5m", BARS.close_time[99], "up", 0.85, truth, outcomes[0], known_at)
-    assert second == JudgedPrediction("n", "A", "5m", BARS.close_time[99], "down", 0.5, truth, outcomes[1], known_at)
+    line = labels.lines[labels.event[[99]]]
+    rest = (known_at, 99, int(labels.known_at[99]), int(labels.event[99]), line)
+    assert first == JudgedPrediction("m", "A", "5m", BARS.close_time[99], "up", 0.85, truth, outcomes[0], *rest)
+    assert second == JudgedPrediction("n", "A", "5m", BARS.close_time[99], "down", 0.5, truth, outcomes[1], *rest)
 
 
 @pytest.mark.parametrize(
@@ -240,3 +245,67 @@ def test_a_broken_rule_is_told_at_once() -> None:
 def test_bars_of_another_timeframe_are_refused() -> None:
     with pytest.raises(InputError, match="`bars` must have the timeframe of A 1h, got 5m"):
         TrendJudge().update("A", "1h", BARS)
+
+
+@given(data=st.data(), bars=some_bars(min_bars=2), rules=label_options())
+@settings(max_examples=50)
+def test_a_judge_that_was_saved_goes_on_as_if_never_stopped(
+    data: st.DataObject, bars: Bars, rules: dict[str, Any]
+) -> None:
+    said = data.draw(predictions(bars))
+    cut = data.draw(st.integers(1, len(bars) - 1))
+    whole, first, second = (TrendJudge(**rules) for _ in range(3))
+    for one in said:
+        one.store(whole, bars)
+        one.store(first, bars)
+    expected = [*whole.update("A", "1m", bars[:cut]), *whole.update("A", "1m", bars[cut:])]
+    verdicts = [*first.update("A", "1m", bars[:cut])]
+    second.load_state_dict(json.loads(json.dumps(first.state_dict()), object_hook=with_numbers))
+    verdicts += second.update("A", "1m", bars[cut:])
+    assert verdicts == expected
+    assert second.stats() == pytest.approx(whole.stats(), nan_ok=True, abs=0)
+
+
+def with_numbers(values: dict[str, Any]) -> dict[Any, Any]:
+    """JSON has text for keys only."""
+    return {int(key) if key.isdigit() else key: value for key, value in values.items()}
+
+
+@given(bars=some_bars(min_bars=2), rules=label_options(), edge=st.integers(1, 40))
+@settings(max_examples=50)
+def test_verdicts_become_arrays_a_replay_can_learn_from(bars: Bars, rules: dict[str, Any], edge: int) -> None:
+    judge, labels, buffer = TrendJudge(**rules), label_bars(bars, **rules), ValidationBuffer()
+    up = np.array([0.3, 0.8] * len(bars))[: len(bars)]
+    for bar in range(len(bars)):
+        Said(bar, "m", "up" if bar % 2 else "down", 0.8 if bar % 2 else 0.7, True).store(judge, bars)
+    verdicts = to_verdicts(sum((judge.update("A", "1m", part) for part in (bars[:edge], bars[edge:]) if len(part)), ()))
+    buffer.add(Predictions(np.arange(len(bars)), np.column_stack([1 - up, up])))
+    expected = buffer.judge(labels, now=len(bars) - 1)
+    for name in ("truth", "outcome", "event", "known_at", "row"):
+        np.testing.assert_array_equal(np.sort(getattr(verdicts, name)), np.sort(getattr(expected, name)))
+    np.testing.assert_allclose(verdicts.predictions.probability[:, 1], up[verdicts.row])
+    np.testing.assert_array_equal(labels.event[verdicts.row], verdicts.event)
+
+
+def test_a_verdict_names_the_line_that_judged() -> None:
+    judge, labels = TrendJudge(), label_bars(BARS)
+    for bar in range(0, 300, 7):
+        judge.store(**SAID, at=BARS.close_time[bar])
+    verdicts = [one for start in range(0, 400, 9) for one in judge.update("A", "5m", BARS[start : start + 9])]
+    assert len({one.event for one in verdicts}) > 10
+    for one in verdicts:
+        assert len(one.line) == 1
+        for name in ("first_bar", "last_bar", "first_price", "start_time", "kind", "direction", "known_at"):
+            assert getattr(one.line, name)[0] == getattr(labels.lines, name)[labels.event[one.bar]]
+
+
+def test_a_replay_memory_learns_from_a_judge() -> None:
+    replay = ReplaySampler(ReplayMemory(len(BARS)), batch_size=8, n_batches=1, weigh=weigh)
+    judge = TrendJudge()
+    for bar in range(0, 300, 3):
+        judge.store(**SAID, at=BARS.close_time[bar])
+    judged = judge.update("A", "5m", BARS)
+    replay.reweight(to_verdicts(judged))
+    wrong = {one.bar for one in judged if one.outcome == "wrong"}
+    assert wrong
+    assert set(np.flatnonzero(replay.memory.weight == 3.0)) == wrong

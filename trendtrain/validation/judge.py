@@ -8,45 +8,19 @@ import numpy as np
 
 from trendtrain.errors import InputError, check_choice, check_number
 from trendtrain.market.bars import Bars, Series, TimeArray
-from trendtrain.market.directions import DOWN, FLAT, UNKNOWN, UP
+from trendtrain.market.directions import UNKNOWN
 from trendtrain.market.label_tracker import LabelRuns, LabelTracker
 from trendtrain.market.labels import Labels
 from trendtrain.market.timeframe import format_timeframe, parse_timeframe
 from trendtrain.validation.buffer import ValidationBuffer
+from trendtrain.validation.judged import DIRECTION_WORDS, JudgedPrediction, chance_of_up
 from trendtrain.validation.outcomes import OUTCOME_NAMES
-from trendtrain.validation.predictions import Predictions
+from trendtrain.validation.predictions import Predictions, Verdicts
 from trendtrain.validation.stats import TrendStats
 
 Moment = np.datetime64 | datetime | str
 
-_CODES: Final = {"down": DOWN, "up": UP}
-_WORDS: Final = {DOWN: "down", UP: "up", FLAT: "flat", UNKNOWN: "unknown"}
-_ABOVE_HALF: Final = float(np.nextafter(0.5, 1.0))  # at a half both directions are level, and DOWN would count
-
-
-@dataclass(frozen=True)
-class JudgedPrediction:
-    """A prediction and what came of it.
-
-    Attributes:
-        model_type, symbol, timeframe: Who said it of what.
-        at: When it was made, `datetime64[ms]` UTC.
-        direction: `up` or `down`.
-        confidence: The chance it gave that direction.
-        truth: What came: `up`, `down`, `flat`, or `unknown` where a hole in the bars came first.
-        outcome: `correct`, `wrong`, `void_flat` or `void_gap`.
-        known_at: Close time of the bar that made it certain, `datetime64[ms]` UTC.
-    """
-
-    model_type: str
-    symbol: str
-    timeframe: str
-    at: np.datetime64
-    direction: str
-    confidence: float
-    truth: str
-    outcome: str
-    known_at: np.datetime64
+_DIRECTIONS: Final = ("down", "up")
 
 
 class TrendJudge:
@@ -103,7 +77,7 @@ class TrendJudge:
         """
         if not isinstance(model_type, str) or not model_type:
             raise InputError(f"`model_type` must be a name, got {model_type!r}.")
-        check_choice("direction", direction, tuple(_CODES))
+        check_choice("direction", direction, _DIRECTIONS)
         check_number("confidence", confidence, 0.5, 1.0)
         self._stream(symbol, timeframe).store(model_type, direction, float(confidence), at)
 
@@ -126,6 +100,24 @@ class TrendJudge:
                 total += stream.stats(model_type)
         return total.as_dict()
 
+    def last_close(self, symbol: str, timeframe: str) -> np.datetime64:
+        """Return the close of the last bar of a series: when a prediction without a time is made.
+
+        Raises:
+            InputError: If no bar came yet.
+        """
+        return self._stream(symbol, timeframe).last_close()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what waits, the counts and what the labels need, in plain types."""
+        return {" ".join(series): stream.state_dict() for series, stream in self._streams.items()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up where the judge of the same rules that gave `state` stood."""
+        self._streams = {}
+        for name, values in state.items():
+            self._stream(*name.rsplit(" ", 1)).load_state_dict(values)
+
     def _stream(self, symbol: str, timeframe: str) -> "_Stream":
         if not isinstance(symbol, str) or not symbol:
             raise InputError(f"`symbol` must be a name, got {symbol!r}.")
@@ -142,18 +134,23 @@ class _Stream:
     series: Series
     tracker: LabelTracker
     n_labelled: int = 0
+    n_lines: int = 0  # known before this chunk
     close_time: TimeArray = field(default_factory=lambda: np.empty(0, "datetime64[ms]"))  # from bar n_labelled on
     waiting: dict[tuple[np.datetime64, str], tuple[str, float]] = field(default_factory=dict)
     buffers: dict[str, ValidationBuffer] = field(default_factory=dict)
 
     def store(self, model_type: str, direction: str, confidence: float, at: Moment | None) -> None:
-        if at is None and not len(self.close_time):
-            raise InputError(f"`at` must be given before the first bar of {' '.join(self.series)}, got none.")
-        moment = self.close_time[-1] if at is None else _read_moment(at)
+        moment = self.last_close() if at is None else read_moment(at)
         if self.n_labelled and moment < self.close_time[0]:
             rule = "`at` must not lie where labels are known already"
             raise InputError(f"{rule}, before {self.close_time[0]} in {' '.join(self.series)}, got {moment}.")
         self.waiting[moment, model_type] = (direction, confidence)
+
+    def last_close(self) -> np.datetime64:
+        if not len(self.close_time):
+            raise InputError(f"`at` must be given before the first bar of {' '.join(self.series)}, got none.")
+        moment: np.datetime64 = self.close_time[-1]
+        return moment
 
     def update(self, bars: Bars) -> tuple[JudgedPrediction, ...]:
         if bars.timeframe != parse_timeframe(self.series.timeframe):
@@ -161,8 +158,11 @@ class _Stream:
             raise InputError(f"`bars` must have the timeframe of {' '.join(self.series)}, got {length}.")
         runs = self.tracker.update(bars)
         self.close_time = np.concatenate([self.close_time, bars.close_time])
-        if not len(runs.end):
-            return ()
+        judged = self._judge_all(runs) if len(runs.end) else []
+        self.n_lines += len(runs.lines)
+        return tuple(sorted(judged, key=lambda one: one.known_at))
+
+    def _judge_all(self, runs: LabelRuns) -> list[JudgedPrediction]:
         n_new = int(runs.end[-1]) - self.n_labelled
         due = sorted(key for key in self.waiting if key[0] < self.close_time[n_new])
         labels = _labels(runs, self.close_time, self.n_labelled, self.series)
@@ -172,22 +172,62 @@ class _Stream:
             for verdict in self._judge(model, [at for at, who in due if who == model], labels)
         ]
         self.close_time, self.n_labelled = self.close_time[n_new:], self.n_labelled + n_new
-        return tuple(sorted(judged, key=lambda one: one.known_at))
+        return judged
 
     def _judge(self, model: str, moments: list[np.datetime64], labels: Labels) -> list[JudgedPrediction]:
         said = [self.waiting.pop((at, model)) for at in moments]
         # Before the first bar is like at it: no pivot lies there.
         row = np.maximum(np.searchsorted(labels.close_time, np.array(moments), side="right") - 1, 0)
-        up = np.array([_chance_of_up(*words) for words in said])
+        up = np.array([chance_of_up(*words) for words in said])
         buffer = self.buffers.setdefault(model, ValidationBuffer())
         buffer.add(Predictions(row, np.column_stack([1.0 - up, up])))
         verdicts = buffer.judge(labels, now=len(labels) - 1)
         assert (verdicts.row == row).all()  # all are due, and come back in the order of time
-        rows = zip(moments, said, verdicts.truth, verdicts.outcome, labels.close_time[verdicts.known_at], strict=True)
         return [
-            JudgedPrediction(model, *self.series, at, *words, _WORDS[int(truth)], OUTCOME_NAMES[outcome], known_at)
-            for at, words, truth, outcome, known_at in rows
+            self._told(model, at, words, labels, verdicts[np.array([i])])
+            for i, (at, words) in enumerate(zip(moments, said, strict=True))
         ]
+
+    def _told(
+        self, model: str, at: np.datetime64, words: tuple[str, float], labels: Labels, verdict: Verdicts
+    ) -> JudgedPrediction:
+        known_bar, event = int(verdict.known_at[0]), int(verdict.event[0])
+        return JudgedPrediction(
+            model,
+            *self.series,
+            at,
+            *words,
+            truth=DIRECTION_WORDS[int(verdict.truth[0])],
+            outcome=OUTCOME_NAMES[verdict.outcome[0]],
+            known_at=labels.close_time[known_bar],
+            bar=int(verdict.row[0]) + self.n_labelled,
+            known_bar=known_bar + self.n_labelled,
+            event=event,
+            line=labels.lines[np.array([event - self.n_lines] if event >= 0 else [], dtype=np.int64)],
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        waiting = [[int(at.astype(np.int64)), model, *words] for (at, model), words in self.waiting.items()]
+        return {
+            "tracker": self.tracker.state_dict(),
+            "n_labelled": self.n_labelled,
+            "n_lines": self.n_lines,
+            "close_time": self.close_time.astype(np.int64).tolist(),
+            "waiting": waiting,
+            "buffers": {model: buffer.state_dict() for model, buffer in self.buffers.items()},
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.tracker.load_state_dict(state["tracker"])
+        self.n_labelled, self.n_lines = state["n_labelled"], state["n_lines"]
+        self.close_time = np.array(state["close_time"], dtype=np.int64).astype("datetime64[ms]")
+        self.waiting = {
+            (np.datetime64(at, "ms"), model): (direction, confidence)
+            for at, model, direction, confidence in state["waiting"]
+        }
+        for model, counts in state["buffers"].items():
+            self.buffers[model] = ValidationBuffer()
+            self.buffers[model].load_state_dict(counts)
 
     def stats(self, model_type: str | None) -> TrendStats:
         total = TrendStats(pending=sum(model_type in (None, model) for _, model in self.waiting))
@@ -211,12 +251,7 @@ def _labels(runs: LabelRuns, close_time: TimeArray, first: int, series: Series) 
     )
 
 
-def _chance_of_up(direction: str, confidence: float) -> float:
-    confidence = max(confidence, _ABOVE_HALF)
-    return confidence if _CODES[direction] == UP else 1.0 - confidence
-
-
-def _read_moment(at: Moment) -> np.datetime64:
+def read_moment(at: Moment) -> np.datetime64:
     """Return a time as `datetime64[ms]`; without an offset it is UTC."""
     try:
         moment = datetime.fromisoformat(at) if isinstance(at, str) else at
