@@ -118,3 +118,24 @@ def test_what_is_not_known_is_null_in_a_kept_report(engine: Engine, tmp_path: Pa
 def test_a_wrong_option_is_refused_before_anything_is_read(engine: Engine, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="`timezone` must name a time zone"):
         import_files(BarStore(engine), [tmp_path / "none.csv"], ReadOptions(timezone="Mars"))
+
+
+@pytest.mark.parametrize("is_stored", [True, False])
+@pytest.mark.parametrize("second", ["00:00:30", "00:05:30", "23:59:30"])
+def test_a_file_between_the_bars_of_its_series_is_named_and_nothing_is_written(
+    engine: Engine, tmp_path: Path, is_stored: bool, second: str
+) -> None:
+    store = BarStore(engine)
+    first = write_csv(tmp_path, "A_1m.csv", MINUTES, [1.0] * 6)
+    if is_stored:
+        import_files(store, [first])
+    before = kept(engine)
+    other = write_csv(tmp_path, "B_1m.csv", MINUTES, [1.0] * 6)
+    day = "2023-12-31" if second.startswith("23") else "2024-01-01"
+    between = tmp_path / "between__A_1m.csv"
+    between.write_text(f"time,open,high,low,close,volume\n{day} {second},1,9,0.5,1,1\n")
+    files = [other, between] if is_stored else [other, first, between]
+    with pytest.raises(InputError, match=r"between__A_1m\.csv: bars must lie at least 1m from those of A .*:30"):
+        import_files(store, files, ReadOptions(timeframe="1m"), strict=False)
+    assert kept(engine) == before
+    assert [one.symbol for one in store.series()] == ["A"] * is_stored

@@ -10,6 +10,7 @@ from sqlalchemy import insert
 
 from trendtrain.errors import InputError
 from trendtrain.market.bars import IntArray, Series
+from trendtrain.market.timeframe import parse_timeframe
 from trendtrain.storage.bars import BarStore
 from trendtrain.storage.importers.files import FileBars, find_files, read_file, refuse_faults
 from trendtrain.storage.importers.quality import ImportReport, describe
@@ -97,6 +98,7 @@ def _count_replaced(store: BarStore, contents: Sequence[FileBars], may_replace: 
             counts.append(0)
             continue
         new = columns_of(content.bars)
+        _check_apart(content, old.time)
         times = _replaced_times(old, new)
         if len(times) and not may_replace:
             _refuse_replacing(content, times)
@@ -104,6 +106,17 @@ def _count_replaced(store: BarStore, contents: Sequence[FileBars], may_replace: 
             there[content.series] = merge(old, new)
         counts.append(len(times))
     return counts
+
+
+def _check_apart(content: FileBars, there: IntArray) -> None:
+    """Refuse a file with bars between those of its series: now, before anything of the other files is stored."""
+    times = np.sort(np.concatenate([there, content.bars.open_time.astype(np.int64)]), kind="stable")
+    steps = np.diff(times)
+    is_close = (steps > 0) & (steps < int(content.bars.timeframe.astype(np.int64)))
+    if is_close.any():
+        pair = " and ".join(map(str, times[np.argmax(is_close) :][:2].astype("datetime64[ms]")))
+        rule = f"lie at least {content.series.timeframe} from those of {content.series.symbol} that are stored"
+        raise InputError(f"{content.path}: bars must {rule} or come from an earlier file, got {pair}.")
 
 
 def _replaced_times(old: BarColumns, new: BarColumns) -> IntArray:
@@ -114,13 +127,14 @@ def _replaced_times(old: BarColumns, new: BarColumns) -> IntArray:
 
 
 def _stored(store: BarStore, contents: Sequence[FileBars], series: Series) -> BarColumns:
-    """Return what is stored over the time that the files of a series span."""
+    """Return what is stored over the time that the files of a series span, and for a bar more on both sides."""
     if series not in store.series():
         return join([])
+    length = parse_timeframe(series.timeframe)
     spans = [content.bars.open_time[[0, -1]] for content in contents if content.series == series]
+    start, end = min(span[0] for span in spans) - length, max(span[1] for span in spans) + length
     try:
-        end = max(span[1] for span in spans) + np.timedelta64(1, "ms")
-        return columns_of(store.load(*series, start=min(span[0] for span in spans), end=end))
+        return columns_of(store.load(*series, start=start, end=end))
     except InputError:
         return join([])
 
