@@ -10,7 +10,8 @@ from ledger_examples import BTC, judged, predicted
 from sqlalchemy import create_engine
 
 from trendtrain.cli import main
-from trendtrain.storage import Ledger, Progress, open_database
+from trendtrain.market import synthetic_market
+from trendtrain.storage import BarStore, Ledger, Progress, open_database
 from trendtrain.validation.outcomes import CORRECT, WRONG
 from trendtrain.validation.stats import TrendStats
 
@@ -110,3 +111,33 @@ def test_stats_in_json_have_null_where_there_is_no_number(url: str, capfd: pytes
     engine.dispose()
     (row,) = json.loads(said(["stats", "--db", url, "--json"], capfd))
     assert row["accuracy"] is row["event_accuracy"] is None
+
+
+@pytest.mark.parametrize("action", ["info", "compact", "prune --keep-runs 1", "export BTC 5m --out b.csv"])
+def test_a_database_that_is_not_there_is_not_made(
+    action: str, url: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert f"`--db` must name a database that exists, got {url}." in said(
+        ["db", *action.split(), "--db", url], capfd, 2
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_stats_of_a_database_that_is_not_there_make_none(
+    url: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert said(["stats", "--db", url], capfd) == f"No predictions yet in {url}.\n"
+    assert json.loads(said(["stats", "--db", url, "--json"], capfd)) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_name_with_brackets_is_told_as_it_is(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    engine = open_database(url)
+    BarStore(engine).write("[b]ETH[/i]", "5m", synthetic_market(10, seed=0))
+    engine.dispose()
+    assert "[b]ETH[/i] 5m: 1 blocks, now 1" in said(["db", "compact", "--db", url], capfd)
+    out = said(["db", "export", "[b]ETH[/i]", "5m", "--out", "run[a].csv", "--db", url], capfd)
+    assert out == "10 bars of [b]ETH[/i] 5m written to run[a].csv\n"

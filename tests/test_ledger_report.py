@@ -10,9 +10,9 @@ from trendtrain.validation import TrendStats
 DAY = 86_400_000
 
 
-def printed(table: RenderableType) -> str:
+def printed(table: RenderableType, width: int = 140) -> str:
     file = io.StringIO()
-    Console(file=file, width=140).print(table)
+    Console(file=file, width=width).print(table)
     return file.getvalue()
 
 
@@ -26,6 +26,28 @@ def test_stats_show_one_row_a_model_and_series() -> None:
     assert "run run-1" in text
     numbers = ["77", "0.4000", "1,543", "1,500", "750", "0.5000", "40", "3"]
     assert row_of(text, "CnnNet") == ["CnnNet", "ETH", "5m", *numbers]
+
+
+def test_stats_in_80_columns_cut_no_number() -> None:
+    stats = TrendStats(validated=1_240_321, correct=650_123, void=12_345, pending=240)
+    rows = [LedgerStats("run-1", "CnnNet", "LTCUSDT-PERP", "15m", stats, 0.4, 65_432)]
+    text = printed(stats_table(rows), width=80)
+    assert "run run-1, model CnnNet" in text
+    numbers = ["65,432", "0.4000", "1,252,906", "1,240,321", "650,123", "0.5242", "240", "12,345"]
+    (line,) = (line for line in text.splitlines() if "65,432" in line)
+    assert line.split()[-8:] == numbers
+    assert "…" not in text
+
+
+def test_contents_in_80_columns_cut_no_number() -> None:
+    series = [SeriesContent("1000SHIBUSDT-PERP", "15m", 0, DAY, 12_345_678, 3_015, 246_913_560)]
+    runs = [RunContent("20261123-042634-98d870", "interrupted", 1999, 2000, 0, DAY, 1_234_567)]
+    text = printed(contents_table("sqlite:///a.db", "2", Contents(series, runs, {})), width=80)
+    numbers = ["15m", "12,345,678", "1970-01-01", "1970-01-02", "3,015", "246,913,560"]
+    assert row_of(text, "1000SHIBUSDT-PERP")[1:] == numbers
+    run = ["interrupted", "2,000", "of", "2,000", "1970-01-02", "1,234,567"]
+    assert row_of(text, "20261123-042634-98d870")[1:] == run
+    assert "…" not in text
 
 
 def test_stats_without_verdicts_say_none_yet() -> None:

@@ -5,37 +5,57 @@ from collections.abc import Sequence
 from rich.box import SIMPLE
 from rich.console import Group, RenderableType
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from trendtrain.storage.contents import Contents, RunContent, SeriesContent
 from trendtrain.storage.ledger_stats import LedgerStats
-from trendtrain.terminal import minute, number
+from trendtrain.terminal import Fitting, minute, number
+
+_NUMBERS = ("events", "event accuracy", "total", "validated", "correct", "accuracy", "pending", "void")
 
 
 def stats_table(rows: Sequence[LedgerStats]) -> RenderableType:
     """Return the event accuracy and the six numbers of each model and series, a table a run."""
-    numbers = ("events", "event accuracy", "total", "validated", "correct", "accuracy", "pending", "void")
+    runs = {run: [row for row in rows if row.run == run] for run in dict.fromkeys(row.run for row in rows)}
+    return Group(*(Fitting(_stats_wide(run, own), _stats_narrow(run, own)) for run, own in runs.items()))
+
+
+def _stats_wide(run: str, rows: Sequence[LedgerStats]) -> Table:
+    table = _table("model", "symbol", "timeframe", *_NUMBERS, title=escape(f"run {run}"))
+    for row in rows:
+        table.add_row(*map(escape, (row.model, row.symbol, row.timeframe)), *_numbers_of(row))
+    return table
+
+
+def _stats_narrow(run: str, rows: Sequence[LedgerStats]) -> RenderableType:
     tables = []
-    for run in dict.fromkeys(row.run for row in rows):
-        table = _table("model", "symbol", "timeframe", *numbers, title=f"run {run}")
+    for model in dict.fromkeys(row.model for row in rows):
+        table = _narrow("series", *_NUMBERS, title=escape(f"run {run}, model {model}"))
         for row in rows:
-            if row.run == run:
-                values = (row.n_events, row.event_accuracy, *row.stats.as_dict().values())
-                table.add_row(*map(escape, (row.model, row.symbol, row.timeframe)), *map(number, values))
+            if row.model == model:
+                table.add_row(escape(f"{row.symbol} {row.timeframe}"), *_numbers_of(row))
         tables.append(table)
     return Group(*tables)
+
+
+def _numbers_of(row: LedgerStats) -> list[str]:
+    return [number(value) for value in (row.n_events, row.event_accuracy, *row.stats.as_dict().values())]
 
 
 def contents_table(url: str, version: str, contents: Contents) -> RenderableType:
     """Return where a database is, its schema version, its series, its runs, and how many rows its tables have."""
     head = Text(f"{url}, schema version {version}")
-    parts = [_series_table(contents.series), _runs_table(contents.runs)]
     rows = ", ".join(f"{name} {n_rows:,}" for name, n_rows in contents.n_rows.items())
-    return Group(head, *(part for part in parts if part.row_count), Text(f"rows: {rows}"))
+    parts: list[RenderableType] = []
+    if contents.series:
+        parts.append(Fitting(_series_wide(contents.series), _series_narrow(contents.series)))
+    if contents.runs:
+        parts.append(Fitting(_runs_wide(contents.runs), _runs_narrow(contents.runs)))
+    return Group(head, *parts, Text(f"rows: {rows}"))
 
 
-def _series_table(series: Sequence[SeriesContent]) -> Table:
+def _series_wide(series: Sequence[SeriesContent]) -> Table:
     table = _table("symbol", "timeframe", "bars", "first", "last", "blocks", "bytes", "bytes a bar")
     for one in series:
         span, sizes = (minute(one.first), minute(one.last)), (one.n_blocks, one.n_bytes)
@@ -44,15 +64,49 @@ def _series_table(series: Sequence[SeriesContent]) -> Table:
     return table
 
 
-def _runs_table(runs: Sequence[RunContent]) -> Table:
+def _series_narrow(series: Sequence[SeriesContent]) -> Table:
+    table = _narrow("series", "bars", "first", "last", "blocks", "bytes")
+    for one in series:
+        days = (_day(one.first), _day(one.last))
+        name = escape(f"{one.symbol} {one.timeframe}")
+        table.add_row(name, number(one.n_bars), *days, number(one.n_blocks), number(one.n_bytes))
+    return table
+
+
+def _runs_wide(runs: Sequence[RunContent]) -> Table:
     table = _table("run", "status", "steps", "started", "last write", "predictions")
     for run in runs:
-        steps = f"{run.step + 1:,}" + (f" of {run.n_steps:,}" if run.n_steps is not None else "")
         times = (minute(run.started_at), minute(run.updated_at))
-        made = "not told" if run.total_predictions is None else number(run.total_predictions)
-        table.add_row(escape(run.id), run.status, steps, *times, made)
+        table.add_row(escape(run.id), run.status, _steps(run), *times, _made(run))
     return table
+
+
+def _runs_narrow(runs: Sequence[RunContent]) -> Table:
+    table = _narrow("run", "status", "steps", "last write", "predictions")
+    for run in runs:
+        table.add_row(escape(run.id), run.status, _steps(run), _day(run.updated_at), _made(run))
+    return table
+
+
+def _steps(run: RunContent) -> str:
+    return f"{run.step + 1:,}" + (f" of {run.n_steps:,}" if run.n_steps is not None else "")
+
+
+def _made(run: RunContent) -> str:
+    return "not told" if run.total_predictions is None else number(run.total_predictions)
+
+
+def _day(milliseconds: int) -> str:
+    return minute(milliseconds)[:10]
 
 
 def _table(*names: str, title: str | None = None) -> Table:
     return Table(*names, title=title, title_justify="left", box=SIMPLE, pad_edge=False)
+
+
+def _narrow(name: str, *numbers: str, title: str | None = None) -> Table:
+    """Return a table whose first column gives way, and whose numbers are never cut."""
+    first = Column(name, overflow="fold")
+    # A heading of two words may take two lines; numbers and dates hold no space.
+    columns = (Column(heading, justify="right", min_width=max(map(len, heading.split()))) for heading in numbers)
+    return Table(first, *columns, title=title, title_justify="left", box=SIMPLE, show_edge=False, padding=0)

@@ -3,15 +3,33 @@
 import math
 
 import numpy as np
-from rich.console import Console, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.measure import Measurement
+
+_ANY_WIDTH = 10_000
 
 
 def show(content: RenderableType) -> None:
-    """Print to the terminal; into a file or a pipe wide enough for every table."""
+    """Print to the terminal; into a file or a pipe wide enough for every table. Text is printed as it is."""
     console = Console()
     if not console.is_terminal:
         console = Console(width=140)
-    console.print(content)
+    is_text = isinstance(content, str)  # a path in it may hold brackets, and must stay in one piece
+    console.print(content, markup=False, highlight=False, soft_wrap=is_text)
+
+
+class Fitting:
+    """Show the first of some renderables that fits the terminal's width, or else the last."""
+
+    def __init__(self, *choices: RenderableType) -> None:
+        self.choices = choices
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Yield the one that fits."""
+        anything = options.update(width=_ANY_WIDTH)
+        widths = (Measurement.get(console, anything, choice).maximum for choice in self.choices)
+        fitting = (choice for choice, width in zip(self.choices, widths, strict=True) if width <= options.max_width)
+        yield next(fitting, self.choices[-1])
 
 
 def number(value: float) -> str:

@@ -78,6 +78,7 @@ def test_priorities_are_counted_by_step(engine: Engine, ledger: Ledger) -> None:
 
 def test_the_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    open_database("sqlite:///trendtrain.db").dispose()
     (block,) = re.findall(r"```bash\n(.*?)```", TEXT, re.DOTALL)
     for line in block.splitlines():
         program, *arguments = shlex.split(line)

@@ -5,7 +5,7 @@ import re
 from datetime import timedelta
 
 from trendtrain.commands.db_bars import add_compact, add_export
-from trendtrain.commands.options import add_db, whole
+from trendtrain.commands.options import add_db, open_existing, whole
 from trendtrain.errors import InputError
 
 _UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
@@ -46,11 +46,10 @@ def info(options: argparse.Namespace) -> int:
     """Show what the database holds."""
     from trendtrain.ledger_report import contents_table
     from trendtrain.storage.contents import contents_of
-    from trendtrain.storage.database import open_database
     from trendtrain.storage.versions import VERSION
     from trendtrain.terminal import show
 
-    engine = open_database(options.db)
+    engine = open_existing(options.db)
     try:
         show(contents_table(str(engine.url), VERSION, contents_of(engine)))
     finally:
@@ -77,12 +76,11 @@ def upgrade(options: argparse.Namespace) -> int:
 
 def prune(options: argparse.Namespace) -> int:
     """Delete runs, and say which."""
-    from trendtrain.storage.database import open_database
     from trendtrain.storage.ledger import Ledger
     from trendtrain.terminal import show
 
     age = None if options.older_than is None else _age(options.older_than)
-    engine = open_database(options.db)
+    engine = open_existing(options.db)
     try:
         deleted = Ledger(engine).prune(age, options.keep_runs)
     finally:

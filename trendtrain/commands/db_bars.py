@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from trendtrain.commands.options import add_db
+from trendtrain.commands.options import add_db, open_existing
 
 
 def add_compact(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -30,10 +30,9 @@ def add_export(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -
 def compact(options: argparse.Namespace) -> int:
     """Merge small blocks, and say how many there were and are."""
     from trendtrain.storage.bars import BarStore
-    from trendtrain.storage.database import open_database
     from trendtrain.terminal import show
 
-    engine = open_database(options.db)
+    engine = open_existing(options.db)
     try:
         done = BarStore(engine).compact()
     finally:
@@ -49,10 +48,9 @@ def export(options: argparse.Namespace) -> int:
     """Write a series to a file, and say how many bars it holds."""
     from trendtrain.storage.bar_files import write_bars
     from trendtrain.storage.bars import BarStore
-    from trendtrain.storage.database import open_database
     from trendtrain.terminal import show
 
-    engine = open_database(options.db)
+    engine = open_existing(options.db)
     try:
         bars = BarStore(engine).load(options.symbol, options.timeframe, options.start, options.end)
     finally:

@@ -1,6 +1,12 @@
 """Options that several commands share."""
 
 import argparse
+from typing import TYPE_CHECKING
+
+from trendtrain.errors import InputError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
 
 DEFAULT_DB = "sqlite:///trendtrain.db"
 
@@ -8,6 +14,19 @@ DEFAULT_DB = "sqlite:///trendtrain.db"
 def add_db(parser: argparse.ArgumentParser) -> None:
     """Add `--db`."""
     parser.add_argument("--db", default=DEFAULT_DB, help="database URL (%(default)s)")
+
+
+def open_existing(url: str) -> "Engine":
+    """Open the database at `url` for a command that has nothing to do in a new one.
+
+    Raises:
+        InputError: If it names a file that does not exist, or as `open_database` does.
+    """
+    from trendtrain.storage.database import is_missing, open_database
+
+    if is_missing(url):
+        raise InputError(f"`--db` must name a database that exists, got {url}.")
+    return open_database(url)
 
 
 def whole(text: str) -> int | str:

@@ -19,11 +19,12 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 def run(options: argparse.Namespace) -> int:
     """Show the counts of the ledger."""
     from trendtrain.ledger_report import stats_table
-    from trendtrain.storage.database import open_database
+    from trendtrain.storage.database import is_missing, open_database
     from trendtrain.storage.ledger import Ledger
     from trendtrain.terminal import show
 
-    engine = open_database(options.db)
+    # A question makes no file.
+    engine = open_database("sqlite://" if is_missing(options.db) else options.db)
     try:
         rows = Ledger(engine).stats(options.run_id)
     finally:

@@ -64,6 +64,20 @@ def upgrade_database(url: str) -> str | None:
     return version
 
 
+def is_missing(url: str) -> bool:
+    """Say whether `url` names a file of SQLite's that does not exist; opening it would make it.
+
+    Raises:
+        InputError: If `url` is no database URL.
+
+    Example:
+        >>> is_missing("sqlite:///nowhere.db"), is_missing("sqlite://")
+        (True, False)
+    """
+    parsed = _parse(url)
+    return _names_file(parsed) and not Path(str(parsed.database)).exists()
+
+
 def _open(url: str, prepare: Callable[[Engine], str | None]) -> tuple[Engine, str | None]:
     """Connect and prepare the tables; where the database objects, `url` names the wrong one."""
     parsed = _parse(url)
@@ -89,11 +103,15 @@ def _parse(url: str) -> URL:
 
 
 def _check_folder(url: URL) -> None:
-    if url.get_backend_name() != "sqlite" or url.database in (None, "", ":memory:") or "uri" in url.query:
+    if not _names_file(url):
         return
     folder = Path(str(url.database)).parent
     if not folder.is_dir():
         raise InputError(f"`db.url` must name a file in a folder that exists, got {url}: no folder {folder}.")
+
+
+def _names_file(url: URL) -> bool:
+    return url.get_backend_name() == "sqlite" and url.database not in (None, "", ":memory:") and "uri" not in url.query
 
 
 def _engine(url: URL) -> Engine:
