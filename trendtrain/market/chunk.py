@@ -135,7 +135,7 @@ class Chunk:
         n_points = len(self.bars)
         for _ in range(level):
             n_points = n_points // 2 + 1
-        return n_points + sum(len(tail) for tails in self.tails.values() for tail in tails)
+        return n_points
 
     def _as_list(self, kind: int, points: Points) -> list[Point]:
         bar = np.asarray(points.bar)
