@@ -116,7 +116,8 @@ def slow_labels(bars: Bars, flat_band: float = 0.0, **options: object) -> list[S
     for t in range(len(bars)):
         candidates = []
         for kind in (HIGH, LOW):
-            next_two = points[kind][bisect_right(places[kind], t) :][:2]
+            after = bisect_right(places[kind], t)
+            next_two = points[kind][after : after + 2]
             if len(next_two) == 2 and all(pivot.segment == segment[t] for pivot in next_two):
                 candidates.append(_line(*next_two, flat_band))
         if candidates:
