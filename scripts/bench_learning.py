@@ -235,7 +235,7 @@ def through_train(options: argparse.Namespace, scenario: str, seed: int, done: s
     """Return the rows of a market through `trendtrain train`, if they are missing."""
     from learning_runs import compared  # torch and Lightning, which the plain loop does without
 
-    return [] if done else compared(scenario, seed, 20_000 if options.quick else 150_000)
+    return [] if done else compared(scenario, seed, 8_000 if options.quick else 150_000)
 
 
 def main() -> None:

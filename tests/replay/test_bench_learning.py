@@ -13,6 +13,7 @@ SCRIPTS = Path(__file__).parents[2] / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
 from learning_net import SmallNet  # noqa: E402
+from learning_runs import compared  # noqa: E402
 from learning_scenarios import SCENARIOS  # noqa: E402
 
 N_BARS = 12_000
@@ -68,6 +69,16 @@ def test_the_quick_mode_compares_strategies_and_goes_on_where_it_ended(tmp_path:
     again = subprocess.run(command, check=True, capture_output=True, timeout=60, text=True)
     assert file.read_text() == written
     assert "naive" in again.stdout
+
+
+def test_strategies_are_compared_on_the_same_events_of_the_real_job() -> None:
+    rows = {row["strategy"]: row for row in compared("strong", seed=0, n_bars=6_000)}
+    assert rows["uniform"]["difference"] == rows["uniform"]["difference_se"] == 0.0
+    assert len({row["n_events"] for row in rows.values()}) == 1
+    for name in ("default", "naive"):
+        assert rows[name]["difference"] != 0.0
+        expected = rows[name]["event_accuracy"] - rows["uniform"]["event_accuracy"]
+        assert rows[name]["difference"] == pytest.approx(expected)
 
 
 def in_torch(net: SmallNet) -> torch.nn.Sequential:
