@@ -66,6 +66,16 @@ def test_each_broken_annotation_is_one_line_and_the_others_are_done(capfd: pytes
     assert second.endswith("old/9.json, annotation 1: `entry` must be given, found annotation_id.")
     assert "annotations: 3 written to new, 2 problems" in shown.out
     assert len(list(Path("new").iterdir())) == 3
+    Path("old/8.json").unlink()
+    assert migrate("old", "--out", "new") == 2
+    assert "3 there already, 1 problem\n" in capfd.readouterr().out
+
+
+def test_trades_that_are_still_open_are_counted_and_no_mistake(capfd: pytest.CaptureFixture[str]) -> None:
+    record = json.loads(Path("old/0.json").read_text())
+    Path("old/0.json").write_text(json.dumps({**record, "exit": None}))
+    assert migrate("old", "--out", "new") == 0
+    assert "annotations: 3 written to new, 1 still open\n" in capfd.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,8 @@ def _lines(report: MigrationReport, out: Path) -> list[str]:
     kept = f", {report.n_kept:,} there already" if report.n_kept else ""
     kept += f" ({report.n_differing:,} differ from their source and stay as they are)" if report.n_differing else ""
     still_open = f", {report.n_open:,} still open" if report.n_open else ""
-    left = f", {len(report.problems):,} problems" if report.problems else ""
+    n = len(report.problems)
+    left = f", {n:,} problem{'s' if n > 1 else ''}" if n else ""
     ratio = f", {report.bytes_before / report.bytes_after:,.0f} x smaller" if report.bytes_after else ""
     return [
         f"annotations: {report.n_written:,} written to {out}{kept}{still_open}{left}",
