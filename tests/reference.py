@@ -72,9 +72,9 @@ def _is_inside(bars: Bars, i: int, last: int) -> bool:
 
 
 def _climb(bars: Bars, kind: int, segment: int, kept: list[int], strength: Sequence[int], tie: str) -> list[SlowPivot]:
-    prices = (bars.high if kind == HIGH else bars.low).tolist()
+    prices = bars.high if kind == HIGH else bars.low
     found = []
-    points = [(bar, prices[bar], bar) for bar in kept]  # where it lies, its price, when it is known
+    points = [(bar, prices[bar].item(), bar) for bar in kept]  # where it lies, its price, when it is known
     for level, k in enumerate(strength, start=1):
         if tie == "plateau":
             points = [point for i, point in enumerate(points) if i == 0 or point[1] != points[i - 1][1]]
