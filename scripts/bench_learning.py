@@ -54,7 +54,8 @@ STRATEGIES: dict[str, dict[str, Any]] = {
     "recent": {"weigh": _uniform, "half_life": 700.0},
     "recent, cut": {"weigh": _uniform, "half_life": 700.0, "detector": ChangeDetector},
     "incorrect, recent, cut": {"weigh": weigh, "half_life": 700.0, "detector": ChangeDetector},
-    "default": {"weigh": weigh_by_gradient, "half_life": 700.0, "detector": ChangeDetector},
+    "gradient, recent, cut": {"weigh": weigh_by_gradient, "half_life": 700.0, "detector": ChangeDetector},
+    "default": {"weigh": weigh_by_gradient, "half_life": 2800.0, "detector": ChangeDetector},
 }
 
 

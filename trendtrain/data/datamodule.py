@@ -180,7 +180,7 @@ class StreamSampler(Sampler[Draw]):
 
 def default_replay(memory: ReplayMemory, seed: int) -> ReplaySampler:
     """Return the sampler that `configs/replay/gradient.yaml` describes."""
-    return ReplaySampler(memory, 256, 8, weigh_by_gradient, half_life=700.0, detector=ChangeDetector(), seed=seed)
+    return ReplaySampler(memory, 256, 8, weigh_by_gradient, half_life=2800.0, detector=ChangeDetector(), seed=seed)
 
 
 def _unit_column(bars: Bars) -> Any:
