@@ -62,15 +62,17 @@ def _is_a(callback: Any, name: str) -> bool:
 
 
 def check_rows(row: IntArray, n_rows: int) -> None:
-    """Refuse bars that have no label, and bars predicted twice in a pass."""
-    if not len(row):
-        return
-    if not 0 <= row.min() <= row.max() < n_rows:
+    """Refuse bars that have no label."""
+    if len(row) and not 0 <= row.min() <= row.max() < n_rows:
         raise InputError(f"`key` must give bars from 0 to {n_rows - 1}, as labelled, got {row.min()} to {row.max()}.")
-    times = np.bincount(row)
+
+
+def check_once(row: IntArray) -> None:
+    """Refuse bars predicted twice in a pass."""
+    times = np.bincount(row - row.min())  # linear in the bars of the pass, not in all there are
     if times.max() > 1:
-        rule = "`key` must give each bar once a pass"
-        raise InputError(f"{rule}, got bar {times.argmax()} {times.max()} times: are these bar positions?")
+        rule, bar = "`key` must give each bar once a pass", times.argmax() + row.min()
+        raise InputError(f"{rule}, got bar {bar} {times.max()} times: are these bar positions?")
 
 
 def check_classes(given: int, n_classes: int) -> None:

@@ -9,6 +9,7 @@ from trendtrain.callbacks.outputs import PassOutputs, row_of, scores_of, to_pred
 from trendtrain.callbacks.refusals import (
     check_classes,
     check_complete,
+    check_once,
     check_rows,
     refuse_cuts,
     refuse_impatience,
@@ -144,7 +145,9 @@ class TrendValidation(pl.Callback):
         predictions, self._outputs = self._outputs.predictions(), PassOutputs()
         labels = self.board.labels
         check_rows(predictions.row, len(labels))
-        if self._stream is not None and len(predictions):
+        if self._stream is None:
+            check_once(predictions.row)
+        elif len(predictions):
             check_classes(predictions.probability.shape[1], self._stream.n_classes)
         if self._stream is not None and not is_partial:
             check_complete(predictions, self._stream.clock.rows)

@@ -1,6 +1,7 @@
 """Predictions and verdicts as arrays: what was said at the close of a bar, and what came of it."""
 
 from dataclasses import dataclass, fields
+from functools import reduce
 
 import numpy as np
 
@@ -24,19 +25,23 @@ class Predictions:
         return len(self.row)
 
     def __getitem__(self, index: IntArray | BoolArray) -> "Predictions":
-        return Predictions(self.row[index], self.probability[index])
+        if index.dtype == bool:  # taking whole rows is several times as fast as choosing them by a mask
+            index = np.flatnonzero(index)
+        return Predictions(self.row[index], np.take(self.probability, index, axis=0))
 
     @property
     def direction(self) -> IntArray:
         """The likeliest class, int8, shape (n,); the lower code where two are level."""
-        direction: IntArray = self.probability.argmax(axis=1).astype(np.int8)
+        direction, best = np.zeros(len(self), dtype=np.int8), self.probability[:, 0]
+        for code in range(1, self.probability.shape[1]):  # by columns: numpy's argmax of short rows is slow
+            direction[self.probability[:, code] > best] = code
+            best = np.maximum(best, self.probability[:, code])
         return direction
 
     @property
     def confidence(self) -> FloatArray:
         """The chance given to the direction, shape (n,)."""
-        confidence: FloatArray = self.probability.max(axis=1)
-        return confidence
+        return reduce(np.maximum, self.probability.T)
 
     @staticmethod
     def join(parts: list["Predictions"]) -> "Predictions":

@@ -34,12 +34,41 @@ def event_means(event: IntArray, values: FloatArray) -> tuple[IntArray, FloatArr
         >>> [x.tolist() for x in event_means(np.array([7, 7, 3]), np.array([1.0, 0.0, 1.0]))]
         [[7, 3], [0.5, 1.0], [2, 1]]
     """
-    events, first, inverse, counts = np.unique(event, return_index=True, return_inverse=True, return_counts=True)
-    sums = np.zeros((len(events), *values.shape[1:]))
-    np.add.at(sums, inverse, values)
-    means = sums / counts.reshape(-1, *[1] * (values.ndim - 1))
+    events = group(event)
+    return event[events.first], events.means(values), events.counts
+
+
+@dataclass(frozen=True, eq=False)
+class Groups:
+    """Equal values of an array, in order of first appearance.
+
+    Attributes:
+        first: Where each value appears first, shape (n_groups,).
+        inverse: Which group each position belongs to, shape (n,).
+        counts: How many positions each has, shape (n_groups,).
+    """
+
+    first: IntArray
+    inverse: IntArray
+    counts: IntArray
+
+    def means(self, values: FloatArray) -> FloatArray:
+        """Return the mean of each group, shape (n_groups,) of values (n,), or (n_groups, k) of (n, k)."""
+        columns = values.reshape(len(values), -1).T
+        sums = np.stack([np.bincount(self.inverse, column, len(self.counts)) for column in columns], axis=-1)
+        means: FloatArray = sums.reshape(-1, *values.shape[1:]) / self.counts.reshape(-1, *[1] * (values.ndim - 1))
+        return means
+
+
+def group(values: IntArray) -> Groups:
+    """Group equal values, as `np.unique` does but without sorting what mostly lies together already."""
+    start = np.flatnonzero(np.concatenate([[True], values[1:] != values[:-1]])[: len(values)])
+    _, first, run_group = np.unique(values[start], return_index=True, return_inverse=True)
     order = np.argsort(first)
-    return events[order], means[order], counts[order]
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    inverse = np.repeat(rank[run_group], np.diff(np.append(start, len(values))))
+    return Groups(start[first[order]], inverse, np.bincount(inverse, minlength=len(first)))
 
 
 def calendar_blocks(known_time: TimeArray, series: IntArray) -> IntArray:

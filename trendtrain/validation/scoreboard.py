@@ -13,9 +13,9 @@ from trendtrain.validation.score import (
     calendar_blocks,
     calibration_bins,
     estimate,
-    event_means,
     expected_calibration_error,
     fade,
+    group,
     negative_log_likelihood,
 )
 from trendtrain.validation.stats import TrendStats
@@ -41,25 +41,27 @@ class Scoreboard:
         self._fading = (0.0, 0.0)
         self._counts = np.zeros((n_series, 3), dtype=np.int64)  # of each series: validated, correct, void
         self._bins = np.zeros((n_series, N_CALIBRATION_BINS, 3))
-        self._delays = [np.zeros(0, dtype=np.int64) for _ in range(n_series)]  # counts of each delay in bars
+        self._delays: list[IntArray] = [
+            np.zeros(0, dtype=np.int64) for _ in range(n_series)
+        ]  # counts of each delay in bars
         self.n_events = 0
 
     def update(self, verdicts: Verdicts) -> None:
         """Take new verdicts in; void ones are counted and do not score."""
         series = self.labels.series_index[verdicts.row]
         for column, is_one in enumerate((verdicts.is_validated, verdicts.is_correct, ~verdicts.is_validated)):
-            np.add.at(self._counts[:, column], series, is_one)
+            self._counts[:, column] += np.bincount(series[is_one], minlength=len(self._counts))
         verdicts = verdicts[verdicts.is_validated]
         if not len(verdicts):
             return
-        _, means, counts = event_means(verdicts.event, self._scores(verdicts))
-        first = np.unique(verdicts.event, return_index=True)[1]
-        self._known_at.append(verdicts.known_at[np.sort(first)])
+        events = group(verdicts.event)
+        means = events.means(self._scores(verdicts))
+        self._known_at.append(verdicts.known_at[events.first])
         self._values.append(means)
         self._sums += means.sum(axis=0)
         self._fading = fade(means[:, 0], self._fading)
-        self.n_events += len(counts)
-        self._count_by_series(verdicts)
+        self.n_events += len(means)
+        self._count_by_series(verdicts, 1.0 / events.counts[events.inverse])
 
     def stats(self, pending: Predictions) -> dict[Series, TrendStats]:
         """Return the six numbers of each series, given what is still waiting."""
@@ -73,13 +75,11 @@ class Scoreboard:
         right = [self.baselines[name][verdicts.row] == truth for name in self.baselines]
         return np.column_stack([verdicts.is_correct, nll, *right]).astype(np.float64)
 
-    def _count_by_series(self, verdicts: Verdicts) -> None:
-        _, inverse, counts = np.unique(verdicts.event, return_inverse=True, return_counts=True)
-        weight = 1.0 / counts[inverse]
+    def _count_by_series(self, verdicts: Verdicts, weight: FloatArray) -> None:
         series = self.labels.series_index[verdicts.row]
         delay = verdicts.known_at - verdicts.row
         correct = verdicts.is_correct.astype(np.float64)
-        for one in np.unique(series):
+        for one in np.flatnonzero(np.bincount(series)).tolist():
             part = series == one
             self._bins[one] += calibration_bins(verdicts.predictions.confidence[part], correct[part], weight[part])
             self._delays[one] = _add_counts(self._delays[one], np.bincount(delay[part]))
