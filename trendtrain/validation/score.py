@@ -54,7 +54,7 @@ class Groups:
 
     def means(self, values: FloatArray) -> FloatArray:
         """Return the mean of each group, shape (n_groups,) of values (n,), or (n_groups, k) of (n, k)."""
-        columns = values.reshape(len(values), -1).T
+        columns = values[:, None].T if values.ndim == 1 else values.T
         sums = np.stack([np.bincount(self.inverse, column, len(self.counts)) for column in columns], axis=-1)
         means: FloatArray = sums.reshape(-1, *values.shape[1:]) / self.counts.reshape(-1, *[1] * (values.ndim - 1))
         return means
