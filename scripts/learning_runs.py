@@ -22,6 +22,7 @@ PLANTED = {"weak": partial(planted_market, drift=0.145), "strong": partial(plant
 STRATEGIES = {
     "uniform": ["replay=uniform"],
     "default": [],
+    "half-life 700": ["replay.half_life=700"],
     "naive": ["replay=incorrect", "replay.beta=0", "replay.half_life=null", "replay.detector=null"],
 }
 _EVENTS = """
