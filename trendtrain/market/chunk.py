@@ -98,7 +98,7 @@ class Chunk:
 
     @cached_property
     def _prominences(self) -> dict[int, list[FloatArray]]:
-        """Found by going through the bars once more: few ask, and it would cost everyone a fifth of the time."""
+        """Found by going through the bars once more: few ask for it, and all others would pay."""
         return {kind: [found.prominence for found in self.climb(kind, True)[0]] for kind in (HIGH, LOW)}
 
     def _blocks(self, kind: int) -> Iterator[Points]:
