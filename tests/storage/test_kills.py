@@ -87,7 +87,7 @@ def fill_by_bar(url: str) -> None:
     engine.dispose()
 
 
-@pytest.fixture(params=[None, pytest.param(34, marks=pytest.mark.full)])
+@pytest.fixture(params=[None, pytest.param(100, marks=pytest.mark.full)])
 def n_kills(request: pytest.FixtureRequest, db_url: str) -> int:
     return request.param or (2 if db_url.startswith("sqlite") else 1)
 
