@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from law_checks import assert_same, assert_same_fields
 
 from trendtrain.market import Labels, Lines, Pivots, find_pivots, label_bars, synthetic_market
-from trendtrain.market.columns import merge_order
+from trendtrain.market.merge import merge_order
 
 BARS = synthetic_market(3000, seed=0)
 ascending = st.lists(st.integers(0, 200_000), max_size=30).map(sorted)

@@ -89,7 +89,8 @@ def test_a_row_is_left_out_exactly_where_bars_would_refuse_it(column: int, value
 @given(rows_of_any_kind)
 def test_what_is_settled_are_bars(rows: list[Row]) -> None:
     settled, _ = settle(raw_of(rows))
-    Bars(settled.open_time, *(getattr(settled, name) for name in VALUES), MINUTE)  # type: ignore[arg-type]
+    bars = Bars(settled.open_time, *(getattr(settled, name) for name in VALUES), MINUTE)  # type: ignore[arg-type]
+    assert len(bars) == len(settled.open_time)
 
 
 @given(rows_of_any_kind)

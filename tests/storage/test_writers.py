@@ -92,6 +92,7 @@ def test_the_ledger_need_not_wait_for_a_writer_of_bars(engine: Engine, make_bars
     with engine.begin() as connection:
         lock_series(connection, btc)
         ledger.record("run", "cnn", 0, rows, None)
+        assert [row.stats.total for row in ledger.stats("run")] == [1]
 
 
 def test_a_series_that_several_create_has_one_number(engine: Engine, db_url: str, make_bars: MakeBars) -> None:

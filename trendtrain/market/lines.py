@@ -5,8 +5,9 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from trendtrain.market.bars import BoolArray, FloatArray, IntArray, TimeArray
-from trendtrain.market.columns import Column, made_on_demand, make_column, merge_order, pickle_columns
+from trendtrain.market.columns import Column, made_on_demand, make_column, pickle_columns
 from trendtrain.market.directions import DOWN, FLAT, UP
+from trendtrain.market.merge import merge_order
 from trendtrain.market.pivots import Pivots
 
 KIND_NAMES = ("L2H", "L2L")  # indexed by HIGH, LOW

@@ -7,7 +7,8 @@ from typing import NamedTuple, Self
 import numpy as np
 
 from trendtrain.market.bars import BoolArray, FloatArray, IntArray, TimeArray
-from trendtrain.market.columns import Column, Maker, made_on_demand, make_column, merge_order, pickle_columns
+from trendtrain.market.columns import Column, Maker, made_on_demand, make_column, pickle_columns
+from trendtrain.market.merge import merge_order
 from trendtrain.market.peaks import Point
 
 Row = tuple[int, float, int, int, float, int, int]

@@ -11,6 +11,14 @@ _KEY = ("run_id", "model", "pass", "series_id", "open_time")
 
 def upgrade() -> None:
     """Create what a database made before versions were kept may lack, and say what its columns hold."""
+    _create_series()
+    _create_bar_blocks()
+    _create_runs()
+    _create_predictions()
+    _create_verdicts()
+
+
+def _create_series() -> None:
     op.create_table(
         "series",
         sa.Column("id", sa.Integer, primary_key=True, comment="Number of the series in this database."),
@@ -20,6 +28,9 @@ def upgrade() -> None:
         comment="One symbol at one timeframe.",
         if_not_exists=True,
     )
+
+
+def _create_bar_blocks() -> None:
     op.create_table(
         "bar_blocks",
         sa.Column(
@@ -41,6 +52,9 @@ def upgrade() -> None:
         comment="Bars in blocks; the blocks of a series never overlap.",
         if_not_exists=True,
     )
+
+
+def _create_runs() -> None:
     op.create_table(
         "runs",
         sa.Column("id", sa.Text, primary_key=True, comment="Name of the run, kept when it is resumed."),
@@ -49,6 +63,9 @@ def upgrade() -> None:
         comment="One training run each.",
         if_not_exists=True,
     )
+
+
+def _create_predictions() -> None:
     op.create_table(
         "predictions",
         sa.Column(
@@ -70,6 +87,9 @@ def upgrade() -> None:
         comment="A direction predicted at the close of a bar.",
         if_not_exists=True,
     )
+
+
+def _create_verdicts() -> None:
     op.create_table(
         "verdicts",
         sa.Column("run_id", sa.Text, primary_key=True, comment="As in predictions."),

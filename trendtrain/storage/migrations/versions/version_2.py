@@ -26,6 +26,17 @@ def upgrade() -> None:
 
 
 def _create_tables() -> None:
+    _create_import_reports()
+    _create_models()
+    _create_tracks()
+    _create_prediction_rows()
+    _create_lines()
+    _create_verdict_rows()
+    _create_training_events()
+    _create_alarms()
+
+
+def _create_import_reports() -> None:
     op.create_table(
         "import_reports",
         sa.Column("id", sa.Integer, primary_key=True, comment="Number of the report."),
@@ -40,6 +51,9 @@ def _create_tables() -> None:
         sa.Column("report", sa.Text, nullable=False, comment="What was found in it, as JSON."),
         comment="What each import found in a file.",
     )
+
+
+def _create_models() -> None:
     op.create_table(
         "models",
         sa.Column(
@@ -54,6 +68,9 @@ def _create_tables() -> None:
         sa.Column("class_path", sa.Text, comment="That class with its module; null if not told."),
         comment="The models of each run.",
     )
+
+
+def _create_tracks() -> None:
     op.create_table(
         "tracks",
         sa.Column("id", sa.Integer, primary_key=True, comment="Number of the track in this database."),
@@ -67,6 +84,9 @@ def _create_tables() -> None:
         sa.ForeignKeyConstraint(("run_id", "model"), ("models.run_id", "models.name"), ondelete="CASCADE"),
         comment="A model on a series in a pass of a run: one number in each row in place of four names.",
     )
+
+
+def _create_prediction_rows() -> None:
     op.create_table(
         "prediction_rows",
         sa.Column(
@@ -85,6 +105,9 @@ def _create_tables() -> None:
         comment="A direction predicted at the close of a bar; the view predictions names its track.",
         sqlite_with_rowid=False,
     )
+
+
+def _create_lines() -> None:
     op.create_table(
         "lines",
         sa.Column("id", sa.Integer, primary_key=True, comment="Number of the line in this database."),
@@ -111,6 +134,9 @@ def _create_tables() -> None:
         sa.UniqueConstraint("run_id", "series_id", "first_time", "last_time", "kind"),
         comment="The trend lines that judged predictions: the events of event accuracy.",
     )
+
+
+def _create_verdict_rows() -> None:
     op.create_table(
         "verdict_rows",
         sa.Column("track_id", sa.Integer, primary_key=True, autoincrement=False, comment="As in prediction_rows."),
@@ -141,6 +167,9 @@ def _create_tables() -> None:
         comment="A prediction judged; without one, it is pending. The view verdicts names its track and its line.",
         sqlite_with_rowid=False,
     )
+
+
+def _create_training_events() -> None:
     op.create_table(
         "training_events",
         sa.Column("run_id", sa.Text, primary_key=True, comment="As in tracks."),
@@ -156,6 +185,9 @@ def _create_tables() -> None:
         sa.ForeignKeyConstraint(_TRACK, [f"tracks.{name}" for name in _TRACK], ondelete="CASCADE"),
         comment="New verdicts of a model on a series in a step, to learn from next; verdicts has the priority of each.",
     )
+
+
+def _create_alarms() -> None:
     op.create_table(
         "alarms",
         sa.Column("id", sa.Integer, primary_key=True, comment="Number of the alarm in this database."),
