@@ -71,8 +71,9 @@ def slow_scores(verdicts: Verdicts, series: int | None = None) -> dict[str, floa
             is_right.append(float(said == truth))
             surprise.append(-math.log(max(chances[truth], 1e-7)))
             delays.append(int(verdicts.known_at[i] - verdicts.row[i]))
-            place = bins[min(14, int(max(chances) * 15))]
-            for column, value in enumerate((1.0, max(chances), float(said == truth))):
+            confidence = float(np.float32(max(chances)))  # kept in single precision
+            place = bins[min(14, int(confidence * 15))]
+            for column, value in enumerate((1.0, confidence, float(said == truth))):
                 place[column] += value / len(members)
         correct.append(sum(is_right) / len(members))
         nll.append(sum(surprise) / len(members))

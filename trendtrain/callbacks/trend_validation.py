@@ -5,6 +5,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 
+from trendtrain.callbacks.arrays import to_arrays, to_tensors
 from trendtrain.callbacks.outputs import PassOutputs, row_of, scores_of, to_predictions
 from trendtrain.callbacks.refusals import (
     check_classes,
@@ -177,20 +178,25 @@ class TrendValidation(pl.Callback):
         for i, (series, stats) in enumerate(self.board.stats(self.buffer.pending).items()):
             scores = {"stats": stats.as_dict(), **self.board.scores(i)}
             by_series.setdefault(series.symbol, {})[series.timeframe] = scores
-        return {"stats": self.buffer.stats.as_dict(), **self.board.scores(), "series": by_series}
+        scores = {"stats": self.buffer.stats.as_dict(), **self.board.scores(), "series": by_series}
+        return {**scores, "breakdown": self.board.breakdown()}
 
     def state_dict(self) -> dict[str, Any]:
         """Return the waiting predictions and all that was gathered."""
         if not hasattr(self, "board"):  # a Trainer may save on an exception in `setup`
             return {}
-        return {"buffer": self.buffer.state_dict(), "board": self.board.state_dict(), "n_steps": self._n_steps}
+        return {
+            "buffer": self.buffer.state_dict(),
+            "board": to_tensors(self.board.state_dict()),
+            "n_steps": self._n_steps,
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take up where the callback that gave the state stood."""
         if not state_dict:
             return
         self.buffer.load_state_dict(state_dict["buffer"])
-        self.board.load_state_dict(state_dict["board"])
+        self.board.load_state_dict(to_arrays(state_dict["board"]))
         self._n_steps = state_dict["n_steps"]
 
     @property

@@ -1,10 +1,14 @@
 """Scores whose statistical unit is the event: forty predictions judged by one line are one observation."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from trendtrain.market.bars import FloatArray, IntArray, TimeArray
+
+AnyArray = npt.NDArray[Any]
 
 EVENTS_A_BLOCK = 20
 FEWEST_BLOCKS = 8
@@ -107,15 +111,26 @@ def estimate(values: FloatArray, block: IntArray) -> Estimate:
         values: One value an event, shape (n_events,).
         block: The block of each event, shape (n_events,), from `calendar_blocks`.
     """
-    n_events, nan = len(values), float("nan")
-    n_blocks = len(np.unique(block))
-    mean = float(values.mean()) if n_events else nan
-    if n_blocks < FEWEST_BLOCKS:
-        return Estimate(mean, nan, (nan, nan), n_events, n_blocks)
-    sums = np.bincount(block, weights=values - mean)
-    se = float(np.sqrt(n_blocks / (n_blocks - 1) * (sums**2).sum()) / n_events)
-    half: float = student_t975(n_blocks - 1) * se
+    n_events, n_blocks = len(values), len(np.unique(block))
+    mean = float(values.mean()) if n_events else float("nan")
+    se = block_error(values - mean, block, n_events)
+    half = student_t975(n_blocks - 1) * se if n_blocks > 1 else float("nan")
     return Estimate(mean, se, (mean - half, mean + half), n_events, n_blocks)
+
+
+def block_error(residual: FloatArray, block: IntArray, total: float) -> float:
+    """Return sqrt(B / (B - 1) * sum over blocks of (sum of its residuals)^2) / total; NaN below 8 blocks.
+
+    Args:
+        residual: What each event, or each of its predictions by weight, lies above the mean, shape (n,).
+        block: The block of each, shape (n,).
+        total: Their number, or the sum of their weights.
+    """
+    sums = np.bincount(block, weights=residual)
+    n_blocks = int(np.count_nonzero(np.bincount(block)))
+    if n_blocks < FEWEST_BLOCKS:
+        return float("nan")
+    return float(np.sqrt(n_blocks / (n_blocks - 1) * (sums**2).sum()) / total)
 
 
 def student_t975(degrees: int) -> float:
@@ -149,11 +164,17 @@ def negative_log_likelihood(probability: FloatArray, truth: IntArray) -> FloatAr
     return -np.log(np.maximum(given, 1e-7))
 
 
-def calibration_bins(confidence: FloatArray, correct: FloatArray, weight: FloatArray) -> FloatArray:
+def calibration_bins(confidence: AnyArray, correct: AnyArray, weight: FloatArray) -> FloatArray:
     """Sum weight, weighted confidence and weighted correctness in 15 equal bins of confidence, shape (15, 3)."""
-    bin_index = np.clip((confidence * N_CALIBRATION_BINS).astype(np.int64), 0, N_CALIBRATION_BINS - 1)
+    bin_index = calibration_index(confidence)
     columns = (weight, weight * confidence, weight * correct)
     return np.column_stack([np.bincount(bin_index, column, N_CALIBRATION_BINS) for column in columns])
+
+
+def calibration_index(confidence: AnyArray) -> IntArray:
+    """Return which of 15 equal bins each confidence falls in, an edge into the bin above it, shape (n,)."""
+    place: FloatArray = confidence.astype(np.float64) * N_CALIBRATION_BINS
+    return np.clip(place.astype(np.int64), 0, N_CALIBRATION_BINS - 1)
 
 
 def expected_calibration_error(bins: FloatArray) -> float:

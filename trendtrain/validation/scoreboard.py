@@ -7,6 +7,8 @@ import numpy as np
 
 from trendtrain.market.bars import FloatArray, IntArray, Series
 from trendtrain.market.labels import Labels
+from trendtrain.validation.answers import Answers
+from trendtrain.validation.breakdown import Breakdown, JudgedAnswers
 from trendtrain.validation.predictions import Predictions, Verdicts
 from trendtrain.validation.score import (
     N_CALIBRATION_BINS,
@@ -24,7 +26,9 @@ Scores = dict[str, Any]
 
 
 class Scoreboard:
-    """Keep one line an event (an event's predictions are all judged at once) and what the calibration needs.
+    """Keep one line an event (an event's predictions are all judged at once), and 9 bytes a prediction.
+
+    A step costs what its verdicts cost; what only a summary or a figure needs is worked out when it is asked for.
 
     Args:
         labels: The labels that judge; they say which series an event belongs to.
@@ -34,34 +38,41 @@ class Scoreboard:
     def __init__(self, labels: Labels, baselines: Mapping[str, IntArray]) -> None:
         self.labels = labels
         self.baselines = baselines
-        n_series = len(labels.series)
+        self._answers: list[Answers] = []
         self._known_at: list[IntArray] = []  # of each event: the row at whose close it was known
         self._values: list[FloatArray] = []  # of each event: correct, nll, and whether each baseline was right
         self._sums = np.zeros(2 + len(baselines))
         self._fading = (0.0, 0.0)
-        self._counts = np.zeros((n_series, 3), dtype=np.int64)  # of each series: validated, correct, void
-        self._bins = np.zeros((n_series, N_CALIBRATION_BINS, 3))
-        self._delays: list[IntArray] = [
-            np.zeros(0, dtype=np.int64) for _ in range(n_series)
-        ]  # counts of each delay in bars
+        self._counts = np.zeros((len(labels.series), 3), dtype=np.int64)  # of each series: validated, correct, void
+        self._bins = np.zeros((N_CALIBRATION_BINS, 3))
+        self._delays: IntArray = np.zeros(0, dtype=np.int64)  # counts of each delay in bars
         self.n_events = 0
 
-    def update(self, verdicts: Verdicts) -> None:
-        """Take new verdicts in; void ones are counted and do not score."""
+    def update(self, verdicts: Verdicts) -> FloatArray:
+        """Take new verdicts in; void ones are counted and do not score.
+
+        Returns:
+            The share of correct predictions of each new event, in the order they became known, shape (n_events,).
+        """
         series = self.labels.series_index[verdicts.row]
         for column, is_one in enumerate((verdicts.is_validated, verdicts.is_correct, ~verdicts.is_validated)):
             self._counts[:, column] += np.bincount(series[is_one], minlength=len(self._counts))
         verdicts = verdicts[verdicts.is_validated]
         if not len(verdicts):
-            return
-        events = group(verdicts.event)
+            return np.zeros(0)
+        events, answers = group(verdicts.event), Answers.of(verdicts)
         means = events.means(self._scores(verdicts))
+        self._answers.append(answers)
         self._known_at.append(verdicts.known_at[events.first])
         self._values.append(means)
         self._sums += means.sum(axis=0)
         self._fading = fade(means[:, 0], self._fading)
         self.n_events += len(means)
-        self._count_by_series(verdicts, 1.0 / events.counts[events.inverse])
+        weight = 1.0 / events.counts[events.inverse]
+        self._bins += calibration_bins(answers.confidence, verdicts.is_correct, weight)
+        self._delays = _add_counts(self._delays, np.bincount(verdicts.known_at - verdicts.row))
+        accuracy: FloatArray = means[:, 0]
+        return accuracy
 
     def stats(self, pending: Predictions) -> dict[Series, TrendStats]:
         """Return the six numbers of each series, given what is still waiting."""
@@ -75,15 +86,6 @@ class Scoreboard:
         right = [self.baselines[name][verdicts.row] == truth for name in self.baselines]
         return np.column_stack([verdicts.is_correct, nll, *right]).astype(np.float64)
 
-    def _count_by_series(self, verdicts: Verdicts, weight: FloatArray) -> None:
-        series = self.labels.series_index[verdicts.row]
-        delay = verdicts.known_at - verdicts.row
-        correct = verdicts.is_correct.astype(np.float64)
-        for one in np.flatnonzero(np.bincount(series)).tolist():
-            part = series == one
-            self._bins[one] += calibration_bins(verdicts.predictions.confidence[part], correct[part], weight[part])
-            self._delays[one] = _add_counts(self._delays[one], np.bincount(delay[part]))
-
     def metrics(self) -> dict[str, float]:
         """Return the running scores under their TensorBoard names, without `trend/`; NaN before the first event."""
         mean = self._sums / self.n_events if self.n_events else np.full(len(self._sums), np.nan)
@@ -92,8 +94,8 @@ class Scoreboard:
             "event_accuracy": float(mean[0]),
             "accuracy_fading": total / count if count else float("nan"),
             "nll": float(mean[1]),
-            "ece": expected_calibration_error(self._bins.sum(axis=0)),
-            "delay_bars": delay_quantile(self._all_delays(), 0.5),
+            "ece": expected_calibration_error(self._bins),
+            "delay_bars": delay_quantile(self._delays, 0.5),
             **{f"baseline_{name}": float(value) for name, value in zip(self.baselines, mean[2:], strict=True)},
         }
 
@@ -101,17 +103,16 @@ class Scoreboard:
         """Return the scores of one series, or of all, under their names in `summary.json`."""
         known_at, values = self._table()
         event_series = self.labels.series_index[known_at]
-        block = calendar_blocks(self.labels.close_time[known_at], event_series)
         if series is not None:
             part = event_series == series
-            known_at, values = known_at[part], values[part]
-            block = calendar_blocks(self.labels.close_time[known_at], event_series[part])
-        return self._scored(values, block, series)
+            known_at, values, event_series = known_at[part], values[part], event_series[part]
+        block = calendar_blocks(self.labels.close_time[known_at], event_series)
+        return self._scored(values, block, self.judged(series))
 
-    def _scored(self, values: FloatArray, block: IntArray, series: int | None) -> Scores:
+    def _scored(self, values: FloatArray, block: IntArray, judged: JudgedAnswers) -> Scores:
         model = estimate(values[:, 0], block)
-        bins = self._bins.sum(axis=0) if series is None else self._bins[series]
-        delays = self._all_delays() if series is None else self._delays[series]
+        bins = calibration_bins(judged.answers.confidence, judged.is_correct, judged.weight)
+        delays = np.bincount(judged.delay)
         return {
             "event_accuracy": model.mean,
             "n_events": model.n_events,
@@ -125,40 +126,74 @@ class Scoreboard:
             "label_delay_bars": {"p50": delay_quantile(delays, 0.5), "p95": delay_quantile(delays, 0.95)},
         }
 
+    def breakdown(self, series: int | None = None) -> Breakdown:
+        """Return where, when and how sure the model is right, of one series or of all; plain types, NaN for none.
+
+        A group of predictions is scored by event accuracy among them: the mean, over the events that judged any of
+        them, of the share that was correct. Each has `event_accuracy`, `n_events`, `accuracy_se` and `accuracy_ci95`
+        (event-block, NaN below 8 blocks; the blocks are those of all events), `n_predictions` and `accuracy` (of
+        predictions). Groups without a prediction are left out.
+
+        Returns:
+            `confidence`: groups `all`, `top_20` and `top_5`: the 20 % and 5 % of judged predictions with the highest
+            confidence, and those level with the last of them. The bar is set in hindsight, over the whole run.
+            `direction`: groups `down`, `up`, `flat`, by what was predicted.
+            `kind`: groups `L2H`, `L2L`, by the line that judged; empty for labels without lines.
+            `delay_bars`: groups `1-8`, `9-16`, `17-32`, `33-64`, `65-128`, `129+`, by bars until the verdict.
+            `symbol`, `timeframe`: groups by name; empty for a series without a name.
+            `hour`: groups `0` to `23`, by the UTC hour of the close at which the prediction was made.
+            `reliability`: lists over 15 equal bins of confidence, event-weighted as ECE is: `low` and `high` edge,
+            `share` of the weight, mean `confidence`, `accuracy` and `accuracy_se`, NaN where a bin is empty.
+            `confusion`: `classes`, their names, and `share[i][j]`, the share of events (event-weighted, all sum to 1)
+            that were class i and predicted as class j.
+        """
+        return self.judged(series).breakdown()
+
+    def delays(self) -> IntArray:
+        """Return how many predictions waited 0, 1, 2, ... bars for their verdict."""
+        return self._delays.copy()
+
+    def judged(self, series: int | None = None) -> JudgedAnswers:
+        """Return what was answered where verdicts came, in one series or in all, beside what came of it."""
+        self._answers = [Answers.join(self._answers)]
+        (answers,) = self._answers
+        if series is not None:
+            answers = answers[self.labels.series_index[answers.row] == series]
+        return JudgedAnswers(answers, self.labels)
+
     def _table(self) -> tuple[IntArray, FloatArray]:
         if not self._values:
             return np.zeros(0, dtype=np.int64), np.zeros((0, len(self._sums)))
         return np.concatenate(self._known_at), np.concatenate(self._values)
 
-    def _all_delays(self) -> IntArray:
-        total: IntArray = np.zeros(0, dtype=np.int64)
-        for delays in self._delays:
-            total = _add_counts(total, delays)
-        return total
-
     def state_dict(self) -> dict[str, Any]:
-        """Return everything gathered, in plain types."""
+        """Return everything gathered: numbers, and arrays of them."""
         known_at, values = self._table()
+        (answers,) = self._answers = [Answers.join(self._answers)]
         return {
-            "known_at": known_at.tolist(),
-            "values": values.tolist(),
-            "sums": self._sums.tolist(),
+            "row": answers.row,
+            "direction": answers.direction,
+            "confidence": answers.confidence,
+            "known_at": known_at,
+            "values": values,
+            "sums": self._sums.copy(),
             "fading": list(self._fading),
-            "counts": self._counts.tolist(),
-            "bins": self._bins.tolist(),
-            "delays": [delays.tolist() for delays in self._delays],
+            "counts": self._counts.copy(),
+            "bins": self._bins.copy(),
+            "delays": self._delays,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take up where the scoreboard that gave `state` stood."""
         self.n_events = len(state["known_at"])
-        self._known_at = [np.array(state["known_at"], dtype=np.int64)]
-        self._values = [np.array(state["values"]).reshape(self.n_events, len(self._sums))]
-        self._sums = np.array(state["sums"])
+        self._answers = [Answers(state["row"], state["direction"], state["confidence"])]
+        self._known_at = [state["known_at"]]
+        self._values = [state["values"]]
+        self._sums = state["sums"].copy()
         self._fading = (state["fading"][0], state["fading"][1])
-        self._counts = np.array(state["counts"], dtype=np.int64)
-        self._bins = np.array(state["bins"])
-        self._delays = [np.array(delays, dtype=np.int64) for delays in state["delays"]]
+        self._counts = state["counts"].copy()
+        self._bins = state["bins"].copy()
+        self._delays = state["delays"]
 
 
 def delay_quantile(counts: IntArray, q: float) -> float:
