@@ -13,7 +13,7 @@ from trendtrain.data.features import bar_features, by_segment, price_levels, vol
 from trendtrain.data.windows import WindowDataset
 from trendtrain.laws import BarsFunction, check_causal
 from trendtrain.market import Bars, Labels, LabelTracker, Lines, Pivots, PivotTracker, find_pivots, label_bars
-from trendtrain.models import CnnNet
+from trendtrain.models import CnnNet, MlpNet, TransformerNet
 from trendtrain.replay import Draw
 from trendtrain.validation import BASELINE_NAMES, baseline_directions
 
@@ -99,13 +99,13 @@ def assert_features_survive_cut(bars: Bars, cut: int, max_gap: int | None) -> No
 
 
 def assert_windows_survive_cut(bars: Bars, cut: int, max_gap: int | None, window: int = 8) -> None:
-    """Windows, and what a CnnNet answers to them, are those of the cut bars."""
+    """Windows, and what nets answer to them, are those of the cut bars."""
     rows = np.arange(window - 1, cut)
     whole, before = (windows_of(part, rows, max_gap, window) for part in (bars, bars[:cut]))
     assert_same(whole.numpy(), before.numpy())
-    net = small_net(whole.shape[2], window)
     with torch.inference_mode():
-        assert_same(net(whole).numpy(), net(before).numpy())
+        for net in small_nets(whole.shape[2], window):
+            assert_same(net(whole).numpy(), net(before).numpy())
 
 
 def windows_of(bars: Bars, rows: Array, max_gap: int | None, window: int) -> torch.Tensor:
@@ -114,10 +114,12 @@ def windows_of(bars: Bars, rows: Array, max_gap: int | None, window: int) -> tor
     return dataset[Draw(rows, np.ones(len(rows)))]["window"]
 
 
-def small_net(n_features: int, window: int) -> CnnNet:
+def small_nets(n_features: int, window: int) -> list[torch.nn.Module]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return CnnNet(n_features, window, width=8, kernels=(2, window // 2)).eval()
+        cnn = CnnNet(n_features, window, width=8, kernels=(2, window // 2))
+        transformer = TransformerNet(n_features, window, width=8, patch=4, n_heads=2)
+        return [net.eval() for net in (MlpNet(n_features, widths=(8,)), cnn, transformer)]
 
 
 def unit_column(bars: Bars) -> Array:

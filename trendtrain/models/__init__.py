@@ -1,6 +1,8 @@
-"""Nets (B, T, F) -> (B, C), and the LightningModule that trains them."""
+"""Nets (B, T, F) -> (B, C), and the LightningModules that train them."""
 
 from trendtrain.models.cnn import CnnNet
+from trendtrain.models.mlp import MlpNet
 from trendtrain.models.module import TrendModule
+from trendtrain.models.transformer import TransformerNet
 
-__all__ = ["CnnNet", "TrendModule"]
+__all__ = ["CnnNet", "MlpNet", "TransformerNet", "TrendModule"]

@@ -1,11 +1,14 @@
 """A causal convolutional net over a window of bars."""
 
 from collections.abc import Sequence
+from itertools import pairwise
+from math import prod
 
-import torch
 from torch import Tensor, nn
 
-from trendtrain.errors import InputError, check_at_least, check_number
+from trendtrain.errors import InputError, check_at_least
+from trendtrain.models.head import Head
+from trendtrain.models.patches import Patches
 
 
 class CnnNet(nn.Module):
@@ -13,18 +16,25 @@ class CnnNet(nn.Module):
 
     Each layer's kernel equals its stride: that is a stack of convolutions whose dilations multiply up (1, 4, 16, ...),
     evaluated only where the answer at the last bar needs it, at an eighth of the cost of evaluating it everywhere.
-    The last bar's features also reach the head directly.
+    The last bar's channels, and side inputs, reach the head directly.
 
     Args:
         n_features: F, channels of a window.
         window: T, bars of a window: the product of `kernels`.
         n_classes: C.
+        n_side: S, side inputs of the last bar; 0 for none.
         width: Hidden channels.
         kernels: Kernel of each layer.
         dropout: Share of hidden units dropped before the head.
 
     Raises:
         InputError: If a number lies outside its range, or the kernels do not cover the window.
+
+    Example:
+        >>> import torch
+        >>> net = CnnNet(n_features=8, window=96)
+        >>> net(torch.zeros(5, 96, 8)).shape
+        torch.Size([5, 2])
     """
 
     def __init__(
@@ -32,27 +42,23 @@ class CnnNet(nn.Module):
         n_features: int,
         window: int,
         n_classes: int = 2,
+        n_side: int = 0,
         width: int = 32,
         kernels: Sequence[int] = (4, 4, 6),
         dropout: float = 0.1,
     ) -> None:
         super().__init__()
-        check_at_least("width", width, 1)
-        check_number("dropout", dropout, 0.0, 1.0)
-        if torch.tensor(kernels).prod() != window:
+        for kernel in kernels:
+            check_at_least("kernels", kernel, 1)
+        if prod(kernels) != window:
             raise InputError(f"`kernels` must multiply to the window ({window}), got {list(kernels)}.")
-        channels = [n_features, *[width] * len(kernels)]
-        layers = [
-            nn.Sequential(nn.Conv1d(c_in, c_out, kernel, stride=kernel), nn.GELU())
-            for c_in, c_out, kernel in zip(channels[:-1], channels[1:], kernels, strict=True)
-        ]
-        self.body = nn.Sequential(*layers)
-        self.head = nn.Sequential(
-            nn.Linear(width + n_features, width), nn.GELU(), nn.Dropout(dropout), nn.Linear(width, n_classes)
-        )
+        self.head = Head(width, n_features, n_side, n_classes, width, dropout)
+        channels = pairwise([n_features, *[width] * len(kernels)])
+        layers = zip(channels, kernels, strict=True)
+        self.body = nn.Sequential(*(nn.Sequential(Patches(a, b, kernel), nn.GELU()) for (a, b), kernel in layers))
 
-    def forward(self, window: Tensor) -> Tensor:
-        """Return the logits of the answer at each window's last bar."""
-        hidden = self.body(window.transpose(1, 2))[:, :, -1]  # (B, T, F) -> (B, H)
-        logits: Tensor = self.head(torch.cat([hidden, window[:, -1]], dim=1))  # (B, H + F) -> (B, C)
+    def forward(self, window: Tensor, side: Tensor | None = None) -> Tensor:
+        """Return the logits of the answer at each window's last bar, (B, T, F) and (B, S) -> (B, C)."""
+        hidden = self.body(window)[:, -1]  # (B, T, F) -> (B, H)
+        logits: Tensor = self.head(hidden, window, side)
         return logits

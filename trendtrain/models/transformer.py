@@ -1,0 +1,98 @@
+"""A causal transformer over patches of bars."""
+
+import torch
+from torch import Tensor, nn
+
+from trendtrain.errors import InputError, check_at_least
+from trendtrain.models.head import Head
+from trendtrain.models.patches import Patches
+
+
+class TransformerNet(nn.Module):
+    """Map windows to class logits, (B, T, F) -> (B, C), with causal attention between patches of bars.
+
+    A patch of neighbouring bars is one token (Nie et al. 2023, arXiv 2211.14730), so that the window is short and a
+    CPU is enough. Blocks are pre-norm (Xiong et al. 2020, arXiv 2002.04745). The last token answers, with the last
+    bar's channels and the side inputs beside it. Dropout acts in the head alone.
+
+    Args:
+        n_features: F, channels of a window.
+        window: T, bars of a window.
+        n_classes: C.
+        n_side: S, side inputs of the last bar; 0 for none.
+        patch: Bars a token; it divides the window.
+        width: Channels of a token; the heads divide it.
+        n_heads: Attention heads.
+        n_layers: Blocks.
+        dropout: Share of hidden units dropped in the head.
+
+    Raises:
+        InputError: If a number lies outside its range, or does not divide what it should.
+
+    Example:
+        >>> net = TransformerNet(n_features=8, window=96)
+        >>> net(torch.zeros(5, 96, 8)).shape
+        torch.Size([5, 2])
+    """
+
+    def __init__(
+        self,
+        n_features: int,
+        window: int,
+        n_classes: int = 2,
+        n_side: int = 0,
+        patch: int = 8,
+        width: int = 32,
+        n_heads: int = 4,
+        n_layers: int = 2,
+        dropout: float = 0.1,
+    ) -> None:
+        super().__init__()
+        self.head = Head(width, n_features, n_side, n_classes, width, dropout)
+        _check_divides("patch", patch, "window", window)
+        _check_divides("n_heads", n_heads, "width", width)
+        check_at_least("n_layers", n_layers, 1)
+        self.embed = Patches(n_features, width, patch)
+        self.position = nn.Parameter(0.02 * torch.randn(window // patch, width))
+        self.blocks = nn.Sequential(*(_Block(width, n_heads) for _ in range(n_layers)))
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, window: Tensor, side: Tensor | None = None) -> Tensor:
+        """Return the logits of the answer at each window's last bar, (B, T, F) and (B, S) -> (B, C)."""
+        logits: Tensor = self.head(self.body(window)[:, -1], window, side)
+        return logits
+
+    def body(self, window: Tensor) -> Tensor:
+        """Return what each patch found in itself and those before it, (B, T, F) -> (B, T / patch, H)."""
+        hidden: Tensor = self.norm(self.blocks(self.embed(window) + self.position))
+        return hidden
+
+
+class _Block(nn.Module):
+    """Add to each token (B, N, H) what it finds in those up to it, then what it makes of that."""
+
+    def __init__(self, width: int, n_heads: int) -> None:
+        super().__init__()
+        self.n_heads = n_heads
+        self.norm_before, self.norm_after = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.query_key_value = nn.Linear(width, 3 * width)
+        self.mix = nn.Linear(width, width)
+        self.feed_forward = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        tokens = tokens + self.mix(self._attend(self.norm_before(tokens)))
+        made: Tensor = self.feed_forward(self.norm_after(tokens))
+        return tokens + made
+
+    def _attend(self, tokens: Tensor) -> Tensor:
+        batch, n, width = tokens.shape
+        parts = self.query_key_value(tokens).view(batch, n, 3, self.n_heads, width // self.n_heads)
+        query, key, value = parts.permute(2, 0, 3, 1, 4)  # (B, heads, N, H / heads) each
+        found = nn.functional.scaled_dot_product_attention(query, key, value, is_causal=True)
+        return found.transpose(1, 2).reshape(batch, n, width)
+
+
+def _check_divides(name: str, value: int, whole_name: str, whole: int) -> None:
+    check_at_least(name, value, 1)
+    if whole % value:
+        raise InputError(f"`{name}` must divide `{whole_name}` ({whole}), got {value}.")
