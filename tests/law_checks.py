@@ -9,12 +9,12 @@ import numpy.typing as npt
 import torch
 from reference import HIGH, LOW, slow_labels, slow_lines, slow_pivots
 
-from trendtrain.data.features import bar_features, by_segment, price_levels, volatility_unit
-from trendtrain.data.windows import WindowDataset
+from trendtrain.data.features import bar_features, price_levels, skill_features, volatility_unit
+from trendtrain.data.inputs import by_segment, inputs_of
+from trendtrain.data.windows import Windows
 from trendtrain.laws import BarsFunction, check_causal
 from trendtrain.market import Bars, Labels, LabelTracker, Lines, Pivots, PivotTracker, find_pivots, label_bars
 from trendtrain.models import CnnNet, MlpNet, TransformerNet
-from trendtrain.replay import Draw
 from trendtrain.validation import BASELINE_NAMES, baseline_directions
 
 Array = npt.NDArray[Any]
@@ -93,7 +93,7 @@ def assert_baselines_survive_cut(bars: Bars, cut: int, **options: Any) -> None:
 
 
 def assert_features_survive_cut(bars: Bars, cut: int, max_gap: int | None) -> None:
-    for function in (bar_features, unit_column, price_levels):
+    for function in (bar_features, skill_features, unit_column, price_levels):
         assert_survives_cut(function, bars, cut)
         assert_survives_cut(lambda bars, function=function: by_segment(function, bars, max_gap), bars, cut)
 
@@ -109,9 +109,8 @@ def assert_windows_survive_cut(bars: Bars, cut: int, max_gap: int | None, window
 
 
 def windows_of(bars: Bars, rows: Array, max_gap: int | None, window: int) -> torch.Tensor:
-    features, levels, unit = (by_segment(f, bars, max_gap) for f in (bar_features, price_levels, unit_column))
-    dataset = WindowDataset(features, levels, unit[:, 0], window)
-    return dataset[Draw(rows, np.ones(len(rows)))]["window"]
+    inputs = inputs_of([bars], bar_features, None, max_gap)
+    return Windows(inputs, window).gather(torch.from_numpy(rows))["window"]
 
 
 def small_nets(n_features: int, window: int) -> list[torch.nn.Module]:

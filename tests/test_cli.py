@@ -545,7 +545,11 @@ MISTAKES: dict[str, tuple[tuple[str, ...], str]] = {
         ("data.window=4000", "model.net.kernels=[4000]"),
         "`window` must be at most the bars of each series, got 4000 for 3000 bars",
     ),
-    "n_features": (("data.n_features=9",), "`data.n_features` must be what a window has, 8 channels, got 9"),
+    "n_features": (
+        ("data.n_features=9",),
+        "`data.n_features` must be the channels of a window there are, 8, got 9",
+    ),
+    "n_side": (("data.n_side=23",), "`data.n_side` must be the side inputs there are, 24, got 23"),
     "market": (("data.source.market=bull",), "`data.market` must be one of regimes, random_walk, planted"),
     "timeframes": (("data.timeframes=5x",), "`timeframe` must look like 1s, 5m, 1h, 1d or 1w, got '5x'"),
     "labels.tie": (("labels.tie=foo",), "`tie` must be one of plateau, strict, got 'foo'"),

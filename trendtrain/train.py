@@ -172,6 +172,8 @@ def _datamodule(cfg: DictConfig, store: BarStore) -> PivotDataModule:
         series=instantiate(cfg.data.source)(store),
         labeler=instantiate(cfg.labels),
         features=instantiate(cfg.data.features),
+        side=instantiate(cfg.data.side),
+        transitions=cfg.data.transitions,
         window=cfg.data.window,
         walk=instantiate(cfg.walk),
         replay=instantiate(cfg.replay),
@@ -180,9 +182,10 @@ def _datamodule(cfg: DictConfig, store: BarStore) -> PivotDataModule:
         seed=cfg.seed,
     )
     datamodule.setup()
-    if cfg.data.n_features != datamodule.n_features:
-        rule = f"what a window has, {datamodule.n_features} channels"
-        raise InputError(f"`data.n_features` must be {rule}, got {cfg.data.n_features}.")
+    for name, what in (("n_features", "channels of a window"), ("n_side", "side inputs")):
+        given, there = cfg.data[name], getattr(datamodule, name)
+        if given != there:
+            raise InputError(f"`data.{name}` must be the {what} there are, {there}, got {given}.")
     return datamodule
 
 

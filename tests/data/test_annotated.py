@@ -11,13 +11,13 @@ from old_annotations import START, market
 from torch.utils.data import DataLoader, Subset
 
 from trendtrain.data.annotated import AnnotatedDataset
-from trendtrain.data.features import bar_features, price_levels, volatility_unit
-from trendtrain.data.windows import WindowDataset
+from trendtrain.data.features import bar_features, skill_features
+from trendtrain.data.inputs import inputs_of
+from trendtrain.data.windows import Windows
 from trendtrain.errors import InputError
 from trendtrain.market import Bars
 from trendtrain.market.directions import DOWN, UP
 from trendtrain.models import TrendModule
-from trendtrain.replay.sampler import Draw
 from trendtrain.storage import BarStore, open_database
 from trendtrain.storage.annotations import Annotation
 
@@ -57,14 +57,13 @@ TRADES = [
 ]
 
 
-def test_a_window_is_that_of_the_whole_series_at_the_bar_of_the_entry(store: BarStore) -> None:
+def test_window_and_side_inputs_are_those_of_the_whole_series_at_the_bar_of_the_entry(store: BarStore) -> None:
     dataset = AnnotatedDataset(TRADES, store, window=WINDOW)
     for position, bar in enumerate([100, 40, 100, 199, 15]):
         bars = MARKETS[TRADES[position].symbol, TRADES[position].timeframe]
-        windows = WindowDataset(bar_features(bars), price_levels(bars), volatility_unit(bars), WINDOW)
-        torch.testing.assert_close(
-            dataset[position]["window"], windows[Draw(np.array([bar]), np.ones(1))]["window"][0], rtol=0, atol=0
-        )
+        windows = Windows(inputs_of([bars], bar_features, skill_features, None), WINDOW)
+        for name, values in windows.gather(torch.tensor([bar])).items():
+            torch.testing.assert_close(dataset[position][name], values[0], rtol=0, atol=0)
 
 
 def test_an_example_has_the_direction_of_its_annotation(store: BarStore) -> None:
@@ -83,6 +82,7 @@ def test_a_loader_gives_batches_of_the_contract(store: BarStore) -> None:
     (batch,) = DataLoader(dataset, batch_size=8)
     assert {name: (tuple(value.shape), value.dtype) for name, value in batch.items()} == {
         "window": ((5, WINDOW, dataset.n_features), torch.float32),
+        "side": ((5, dataset.n_side), torch.float32),
         "label": ((5,), torch.int64),
         "row": ((5,), torch.int64),
         "weight": ((5,), torch.float32),

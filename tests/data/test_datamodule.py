@@ -1,3 +1,5 @@
+import re
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -5,6 +7,8 @@ import pytest
 import torch
 
 from trendtrain.data import PivotDataModule, Walk
+from trendtrain.data.features import skill_features, volatility_unit
+from trendtrain.data.inputs import by_segment
 from trendtrain.errors import InputError
 from trendtrain.market import Bars, Labels, Series, label_bars, synthetic_market
 from trendtrain.market.bars import segments
@@ -274,6 +278,96 @@ def test_features_of_the_users_own_are_used() -> None:
     (batch, *_) = datamodule.val_dataloader()
     assert datamodule.n_features == 5
     np.testing.assert_allclose(batch["window"][:, -1, 4], ONE[Series("A", "5m")].close[batch["row"]], rtol=1e-6)
+
+
+@pytest.mark.parametrize("transitions", [False, True])
+def test_side_inputs_are_those_of_each_rows_own_bar(transitions: bool) -> None:
+    datamodule = module_of(TWO, transitions=transitions)
+    parts = [(skill_features(bars), np.full(len(bars), x)) for bars, x in zip(TWO.values(), (15, 5), strict=True)]
+    expected = np.concatenate([np.column_stack([side, np.log2(minutes) / 10]) for side, minutes in parts])
+    for batch in [*datamodule.train_dataloader(), *datamodule.val_dataloader()]:
+        assert batch["side"].dtype == torch.float32
+        np.testing.assert_array_equal(batch["side"], expected[batch["row"]].astype(np.float32))
+        if "next_side" in batch:
+            known_at = datamodule.labels.known_at[batch["row"]]
+            np.testing.assert_array_equal(batch["next_side"], expected[known_at].astype(np.float32))
+
+
+def test_without_side_inputs_batches_have_none() -> None:
+    datamodule = module_of(TWO, side=None, transitions=True)
+    assert datamodule.n_side == 0
+    for batch in [*datamodule.train_dataloader(), *datamodule.val_dataloader()]:
+        assert not {"side", "next_side"} & set(batch)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_transition_leads_to_where_the_label_is_known(case: str) -> None:
+    datamodule = module_of(*CASES[case], transitions=True)
+    stream = {
+        int(row): window
+        for batch in walked(datamodule)
+        for row, window in zip(batch["row"], batch["window"], strict=True)
+    }
+    labels, n_compared = datamodule.labels, 0
+    for batch in datamodule.train_dataloader():
+        known_at = labels.known_at[batch["row"]]
+        assert (labels.close_time[known_at] <= datamodule.clock.now).all()
+        assert (labels.series_index[known_at] == labels.series_index[batch["row"]]).all()
+        for row, window in zip(known_at.tolist(), batch["next_window"], strict=True):
+            if row in stream:
+                torch.testing.assert_close(window, stream[row], rtol=0, atol=0)
+                n_compared += 1
+    assert n_compared > 10
+
+
+def walked(datamodule: PivotDataModule) -> list[dict[str, torch.Tensor]]:
+    """Walk to the end and return the stream's batches."""
+    batches = []
+    while not datamodule.clock.is_done:
+        batches += list(datamodule.val_dataloader())
+        datamodule.advance()
+    return batches
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_gain_is_the_judging_lines_log_price_change_in_volatility_units(case: str) -> None:
+    series, max_gap = CASES[case]
+    datamodule = module_of(series, max_gap, transitions=True)
+    expected = []
+    for bars in series.values():
+        labels, unit = label_bars(bars, max_gap=max_gap), by_segment(volatility_unit, bars, max_gap)
+        for t, event in enumerate(labels.event.tolist()):
+            first, last = labels.lines.first_price[event], labels.lines.last_price[event]
+            expected.append(np.log(last / first) / unit[t] if event >= 0 else np.nan)
+    for batch in datamodule.train_dataloader():
+        np.testing.assert_allclose(batch["gain"], np.array(expected)[batch["row"]], rtol=1e-5)
+        assert ((batch["gain"] > 0) == (batch["label"] == 1)).all()
+        assert batch["gain"].dtype == torch.float32
+
+
+def test_batches_of_the_stream_hold_no_transition() -> None:
+    for batch in module_of(ONE, transitions=True).val_dataloader():
+        assert set(batch) == {"window", "side", "label", "row", "weight"}
+
+
+def test_no_transition_leads_into_a_window_that_spans_a_hole() -> None:
+    datamodule = module_of(TWO, max_gap=0, labeler=own_labels_with_a_line, transitions=True)
+    assert datamodule.replay.memory.n_known
+    assert has_window(datamodule)[datamodule.labels.known_at[held(datamodule)]].all()
+    plain = module_of(TWO, max_gap=0, labeler=own_labels_with_a_line)
+    assert len(held(plain)) > len(held(datamodule))
+
+
+def own_labels_with_a_line(bars: Bars) -> Labels:
+    """A user's rule that looks across holes, each of its events with a line."""
+    own, lines = own_labels(bars), label_bars(bars).lines
+    return replace(own, run_event=np.where(own.run_event >= 0, own.run_event % len(lines), -1), lines=lines)
+
+
+def test_transitions_of_labels_without_lines_are_refused() -> None:
+    message = "`data.transitions` must be false where labels have no trend lines, got true"
+    with pytest.raises(InputError, match=re.escape(message)):
+        module_of(ONE, labeler=own_labels, transitions=True)
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,11 @@
+from collections.abc import Callable
 from math import log, sqrt
 
 import numpy as np
 import pytest
 
-from trendtrain.data.features import bar_features, by_segment, price_levels, volatility_unit
-from trendtrain.errors import InputError
+from trendtrain.data.features import FeatureFunction, bar_features, price_levels, skill_features, volatility_unit
+from trendtrain.laws import check_causal
 from trendtrain.market import Bars, random_walk, synthetic_market
 from trendtrain.market.averages import ema
 
@@ -15,6 +16,7 @@ def changed(bars: Bars, price: float = 1.0, volume: np.ndarray | None = None) ->
 
 
 BARS = synthetic_market(800, seed=1)
+FUNCTIONS = [bar_features, skill_features]
 
 
 def test_features_have_a_finite_row_a_bar() -> None:
@@ -23,8 +25,9 @@ def test_features_have_a_finite_row_a_bar() -> None:
     assert np.isfinite(features).all()
 
 
-def test_features_do_not_depend_on_the_price_scale() -> None:
-    np.testing.assert_allclose(bar_features(changed(BARS, price=7.0)), bar_features(BARS), atol=1e-8)
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_features_do_not_depend_on_the_price_scale(function: FeatureFunction) -> None:
+    np.testing.assert_allclose(function(changed(BARS, price=7.0)), function(BARS), atol=1e-8)
 
 
 def test_the_volatility_unit_does_not_depend_on_the_price_scale() -> None:
@@ -51,11 +54,14 @@ def test_a_bar_without_volume_repeats_the_last_volume(missing: float) -> None:
     )
 
 
-def test_constant_prices_give_finite_features() -> None:
-    bars = random_walk(300, seed=0)
+def still_bars() -> Bars:
     flat = np.full(300, 5.0)
-    still = Bars(bars.open_time, flat, flat, flat, flat, np.zeros(300), bars.timeframe)
-    assert (bar_features(still) == 0.0).all()
+    time = BARS.open_time[0] + np.arange(300) * BARS.timeframe
+    return Bars(time, flat, flat, flat, flat, np.zeros(300), BARS.timeframe)
+
+
+def test_constant_prices_give_finite_features() -> None:
+    assert (bar_features(still_bars()) == 0.0).all()
 
 
 def test_one_spike_does_not_blind_the_volatility_unit() -> None:
@@ -103,39 +109,51 @@ def test_features_are_their_formulas() -> None:
         np.testing.assert_allclose(features[t], expected, atol=1e-8)
 
 
+def slow_skill(bars: Bars, t: int, unit: list[float], averages: dict[int, list[float]]) -> list[float]:
+    """The documented formulas at one bar, number by number."""
+    close, row = [log(c) for c in bars.close[: t + 1]], []
+    for k in (1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 288, 720, 1440, 2880):
+        change = (close[t] - close[t - k]) / (unit[t] * sqrt(k)) if t >= k else 0.0
+        row.append(min(4.0, max(-4.0, change)))
+    for k in (10, 30, 100, 400):
+        row.append(min(4.0, max(-4.0, (close[t] - averages[k][t]) / (unit[t] * sqrt(k)))))
+    for k in (20, 60, 200, 1000):
+        bottom = log(min(bars.low[max(0, t - k + 1) : t + 1]))
+        top = log(max(bars.high[max(0, t - k + 1) : t + 1]))
+        row.append((close[t] - bottom) / (top - bottom) - 0.5 if top > bottom else 0.0)
+    return row
+
+
+@pytest.mark.parametrize("market", [random_walk, synthetic_market])
+def test_skill_features_are_their_formulas(market: Callable[[int, int], Bars]) -> None:
+    bars = market(3200, 4)
+    unit, close = slow_unit(bars), [log(c) for c in bars.close]
+    averages = {k: slow_average(close, k) for k in (10, 30, 100, 400)}
+    times = [0, 1, 2, 19, 20, 143, 144, 719, 720, 999, 1000, 2879, 2880, *range(3000, 3200)]
+    expected = [slow_skill(bars, t, unit, averages) for t in times]
+    np.testing.assert_allclose(skill_features(bars)[times], expected, atol=1e-7)
+
+
+def test_a_jump_of_price_is_clipped_in_returns_and_distances() -> None:
+    price = np.r_[np.full(50, 1.0), np.full(10, 2.0)]
+    time = BARS.open_time[0] + np.arange(60) * BARS.timeframe
+    features = skill_features(Bars(time, price, price, price, price, price, BARS.timeframe))
+    assert features.max() == 4.0
+    assert features[50, 19:].tolist() == [0.5] * 4
+
+
+def test_skill_features_of_bars_that_stand_still_are_zero() -> None:
+    assert not skill_features(still_bars()).any()
+
+
 def test_price_levels_are_log_close_high_low() -> None:
     levels = price_levels(BARS)
     np.testing.assert_allclose(levels[7], np.log([BARS.close[7], BARS.high[7], BARS.low[7]]))
 
 
-def test_features_see_no_future_bar() -> None:
-    np.testing.assert_array_equal(bar_features(BARS[:500]), bar_features(BARS)[:500])
-
-
-def test_nothing_crosses_a_hole() -> None:
-    later = random_walk(900, seed=3)
-    pieces = [later[:400], later[500:]]  # a hole of 100 bars
-    joined = Bars(
-        *(np.concatenate([getattr(piece, name) for piece in pieces]) for name in
-          ("open_time", "open", "high", "low", "close", "volume")),
-        later.timeframe,
-    )  # fmt: skip
-    expected = np.concatenate([bar_features(piece) for piece in pieces])
-    np.testing.assert_array_equal(by_segment(bar_features, joined, max_gap=99), expected)
-    assert (by_segment(bar_features, joined, max_gap=100) != expected).any()
-
-
-@pytest.mark.parametrize(
-    "function",
-    [
-        lambda bars: np.full((len(bars), 2), np.nan),
-        lambda bars: np.zeros((len(bars) - 1, 2)),
-    ],
-    ids=["nan", "too few rows"],
-)
-def test_features_must_be_finite_and_one_row_a_bar(function: object) -> None:
-    with pytest.raises(InputError, match=r"`features` must give a finite row for each of 800 bars, got shape"):
-        by_segment(function, BARS, None)
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_features_see_no_future_bar(function: FeatureFunction) -> None:
+    check_causal(function, BARS)
 
 
 def test_the_moving_average_is_its_recursion() -> None:

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from trendtrain.data.features import bar_features, price_levels, volatility_unit
-from trendtrain.data.windows import WindowDataset
+from trendtrain.data.features import bar_features, skill_features, volatility_unit
+from trendtrain.data.inputs import inputs_of
+from trendtrain.data.windows import WindowDataset, Windows
 from trendtrain.errors import InputError
 from trendtrain.market import Bars, synthetic_market
 from trendtrain.replay import Draw
@@ -13,7 +14,7 @@ WINDOW = 24
 
 
 def dataset_of(bars: Bars, label: np.ndarray | None = None, window: int = WINDOW) -> WindowDataset:
-    return WindowDataset(bar_features(bars), price_levels(bars), volatility_unit(bars), window, label)
+    return WindowDataset(Windows(inputs_of([bars], bar_features, skill_features, None), window), label)
 
 
 def draw_of(*rows: int) -> Draw:
@@ -50,6 +51,7 @@ def test_a_batch_has_the_shapes_and_types_of_the_contract() -> None:
     batch = dataset_of(BARS, np.ones(len(BARS)))[draw_of(50, 60, 50)]
     assert {name: (tuple(value.shape), value.dtype) for name, value in batch.items()} == {
         "window": ((3, WINDOW, 8), torch.float32),
+        "side": ((3, 24), torch.float32),
         "label": ((3,), torch.int64),
         "row": ((3,), torch.int64),
         "weight": ((3,), torch.float32),
@@ -88,7 +90,9 @@ def test_handing_out_a_batch_changes_nothing() -> None:
 
 
 def test_the_number_of_channels_is_told() -> None:
-    assert dataset_of(BARS).n_features == dataset_of(BARS)[draw_of(50)]["window"].shape[2] == 8
+    windows, batch = dataset_of(BARS).windows, dataset_of(BARS)[draw_of(50)]
+    assert windows.n_features == batch["window"].shape[2] == 8
+    assert windows.n_side == batch["side"].shape[1] == 24
 
 
 def test_fewer_bars_than_a_window_are_refused() -> None:

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from law_checks import Array, assert_same, rows_of_labels, unit_column
 
 from trendtrain.data import PivotDataModule
-from trendtrain.data.features import bar_features, by_segment
+from trendtrain.data.features import bar_features
+from trendtrain.data.inputs import by_segment
 from trendtrain.data.walk import Walk
 from trendtrain.market import Bars, Series, find_pivots, label_bars, synthetic_market
 from trendtrain.market.averages import ema

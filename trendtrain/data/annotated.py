@@ -8,10 +8,11 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from trendtrain.data.features import FeatureFunction, bar_features, by_segment, price_levels, volatility_unit
-from trendtrain.data.windows import Batch, WindowDataset
+from trendtrain.data.features import FeatureFunction, bar_features, skill_features
+from trendtrain.data.inputs import inputs_of
+from trendtrain.data.windows import Batch, WindowDataset, Windows
 from trendtrain.errors import InputError, check_at_least
-from trendtrain.market.bars import Bars, BoolArray, FloatArray, IntArray, Series, segments
+from trendtrain.market.bars import Bars, BoolArray, IntArray, Series, segments
 from trendtrain.replay.sampler import Draw
 from trendtrain.storage.annotations.annotation import Annotation
 from trendtrain.storage.annotations.context import load_range, must_find
@@ -22,7 +23,7 @@ _MS = np.timedelta64(1, "ms")
 
 
 class AnnotatedDataset(Dataset[Batch]):
-    """Map the position of a closed trade to `{"window": (T, F), "label": (), "row": (), "weight": ()}`.
+    """Map the position of a closed trade to `{"window": (T, F), "side": (S,), "label": (), "row": (), "weight": ()}`.
 
     A plain `DataLoader` stacks them to the batches that all our models take. A window uses no bar after the one the
     trade was entered in, and features use all earlier bars of the series. The label of an example is known only when
@@ -35,10 +36,12 @@ class AnnotatedDataset(Dataset[Batch]):
         features: Gives the features of a series, `Bars -> (n_bars, K)`, from each bar and earlier ones.
         window: T, bars a window.
         max_gap: Most missing bars inside a window; None for any hole.
+        side: Gives the side inputs of a series; None for none. As in `PivotDataModule`.
 
     Attributes:
         annotations: The trades that are closed; positions in the dataset are positions in here.
         n_open: How many were left out.
+        n_features, n_side: F, the channels of a window, and S, its side inputs.
         known_at: Close time of the bar the trade was left in, `datetime64[ms]` UTC, shape (n_closed,).
 
     Raises:
@@ -53,6 +56,7 @@ class AnnotatedDataset(Dataset[Batch]):
         features: FeatureFunction = bar_features,
         window: int = 96,
         max_gap: int | None = None,
+        side: FeatureFunction | None = skill_features,
     ) -> None:
         check_at_least("window", window, 2)
         closed = [annotation for annotation in annotations if not annotation.is_open]
@@ -69,11 +73,9 @@ class AnnotatedDataset(Dataset[Batch]):
         self.known_at = np.array([_known_at(*pair, series) for pair in zip(annotations, bar, strict=True)])
         self._row = bar + [offset[_series_of(annotation)] for annotation in annotations]
         self._label = torch.tensor([annotation.direction for annotation in annotations])
-
-        def stacked(function: FeatureFunction) -> FloatArray:
-            return np.concatenate([by_segment(function, bars, max_gap) for bars in series.values()])
-
-        self._windows = WindowDataset(stacked(features), stacked(price_levels), stacked(_unit_column)[:, 0], window)
+        windows = Windows(inputs_of(series.values(), features, side, max_gap), window)
+        self.n_features, self.n_side = windows.n_features, windows.n_side
+        self._windows = WindowDataset(windows)
 
     def __len__(self) -> int:
         return len(self._row)
@@ -86,11 +88,6 @@ class AnnotatedDataset(Dataset[Batch]):
     def known(self, now: np.datetime64) -> BoolArray:
         """Say which labels are known at a time, shape (n_annotations,)."""
         return self.known_at <= now
-
-    @property
-    def n_features(self) -> int:
-        """F, the channels of a window."""
-        return self._windows.n_features
 
 
 def _series_of(annotation: Annotation) -> Series:
@@ -142,7 +139,3 @@ def _check_lengths(
         first, n_bars = next(iter(short.items()))
         got = f"{n_bars} for {first!r} ({len(short)} of {len(annotations)} annotations have too few)"
         raise InputError(f"`window` must be at most the bars up to each entry, got {window} and {got}.")
-
-
-def _unit_column(bars: Bars) -> FloatArray:
-    return volatility_unit(bars)[:, None]

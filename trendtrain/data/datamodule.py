@@ -10,9 +10,11 @@ import torch
 from torch.utils.data import DataLoader, Sampler
 
 from trendtrain.data.clock import StreamClock
-from trendtrain.data.features import FeatureFunction, bar_features, by_segment, price_levels, volatility_unit
+from trendtrain.data.features import FeatureFunction, bar_features, skill_features
+from trendtrain.data.inputs import inputs_of
+from trendtrain.data.transitions import Transitions, transitions_of
 from trendtrain.data.walk import Walk
-from trendtrain.data.windows import Batch, WindowDataset
+from trendtrain.data.windows import Batch, WindowDataset, Windows
 from trendtrain.errors import InputError, check_at_least
 from trendtrain.evaluate.change import ChangeDetector
 from trendtrain.market.bars import Bars, BoolArray, IntArray, Series, segments
@@ -34,6 +36,11 @@ class PivotDataModule(pl.LightningDataModule):
         series: Bars by (symbol, timeframe).
         labeler: Gives the labels of a series.
         features: Gives the features of a series, `Bars -> (n_bars, K)`, from each bar and earlier ones.
+        side: Gives the side inputs of a series, `Bars -> (n_bars, S)`, from each bar and earlier ones: what a net sees
+            of a window's last bar alone. The timeframe (`timeframe_column`) becomes one more, the last. None for none.
+        transitions: Whether training batches also hold what follows on a prediction: `next_window` and `next_side`, of
+            the bar at whose close its label is known, and `gain`, the log price change of the line that judges it in
+            volatility units A_t.
         window: T, bars a window.
         walk: Where the stream starts and how far it steps.
         replay: Makes the sampler of known bars, given `memory` and `seed`.
@@ -50,6 +57,8 @@ class PivotDataModule(pl.LightningDataModule):
         series: Mapping[Series, Bars],
         labeler: Labeler = label_bars,
         features: FeatureFunction = bar_features,
+        side: FeatureFunction | None = skill_features,
+        transitions: bool = False,
         window: int = 96,
         walk: Walk | None = None,
         replay: Callable[..., ReplaySampler] | None = None,
@@ -61,6 +70,8 @@ class PivotDataModule(pl.LightningDataModule):
         self.series = series
         self.labeler = labeler
         self.features = features
+        self.side = side
+        self.transitions = transitions
         self.window = window
         self.walk = walk or Walk()
         self.make_replay = replay or default_replay
@@ -71,6 +82,7 @@ class PivotDataModule(pl.LightningDataModule):
         self.baselines: dict[str, IntArray]
         self.clock: StreamClock
         self.replay: ReplaySampler
+        self._followed: Transitions | None = None
         self._is_built = False
 
     def setup(self, stage: str | None = None) -> None:
@@ -83,11 +95,10 @@ class PivotDataModule(pl.LightningDataModule):
         self.labels = Labels.stack(parts)
         rules = [baseline_directions(bars, parts[name], self.max_gap) for name, bars in self.series.items()]
         self.baselines = {rule: np.concatenate([answers[rule] for answers in rules]) for rule in rules[0]}
-        arrays = (self._stacked(function) for function in (self.features, price_levels, _unit_column))
-        features, levels, unit = arrays
-        self._train = WindowDataset(features, levels, unit[:, 0], self.window, self.labels.direction)
-        self._stream = WindowDataset(features, levels, unit[:, 0], self.window)
-        self._fingerprint = zlib.crc32(levels.tobytes(), zlib.crc32(self.labels.close_time.tobytes()))
+        inputs = inputs_of(self.series.values(), self.features, self.side, self.max_gap)
+        self._windows = Windows(inputs, self.window)
+        self._followed = transitions_of(self.labels, inputs.unit) if self.transitions else None
+        self._fingerprint = zlib.crc32(inputs.levels.tobytes(), zlib.crc32(self.labels.close_time.tobytes()))
         self._is_ready = np.concatenate([self._has_window(bars) for bars in self.series.values()])
         self.clock = StreamClock(self.labels, self._is_ready, self.walk)
         self.replay = self.make_replay(memory=ReplayMemory(len(self.labels)), seed=self.seed)
@@ -99,7 +110,12 @@ class PivotDataModule(pl.LightningDataModule):
     @property
     def n_features(self) -> int:
         """F, the channels of a window."""
-        return self._stream.n_features
+        return self._windows.n_features
+
+    @property
+    def n_side(self) -> int:
+        """S, the side inputs of a window's last bar, the timeframe among them; 0 for none."""
+        return self._windows.n_side
 
     def advance(self) -> np.datetime64:
         """Complete the stream's step: move the clock, let what became known into the memory, return the new `now`."""
@@ -116,11 +132,11 @@ class PivotDataModule(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Return the replay: batches drawn from what is known, when they are asked for."""
-        return _loader(self._train, self.replay)
+        return _loader(WindowDataset(self._windows, self.labels.direction, self._followed), self.replay)
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """Return the stream: the rows of the clock's step, in order of close time, without labels."""
-        return _loader(self._stream, StreamSampler(self.clock, self.walk.batch_size))
+        return _loader(WindowDataset(self._windows), StreamSampler(self.clock, self.walk.batch_size))
 
     def state_dict(self) -> dict[str, Any]:
         """Return the clock's step, the replay's state, and what tells whether the bars are still the same."""
@@ -139,11 +155,10 @@ class PivotDataModule(pl.LightningDataModule):
         rows = self.labels.newly_known(before, self.clock.now)
         direction = self.labels.direction[rows]
         is_class = (direction >= 0) & (direction < self.n_classes) & self._is_ready[rows]
+        if self._followed is not None:
+            is_class &= self._is_ready[self._followed.next_row[rows]]
         rows = rows[is_class]
         self.replay.add(rows, self.labels.event[rows])
-
-    def _stacked(self, function: FeatureFunction) -> Any:
-        return np.concatenate([by_segment(function, bars, self.max_gap) for bars in self.series.values()])
 
     def _has_window(self, bars: Bars) -> BoolArray:
         segment = segments(bars.open_time, bars.timeframe, self.max_gap)
@@ -181,10 +196,6 @@ class StreamSampler(Sampler[Draw]):
 def default_replay(memory: ReplayMemory, seed: int) -> ReplaySampler:
     """Return the sampler that `configs/replay/gradient.yaml` describes."""
     return ReplaySampler(memory, 256, 8, weigh_by_gradient, half_life=2800.0, detector=ChangeDetector(), seed=seed)
-
-
-def _unit_column(bars: Bars) -> Any:
-    return volatility_unit(bars)[:, None]
 
 
 def _loader(dataset: WindowDataset, sampler: Any) -> DataLoader[Batch]:

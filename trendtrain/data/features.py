@@ -1,17 +1,18 @@
 """Scale-free features of bars, each from that bar and earlier ones only."""
 
 from collections.abc import Callable
-from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
+import pandas as pd
 
-from trendtrain.errors import InputError
 from trendtrain.market.averages import ema
-from trendtrain.market.bars import Bars, FloatArray, segments
+from trendtrain.market.bars import Bars, FloatArray
 
-FeatureArray = npt.NDArray[np.float32]
 FeatureFunction = Callable[[Bars], FloatArray]
+
+RETURN_BARS = (1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 288, 720, 1440, 2880)
+AVERAGE_BARS = (10, 30, 100, 400)
+RANGE_BARS = (20, 60, 200, 1000)
 
 
 def volatility_unit(bars: Bars) -> FloatArray:
@@ -45,24 +46,48 @@ def bar_features(bars: Bars) -> FloatArray:
     return np.column_stack([ret, _volume_score(bars.volume), *(np.clip(d, -4.0, 4.0) for d in distance)])
 
 
+def skill_features(bars: Bars) -> FloatArray:
+    """Return what is known to predict our labels on real bars: long returns, distances from averages, places in ranges.
+
+    In logs of prices c, h, l and volatility units A_t:
+    ret_k = (c_t - c_(t-k)) / (A_t sqrt(k)), clipped at +-4, 0 before k bars exist, for k in RETURN_BARS;
+    c-ema_k = (c_t - EMA_k(c)_t) / (A_t sqrt(k)), clipped at +-4, for k in AVERAGE_BARS;
+    pos_k = (c_t - min_k l) / (max_k h - min_k l) - 1/2, over the last k bars or as many as there are, 0 where they
+    span nothing, for k in RANGE_BARS.
+
+    Returns:
+        Shape (n_bars, 23), in this order.
+
+    Example:
+        >>> from trendtrain.market import random_walk
+        >>> skill_features(random_walk(500, seed=0)).shape
+        (500, 23)
+    """
+    close, unit = np.log(bars.close), volatility_unit(bars)
+    returns = [_return(close, k) / (unit * np.sqrt(k)) for k in RETURN_BARS]
+    distances = [(close - ema(close, k)) / (unit * np.sqrt(k)) for k in AVERAGE_BARS]
+    high, low = pd.Series(np.log(bars.high)), pd.Series(np.log(bars.low))
+    places = [_place(close, high, low, k) for k in RANGE_BARS]
+    return np.column_stack([*(np.clip(values, -4.0, 4.0) for values in (*returns, *distances)), *places])
+
+
 def price_levels(bars: Bars) -> FloatArray:
     """Return log close, high and low: what windows measure against their last close, shape (n_bars, 3)."""
     return np.log(np.column_stack([bars.close, bars.high, bars.low]))
 
 
-def by_segment(function: FeatureFunction, bars: Bars, max_gap: int | None) -> FloatArray:
-    """Apply a feature function to each segment on its own, so that nothing crosses a hole.
+def _return(close: FloatArray, k: int) -> FloatArray:
+    change = np.zeros(len(close))
+    change[k:] = close[k:] - close[:-k]
+    return change
 
-    Raises:
-        InputError: If it does not return one finite row a bar.
-    """
-    segment = segments(bars.open_time, bars.timeframe, max_gap)
-    edges = [0, *(np.flatnonzero(np.diff(segment)) + 1).tolist(), len(bars)]
-    parts = [np.asarray(function(bars[start:end])) for start, end in pairwise(edges)]
-    result = np.concatenate(parts)
-    if result.shape[:1] != (len(bars),) or not np.isfinite(result).all():
-        raise InputError(f"`features` must give a finite row for each of {len(bars)} bars, got shape {result.shape}.")
-    return result
+
+def _place(close: FloatArray, high: "pd.Series[float]", low: "pd.Series[float]", k: int) -> FloatArray:
+    """Return where a close lies in the range of the last k bars, -1/2 at the bottom to 1/2 at the top."""
+    top = high.rolling(k, min_periods=1).max().to_numpy()
+    bottom = low.rolling(k, min_periods=1).min().to_numpy()
+    span = top - bottom
+    return np.where(span > 0, (close - bottom) / np.where(span > 0, span, 1.0) - 0.5, 0.0)
 
 
 def _volume_score(volume: FloatArray) -> FloatArray:
