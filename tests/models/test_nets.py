@@ -9,23 +9,25 @@ import torch
 from torch import Tensor, nn
 
 from trendtrain.errors import InputError
-from trendtrain.models import CnnNet, MlpNet, TransformerNet, TrendModule
+from trendtrain.models import CnnNet, DuelingQNet, MlpNet, TransformerNet, TrendModule
 
 WINDOW, N_FEATURES, N_SIDE = 12, 4, 5
 
 MAKERS: dict[str, Callable[..., nn.Module]] = {
     "mlp": partial(MlpNet, widths=(16, 16)),
     "cnn": partial(CnnNet, window=WINDOW, width=16, kernels=(3, 4)),
+    "dqn": partial(DuelingQNet, window=WINDOW, width=16, kernels=(3, 4)),
     "transformer": partial(TransformerNet, window=WINDOW, width=16, patch=3, n_heads=2),
 }
-READS_WINDOWS = ["cnn", "transformer"]
+READS_WINDOWS = ["cnn", "dqn", "transformer"]
 
 every_net = pytest.mark.parametrize("name", list(MAKERS))
 
 
 def net_of(name: str, **options: Any) -> nn.Module:
     torch.manual_seed(0)
-    return MAKERS[name](**({"n_features": N_FEATURES, "n_side": N_SIDE, "dropout": 0.0} | options)).eval()
+    defaults = {"n_features": N_FEATURES, "n_side": N_SIDE} | ({} if name == "dqn" else {"dropout": 0.0})
+    return MAKERS[name](**(defaults | options)).eval()
 
 
 def inputs(n: int, seed: int = 1) -> tuple[Tensor, Tensor]:
@@ -96,7 +98,7 @@ def test_no_layer_mixes_the_windows_of_a_batch(name: str) -> None:
     assert not any(isinstance(module, forbidden) for module in net_of(name).modules())
 
 
-@every_net
+@pytest.mark.parametrize("name", ["mlp", "cnn", "transformer"])
 def test_dropout_acts_in_training_alone(name: str) -> None:
     net, (window, side) = net_of(name, dropout=0.5), inputs(8)
     torch.testing.assert_close(net(window, side), net(window, side), rtol=0, atol=0)
@@ -132,7 +134,6 @@ def test_random_labels_of_one_batch_are_learned_by_heart(name: str) -> None:
         ({"n_features": 0}, "`n_features` must be an integer of at least 1, got 0"),
         ({"n_side": -1}, "`n_side` must be an integer of at least 0, got -1"),
         ({"n_classes": 1}, "`n_classes` must be an integer of at least 2, got 1"),
-        ({"dropout": 1.5}, r"`dropout` must be a number from 0\.0 to 1\.0, got 1\.5"),
     ],
 )
 def test_a_net_that_cannot_be_is_refused(name: str, options: dict[str, Any], message: str) -> None:
@@ -143,6 +144,8 @@ def test_a_net_that_cannot_be_is_refused(name: str, options: dict[str, Any], mes
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
+        ("mlp", {"dropout": 1.5}, r"`dropout` must be a number from 0\.0 to 1\.0, got 1\.5"),
+        ("cnn", {"dropout": 1.5}, r"`dropout` must be a number from 0\.0 to 1\.0, got 1\.5"),
         ("mlp", {"widths": [8, 0]}, "`widths` must be an integer of at least 1, got 0"),
         ("cnn", {"kernels": [4, 4]}, r"`kernels` must multiply to the window \(12\), got \[4, 4\]"),
         ("cnn", {"window": 13}, r"`kernels` must multiply to the window \(13\), got \[3, 4\]"),

@@ -1,8 +1,9 @@
 """Nets (B, T, F) -> (B, C), and the LightningModules that train them."""
 
 from trendtrain.models.cnn import CnnNet
+from trendtrain.models.dqn import DuelingQNet, QModule
 from trendtrain.models.mlp import MlpNet
 from trendtrain.models.module import TrendModule
 from trendtrain.models.transformer import TransformerNet
 
-__all__ = ["CnnNet", "MlpNet", "TransformerNet", "TrendModule"]
+__all__ = ["CnnNet", "DuelingQNet", "MlpNet", "QModule", "TransformerNet", "TrendModule"]

@@ -1,0 +1,105 @@
+"""What all LightningModules of ours share: a net, its optimizer, its temperature, its loss in the charts."""
+
+import inspect
+from abc import ABC, abstractmethod
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from torch import Tensor, nn
+
+from trendtrain.errors import InputError
+from trendtrain.models.optimizer import adamw, check_rates
+
+Batch = dict[str, Tensor]
+
+
+class NetModule(pl.LightningModule, ABC):
+    """Train a net by AdamW on a loss that a subclass gives, and answer to the stream with calibrated logits.
+
+    Args:
+        net: Any module (B, T, F) -> (B, C); with `use_side`, (B, T, F) and (B, S) -> (B, C).
+        lr: Learning rate.
+        weight_decay: Decoupled weight decay.
+        lr_warmup: Batches in which the learning rate rises to `lr`; 0 for none.
+        lr_cosine: Batches after which it has fallen to 0; None to stay at `lr`, for streams without an end.
+        use_side: Whether the net takes a batch's `side` as well; it gets None where a batch has none.
+
+    Attributes:
+        temperature: What answers to the stream are divided by; calibration sets it.
+
+    Raises:
+        InputError: If a rate is negative or no number, or the net cannot take what `use_side` says.
+    """
+
+    temperature: Tensor
+
+    def __init__(
+        self,
+        net: nn.Module,
+        lr: float = 1e-3,
+        weight_decay: float = 1e-2,
+        lr_warmup: int = 0,
+        lr_cosine: int | None = None,
+        use_side: bool = False,
+    ) -> None:
+        super().__init__()
+        check_rates(lr, weight_decay, lr_warmup, lr_cosine)
+        if use_side:
+            _check_takes_side(net)
+        self.net = net
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.lr_warmup = lr_warmup
+        self.lr_cosine = lr_cosine
+        self.use_side = use_side
+        self.register_buffer("temperature", torch.ones(()))
+        self._losses: list[Tensor] = []
+
+    @abstractmethod
+    def loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return the loss of a batch, normalised by its weights, and the logits of its rows."""
+
+    def forward(self, window: Tensor, side: Tensor | None = None) -> Tensor:
+        """Return logits, (B, T, F) and (B, S) -> (B, C)."""
+        logits: Tensor = ask(self.net, window, side, self.use_side)
+        return logits
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Batch:
+        """Return the loss of a batch, and the logits, which tell the replay what is hard."""
+        loss, logits = self.loss(batch)
+        self._losses.append(loss.detach())
+        return {"loss": loss, "logits": logits.detach()}
+
+    def on_train_epoch_end(self) -> None:
+        """Log the epoch's mean loss: once, since logging each step costs as much as a small batch."""
+        walk_step = float(self.current_epoch)  # "step" is the x of the chart, as in all others
+        self.log_dict({"train/loss": torch.stack(self._losses).mean(), "step": walk_step})
+        self._losses.clear()
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> Batch:
+        """Return the calibrated logits of a batch of the stream."""
+        return {"logits": self(batch["window"], batch.get("side")) / self.temperature}
+
+    def configure_optimizers(self) -> Any:
+        """Return AdamW over the net, and how its rate goes."""
+        return adamw(self.net.parameters(), self.lr, self.weight_decay, self.lr_warmup, self.lr_cosine)
+
+
+def ask(net: nn.Module, window: Tensor, side: Tensor | None, use_side: bool) -> Tensor:
+    """Return what a net answers to windows, and to side inputs if it takes them."""
+    answer: Tensor = net(window, side) if use_side else net(window)
+    return answer
+
+
+def weighted_mean(losses: Tensor, weight: Tensor) -> Tensor:
+    """Return sum(w * loss) / sum(w), 0 where all weights are 0; shape (B,) both."""
+    return (weight * losses).sum() / weight.sum().clamp_min(1e-8)
+
+
+def _check_takes_side(net: nn.Module) -> None:
+    try:
+        inspect.signature(net.forward).bind(None, None)
+    except TypeError as error:
+        name = type(net).__name__
+        raise InputError(f"`use_side` must be false for a net that takes windows alone, got {name}.") from error

@@ -1,0 +1,149 @@
+"""Learn which direction to answer by reinforcement: a deep Q-network whose reward is the verdict."""
+
+from collections.abc import Sequence
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from trendtrain.errors import InputError, check_choice, check_number
+from trendtrain.market.directions import UNKNOWN
+from trendtrain.models.base import Batch, NetModule, ask, weighted_mean
+from trendtrain.models.cnn import CnnNet
+from trendtrain.models.head import check_shape
+
+Reward = Literal["verdict", "gain"]
+
+
+class DuelingQNet(nn.Module):
+    """Map windows to the value of each answer, (B, T, F) -> (B, C), as state value plus advantages.
+
+    Q(s, a) = V(s) + A(s, a) - mean over actions of A(s, .) (Wang et al. 2016, arXiv 1511.06581), on the body of a
+    `CnnNet`. There is no dropout: noise in the values that a bootstrap builds on would be learned.
+
+    Args:
+        n_features, window, n_classes, n_side, width, kernels: As in `CnnNet`; a class is an action.
+
+    Example:
+        >>> import torch
+        >>> DuelingQNet(n_features=8, window=96)(torch.zeros(5, 96, 8)).shape
+        torch.Size([5, 2])
+    """
+
+    def __init__(
+        self,
+        n_features: int,
+        window: int,
+        n_classes: int = 2,
+        n_side: int = 0,
+        width: int = 32,
+        kernels: Sequence[int] = (4, 4, 6),
+    ) -> None:
+        super().__init__()
+        check_shape(n_features, n_side, n_classes)
+        self.net = CnnNet(n_features, window, n_classes + 1, n_side, width, kernels, dropout=0.0)
+
+    def forward(self, window: Tensor, side: Tensor | None = None) -> Tensor:
+        """Return the value of answering each class at each window's last bar, (B, T, F) and (B, S) -> (B, C)."""
+        streams = self.net(window, side)
+        value, advantage = streams[:, :1], streams[:, 1:]
+        values: Tensor = value + advantage - advantage.mean(dim=1, keepdim=True)
+        return values
+
+
+class QModule(NetModule):
+    """Fit a net's Q-values by double Q-learning on replayed transitions (van Hasselt et al. 2016, arXiv 1509.06461).
+
+    State: the window (and side inputs) at a bar. Action: the direction answered. Reward: its verdict. Next state: the
+    window at the bar at which the verdict was known. Where Q(s, a) = r + discount * Q'(s', argmax_b Q(s', b)) does not
+    hold, its squared difference is the loss, weighted as the replay says; Q' is a slow average of the net.
+
+    Answers are Q-values: divided by the temperature they are logits. With rewards of +-1 and two classes
+    Q(UP) - Q(DOWN) = 2 (2p - 1), which for p near one half is the log-odds of p; so a temperature of 1 is a good start.
+
+    Args:
+        net, lr, weight_decay, lr_warmup, lr_cosine, use_side: As in `NetModule`.
+        discount: What the value of the next state counts, 0 to below 1; 0 needs no transitions.
+        target_rate: How far Q' goes to the net after each batch (Polyak averaging), above 0 to 1.
+        epsilon: Chance that a replayed bar is answered at random, in training alone.
+        reward: `verdict`: +1 for the direction that came, -1 for another; `gain`: the same times the size of the
+            line's price change, in volatility units (`batch["gain"]`).
+        all_actions: Learn from the reward of every action, since the label tells what each would have earned; False
+            for that of the action taken alone, as where rewards must be tried.
+
+    Raises:
+        InputError: If a number lies outside its range, or a batch lacks what the arguments ask for.
+    """
+
+    def __init__(
+        self,
+        net: nn.Module,
+        lr: float = 1e-3,
+        weight_decay: float = 1e-2,
+        lr_warmup: int = 0,
+        lr_cosine: int | None = None,
+        use_side: bool = False,
+        discount: float = 0.9,
+        target_rate: float = 0.01,
+        epsilon: float = 0.1,
+        reward: Reward = "verdict",
+        all_actions: bool = False,
+    ) -> None:
+        super().__init__(net, lr, weight_decay, lr_warmup, lr_cosine, use_side)
+        check_number("discount", discount, 0.0, 0.999)
+        check_number("target_rate", target_rate, 1e-6, 1.0)
+        check_number("epsilon", epsilon, 0.0, 1.0)
+        check_choice("reward", reward, get_args(Reward))
+        self.discount = discount
+        self.target_rate = target_rate
+        self.epsilon = epsilon
+        self.reward = reward
+        self.all_actions = all_actions
+        follow = get_ema_multi_avg_fn(1.0 - target_rate)  # type: ignore[no-untyped-call]
+        self.target = AveragedModel(net, multi_avg_fn=follow)
+        self.target.requires_grad_(False).eval()
+
+    def loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return the weighted squared error of a batch's Q-values, and all its Q-values."""
+        values = self(batch["window"], batch.get("side"))
+        goal = self._rewards(batch, values.shape[1]) + self.discount * self._next_value(batch)
+        errors = (values - goal).square()  # not Huber's: Q is a mean of noisy rewards, which only squares find
+        if not self.all_actions:
+            errors = errors.gather(1, self._actions(values.detach()))  # (B, C) -> (B, 1)
+        return weighted_mean(errors.mean(dim=1), batch["weight"] * (batch["label"] != UNKNOWN)), values
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Let the target follow the net."""
+        self.target.update_parameters(self.net)
+
+    def _rewards(self, batch: Batch, n_actions: int) -> Tensor:
+        rewards = verdict_rewards(batch["label"], n_actions)
+        return rewards * self._read(batch, "gain").abs()[:, None] if self.reward == "gain" else rewards
+
+    def _actions(self, values: Tensor) -> Tensor:
+        """Choose the best action of each row, and at times any other, (B, C) -> (B, 1)."""
+        anyone = torch.randint_like(values[:, :1], values.shape[1]).long()
+        is_tried = torch.rand_like(values[:, :1]) < self.epsilon
+        return torch.where(is_tried, anyone, values.argmax(dim=1, keepdim=True))
+
+    @torch.no_grad()
+    def _next_value(self, batch: Batch) -> Tensor | float:
+        """Return what the next states are worth: the net chooses the action, the target values it, (B, 1)."""
+        if self.discount == 0.0:
+            return 0.0
+        window, side = self._read(batch, "next_window"), batch.get("next_side")
+        best = self(window, side).argmax(dim=1, keepdim=True)
+        return ask(self.target, window, side, self.use_side).gather(1, best)
+
+    def _read(self, batch: Batch, name: str) -> Tensor:
+        if name not in batch:
+            rule = "`data.transitions` must be true where `discount` is above 0 or `reward` is gain"
+            raise InputError(f"{rule}, got batches without {name}.")
+        return batch[name]
+
+
+def verdict_rewards(label: Tensor, n_actions: int) -> Tensor:
+    """Return +1 for the action that is the label and -1 for the others, (B,) -> (B, n_actions)."""
+    actions = torch.arange(n_actions, device=label.device)
+    return 2.0 * (label[:, None] == actions).float() - 1.0
