@@ -115,6 +115,8 @@ SCORES = {
     "nll",
     "ece",
     "baselines",
+    "best_baseline",
+    "expected_accuracy",
     "label_delay_bars",
 }
 SIX = {
@@ -125,12 +127,12 @@ SIX = {
     "pending_validations",
     "void_predictions",
 }
-BASELINES = {"majority", "persistence", "reversal", "ema_reversal"}
+BASELINES = {"majority", "persistence", "reversal", "ema_reversal", "online_logistic"}
 
 
 def test_a_summary_has_every_promised_key(run: SimpleNamespace) -> None:
     summary = summary_of(run.folder)
-    assert set(summary) == SCORES | {"series", "wall_seconds", "config", "status", "steps"}
+    assert set(summary) == SCORES | {"series", "breakdown", "wall_seconds", "config", "status", "steps"}
     assert set(summary["series"]) == {"SYNTH-A", "SYNTH-B"}
     for scores in (summary, summary["series"]["SYNTH-A"]["5m"], summary["series"]["SYNTH-B"]["5m"]):
         assert set(scores) >= SCORES
@@ -139,7 +141,9 @@ def test_a_summary_has_every_promised_key(run: SimpleNamespace) -> None:
         assert set(scores["label_delay_bars"]) == {"p50", "p95"}
         assert len(scores["accuracy_ci95"]) == 2
         for baseline in scores["baselines"].values():
-            assert set(baseline) == {"event_accuracy", "difference", "difference_se"}
+            assert set(baseline) == {"event_accuracy", "difference", "difference_se", "difference_ci95"}
+        assert set(scores["best_baseline"]) == {"name", "difference", "se", "ci95"}
+        assert set(scores["expected_accuracy"]) == {"judged", "pending"}
 
 
 def test_a_summary_tells_its_configuration_but_not_the_machine(run: SimpleNamespace) -> None:

@@ -24,6 +24,8 @@ TAGS = {
     "trend/baseline_persistence",
     "trend/baseline_reversal",
     "trend/baseline_ema_reversal",
+    "trend/baseline_online_logistic",
+    "trend/expected_accuracy",
     "trend/AAA/5m/accuracy",
     "trend/BBB/15m/accuracy",
 }

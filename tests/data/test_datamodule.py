@@ -13,7 +13,7 @@ from trendtrain.errors import InputError
 from trendtrain.market import Bars, Labels, Series, label_bars, synthetic_market
 from trendtrain.market.bars import segments
 from trendtrain.replay import ReplaySampler, weigh
-from trendtrain.validation import Predictions, ValidationBuffer, Verdicts
+from trendtrain.validation import BASELINE_NAMES, Predictions, ValidationBuffer, Verdicts
 
 WINDOW = 12
 ONE = {Series("A", "5m"): synthetic_market(1200, seed=0)}
@@ -215,7 +215,7 @@ def test_a_datamodule_of_two_knows_the_labels_of_each() -> None:
 
 def test_baselines_answer_at_every_row() -> None:
     datamodule = module_of(TWO)
-    assert set(datamodule.baselines) == {"majority", "persistence", "reversal", "ema_reversal"}
+    assert tuple(datamodule.baselines) == (*BASELINE_NAMES, "online_logistic")
     assert {answers.shape for answers in datamodule.baselines.values()} == {(1900,)}
 
 

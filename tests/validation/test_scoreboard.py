@@ -42,8 +42,11 @@ def judged_at(predictions: Predictions, times: list[np.datetime64]) -> tuple[Sco
 
 
 def flat(scores: dict[str, Any], prefix: str = "") -> dict[str, float]:
+    """Return nested numbers under dotted names; what is no number is left out."""
     result = {}
     for name, value in scores.items():
+        if isinstance(value, (str, type(None))):
+            continue
         if isinstance(value, dict):
             result.update(flat(value, f"{prefix}{name}."))
         elif isinstance(value, (list, tuple)):
@@ -87,6 +90,7 @@ def slow_scores(verdicts: Verdicts, series: int | None = None) -> dict[str, floa
         "event_accuracy": sum(correct) / n,
         "n_events": n,
         "nll": sum(nll) / n,
+        "expected_accuracy.judged": sum(conf for _, conf, _ in bins) / n,
         "ece": sum(abs(conf - hit) for _, conf, hit in bins) / sum(weight for weight, *_ in bins),
         "accuracy_fading": faded / faded_count,
         "label_delay_bars.p50": float(np.quantile(delays, 0.5, method="inverted_cdf")),
@@ -117,7 +121,7 @@ def test_verdicts_in_steps_score_as_all_at_once(seed: int, n_classes: int, place
     steps, _ = judged_at(predicted(seed, n_classes), now)
     for series in (None, 0, 1):
         assert flat(steps.scores(series)) == pytest.approx(flat(whole.scores(series)), rel=1e-9, nan_ok=True)
-    assert steps.metrics() == pytest.approx(whole.metrics(), rel=1e-9)
+    assert steps.metrics() == pytest.approx(whole.metrics(), rel=1e-9, nan_ok=True)
     assert steps.metrics()["accuracy_fading"] == whole.metrics()["accuracy_fading"]
 
 
@@ -140,7 +144,7 @@ def test_a_restored_board_equals_one_that_never_stopped() -> None:
         board = restored
         board.update(part)
     assert flat(board.scores()) == pytest.approx(flat(whole.scores()), rel=0, abs=0, nan_ok=True)
-    assert board.metrics() == whole.metrics()
+    assert board.metrics() == pytest.approx(whole.metrics(), rel=0, abs=0, nan_ok=True)
 
 
 def test_a_series_scores_as_if_it_were_alone() -> None:
@@ -176,6 +180,42 @@ def test_a_baseline_is_paired_with_the_model_event_by_event() -> None:
     board, _ = judged_at(Predictions(np.arange(len(STACKED)), probability), [])
     against = board.scores()["baselines"]["reversal"]
     assert (against["difference"], against["difference_se"]) == (0.0, 0.0)
+
+
+def test_the_best_baseline_is_the_one_that_was_right_most_often() -> None:
+    board, _ = judged_at(predicted(7), [])
+    scores = board.scores()
+    name = max(BASELINES, key=lambda rule: scores["baselines"][rule]["event_accuracy"])
+    best = scores["baselines"][name]
+    assert scores["best_baseline"]["name"] == name
+    assert scores["best_baseline"]["difference"] == best["difference"]
+    assert scores["best_baseline"]["se"] == best["difference_se"]
+    assert best["difference"] == pytest.approx(scores["event_accuracy"] - best["event_accuracy"])
+    low, high = scores["best_baseline"]["ci95"]
+    assert low < best["difference"] < high
+    assert (low + high) / 2 == pytest.approx(best["difference"])
+
+
+def test_without_baselines_none_is_best() -> None:
+    assert Scoreboard(STACKED, {}).scores()["best_baseline"] is None
+    assert Scoreboard(STACKED, BASELINES).scores()["best_baseline"] is None  # nothing judged yet
+
+
+def test_what_is_pending_is_expected_to_be_right_as_often_as_it_is_confident() -> None:
+    board, pending = Scoreboard(STACKED, BASELINES), predicted(8)[np.arange(0, len(STACKED), 7)]
+    confidence = [max(chances) for chances in pending.probability.tolist()]
+    of_second = [c for c, row in zip(confidence, pending.row.tolist(), strict=True) if row >= STACKED.offset[1]]
+    assert board.metrics(pending)["expected_accuracy"] == pytest.approx(sum(confidence) / len(confidence))
+    assert board.scores(pending=pending)["expected_accuracy"]["pending"] == pytest.approx(np.mean(confidence))
+    assert board.scores(1, pending)["expected_accuracy"]["pending"] == pytest.approx(np.mean(of_second))
+
+
+def test_the_accuracies_of_new_events_come_back_from_an_update() -> None:
+    buffer, board = ValidationBuffer(), Scoreboard(STACKED, {})
+    buffer.add(predicted(9))
+    found = [board.update(buffer.judge(STACKED, now)) for now in np.unique(STACKED.close_time)[500::500]]
+    assert np.concatenate(found).mean() == pytest.approx(board.scores()["event_accuracy"])
+    assert len(np.concatenate(found)) == board.n_events
 
 
 def test_the_counts_of_the_series_add_up() -> None:

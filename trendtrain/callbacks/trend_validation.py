@@ -166,7 +166,7 @@ class TrendValidation(pl.Callback):
             verdicts=verdicts,
             stats=self.buffer.stats,
             series_stats=self.board.stats(self.buffer.pending),
-            metrics=self.board.metrics(),
+            metrics=self.board.metrics(self.buffer.pending),
             labels=labels,
             is_partial=is_partial,
             **({"pass_": self._n_steps - 1} if self._stream is None else _learned(self._stream, verdicts)),
@@ -176,10 +176,10 @@ class TrendValidation(pl.Callback):
         """Return the statistics and scores so far, of all series and of each, as `summary.json` holds them."""
         by_series: dict[str, dict[str, Any]] = {}
         for i, (series, stats) in enumerate(self.board.stats(self.buffer.pending).items()):
-            scores = {"stats": stats.as_dict(), **self.board.scores(i)}
+            scores = {"stats": stats.as_dict(), **self.board.scores(i, self.buffer.pending)}
             by_series.setdefault(series.symbol, {})[series.timeframe] = scores
-        scores = {"stats": self.buffer.stats.as_dict(), **self.board.scores(), "series": by_series}
-        return {**scores, "breakdown": self.board.breakdown()}
+        scores = {"stats": self.buffer.stats.as_dict(), **self.board.scores(pending=self.buffer.pending)}
+        return {**scores, "series": by_series, "breakdown": self.board.breakdown()}
 
     def state_dict(self) -> dict[str, Any]:
         """Return the waiting predictions and all that was gathered."""
@@ -220,7 +220,7 @@ class TrendValidation(pl.Callback):
 
     def _tell_monitors(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if not trainer.barebones and not trainer.predicting:  # where Lightning takes no metrics
-            values = scalars(self.board.metrics(), self.buffer.stats)
+            values = scalars(self.board.metrics(self.buffer.pending), self.buffer.stats)
             pl_module.log_dict({f"trend/{name}": value for name, value in values.items()}, logger=False)
 
     def _start_counts(self) -> None:

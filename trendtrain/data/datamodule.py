@@ -17,6 +17,7 @@ from trendtrain.data.walk import Walk
 from trendtrain.data.windows import Batch, WindowDataset, Windows
 from trendtrain.errors import InputError, check_at_least
 from trendtrain.evaluate.change import ChangeDetector
+from trendtrain.evaluate.online_logistic import online_logistic
 from trendtrain.market.bars import Bars, BoolArray, IntArray, Series, segments
 from trendtrain.market.labels import Labels, label_bars
 from trendtrain.replay.memory import ReplayMemory
@@ -96,6 +97,8 @@ class PivotDataModule(pl.LightningDataModule):
         rules = [baseline_directions(bars, parts[name], self.max_gap) for name, bars in self.series.items()]
         self.baselines = {rule: np.concatenate([answers[rule] for answers in rules]) for rule in rules[0]}
         inputs = inputs_of(self.series.values(), self.features, self.side, self.max_gap)
+        learned_from = inputs.side if inputs.side.shape[1] else inputs.features
+        self.baselines["online_logistic"] = online_logistic(learned_from, self.labels)
         self._windows = Windows(inputs, self.window)
         self._followed = transitions_of(self.labels, inputs.unit) if self.transitions else None
         self._fingerprint = zlib.crc32(inputs.levels.tobytes(), zlib.crc32(self.labels.close_time.tobytes()))

@@ -20,6 +20,7 @@ from trendtrain.validation.score import (
     group,
     negative_log_likelihood,
 )
+from trendtrain.validation.skill import against, best_baseline
 from trendtrain.validation.stats import TrendStats
 
 Scores = dict[str, Any]
@@ -86,8 +87,11 @@ class Scoreboard:
         right = [self.baselines[name][verdicts.row] == truth for name in self.baselines]
         return np.column_stack([verdicts.is_correct, nll, *right]).astype(np.float64)
 
-    def metrics(self) -> dict[str, float]:
-        """Return the running scores under their TensorBoard names, without `trend/`; NaN before the first event."""
+    def metrics(self, pending: Predictions | None = None) -> dict[str, float]:
+        """Return the running scores under their TensorBoard names, without `trend/`; NaN before the first event.
+
+        `expected_accuracy` is the mean confidence of what is still waiting; NaN where nothing is.
+        """
         mean = self._sums / self.n_events if self.n_events else np.full(len(self._sums), np.nan)
         total, count = self._fading
         return {
@@ -95,24 +99,44 @@ class Scoreboard:
             "accuracy_fading": total / count if count else float("nan"),
             "nll": float(mean[1]),
             "ece": expected_calibration_error(self._bins),
+            "expected_accuracy": self._expected(pending),
             "delay_bars": delay_quantile(self._delays, 0.5),
             **{f"baseline_{name}": float(value) for name, value in zip(self.baselines, mean[2:], strict=True)},
         }
 
-    def scores(self, series: int | None = None) -> Scores:
-        """Return the scores of one series, or of all, under their names in `summary.json`."""
+    def scores(self, series: int | None = None, pending: Predictions | None = None) -> Scores:
+        """Return the scores of one series, or of all, under their names in `summary.json`.
+
+        `expected_accuracy` says what confidence promises: `judged`, the mean confidence of judged predictions,
+        event-weighted, to be held against `event_accuracy`; `pending`, that of predictions still waiting, by
+        prediction, because nobody knows yet which of them will share a line.
+
+        Args:
+            series: Its number; None for all.
+            pending: What is still waiting.
+        """
         known_at, values = self._table()
         event_series = self.labels.series_index[known_at]
         if series is not None:
             part = event_series == series
             known_at, values, event_series = known_at[part], values[part], event_series[part]
         block = calendar_blocks(self.labels.close_time[known_at], event_series)
-        return self._scored(values, block, self.judged(series))
+        scores = self._scored(values, block, self.judged(series))
+        scores["expected_accuracy"]["pending"] = self._expected(pending, series)
+        return scores
+
+    def _expected(self, pending: Predictions | None, series: int | None = None) -> float:
+        if pending is None:
+            return float("nan")
+        return expected_accuracy(
+            pending if series is None else pending[self.labels.series_index[pending.row] == series]
+        )
 
     def _scored(self, values: FloatArray, block: IntArray, judged: JudgedAnswers) -> Scores:
         model = estimate(values[:, 0], block)
         bins = calibration_bins(judged.answers.confidence, judged.is_correct, judged.weight)
         delays = np.bincount(judged.delay)
+        baselines = {name: against(values[:, 0], values[:, 2 + i], block) for i, name in enumerate(self.baselines)}
         return {
             "event_accuracy": model.mean,
             "n_events": model.n_events,
@@ -120,9 +144,9 @@ class Scoreboard:
             "accuracy_ci95": list(model.ci95),
             "nll": float(values[:, 1].mean()) if len(values) else float("nan"),
             "ece": expected_calibration_error(bins),
-            "baselines": {
-                name: _against(values[:, 0], values[:, 2 + i], block) for i, name in enumerate(self.baselines)
-            },
+            "expected_accuracy": {"judged": _mean_confidence(bins)},
+            "baselines": baselines,
+            "best_baseline": best_baseline(baselines),
             "label_delay_bars": {"p50": delay_quantile(delays, 0.5), "p95": delay_quantile(delays, 0.95)},
         }
 
@@ -209,10 +233,19 @@ def delay_quantile(counts: IntArray, q: float) -> float:
     return float(np.searchsorted(cumulative, q * cumulative[-1]))
 
 
-def _against(model: FloatArray, baseline: FloatArray, block: IntArray) -> dict[str, float]:
-    paired = estimate(model - baseline, block)
-    mean = float(baseline.mean()) if len(baseline) else float("nan")
-    return {"event_accuracy": mean, "difference": paired.mean, "difference_se": paired.se}
+def expected_accuracy(pending: Predictions) -> float:
+    """Return the mean confidence of predictions: how many should come true, if confidence is calibrated; NaN of none.
+
+    Example:
+        >>> expected_accuracy(Predictions(np.array([0, 1]), np.array([[0.25, 0.75], [0.5, 0.5]])))
+        0.625
+    """
+    return float(pending.confidence.mean()) if len(pending) else float("nan")
+
+
+def _mean_confidence(bins: FloatArray) -> float:
+    total = bins[:, 0].sum()
+    return float(bins[:, 1].sum() / total) if total else float("nan")
 
 
 def _add_counts(a: IntArray, b: IntArray) -> IntArray:
