@@ -1,18 +1,22 @@
 """A learned baseline: logistic regression, one step an event, in the order labels become known."""
 
 import numpy as np
+import numpy.typing as npt
 
 from trendtrain.errors import check_number
 from trendtrain.market.bars import BoolArray, FloatArray, IntArray
 from trendtrain.market.directions import DOWN, UP
 from trendtrain.market.labels import Labels
 
+FeatureArray = npt.NDArray[np.floating]
+Float32Array = npt.NDArray[np.float32]
+
 _EVENTS_A_BLOCK = 4096
 _FURTHEST = 6.0  # standard deviations
 _MARGIN = 1e-9  # of a feature's mean square: less spread than this is rounding, not information
 
 
-def online_logistic(features: FloatArray, labels: Labels, rate: float = 0.001) -> IntArray:
+def online_logistic(features: FeatureArray, labels: Labels, rate: float = 0.001) -> IntArray:
     """Return what a logistic regression answers at each bar, having learned from the labels known by then.
 
     One model for all series. Features are standardised by mean and spread over all rows so far. An event is one
@@ -49,7 +53,7 @@ def online_logistic(features: FloatArray, labels: Labels, rate: float = 0.001) -
     return np.where(score >= 0, UP, DOWN).astype(np.int8)
 
 
-def _standardised(features: FloatArray, labels: Labels) -> FloatArray:
+def _standardised(features: FeatureArray, labels: Labels) -> Float32Array:
     """Return features in standard deviations of all rows so far, clipped, and a constant, shape (n_rows, F + 1)."""
     order = np.argsort(labels.close_time, kind="stable")
     result = np.ones((len(features), features.shape[1] + 1), dtype=np.float32)
@@ -80,7 +84,7 @@ def _lessons(labels: Labels) -> tuple[IntArray, IntArray, IntArray, BoolArray]:
     return known_at[first], rows, np.append(first, len(rows)), truth[rows[first]] == UP
 
 
-def _learn(x: FloatArray, rows: IntArray, start: IntArray, is_up: BoolArray, rate: float) -> FloatArray:
+def _learn(x: Float32Array, rows: IntArray, start: IntArray, is_up: BoolArray, rate: float) -> FloatArray:
     """Return the coefficients before the first event and after each, shape (n_events + 1, F + 1)."""
     steps = np.zeros((len(is_up) + 1, x.shape[1]))
     w = steps[0].copy()
@@ -96,7 +100,7 @@ def _learn(x: FloatArray, rows: IntArray, start: IntArray, is_up: BoolArray, rat
     return steps
 
 
-def _scores(x: FloatArray, steps: FloatArray, n_known: IntArray) -> FloatArray:
+def _scores(x: Float32Array, steps: FloatArray, n_known: IntArray) -> FloatArray:
     """Return the log odds of UP at each row, given how many events were known there, shape (n_rows,)."""
     score = np.zeros(len(x))
     for column in range(x.shape[1]):  # column by column: the coefficients of all rows at once would fill memory
