@@ -18,6 +18,8 @@ def run_overrides(overrides: list[str]) -> int:
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
+    from trendtrain.commands import sweep
+
     mistakes = (InputError, HydraException, OmegaConfBaseException)
 
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come here instead of being printed with a traceback
@@ -28,6 +30,9 @@ def run_overrides(overrides: list[str]) -> int:
     def job(cfg: "DictConfig") -> None:
         nonlocal is_started
         is_started = True
+        if sweep.is_under_way():
+            sweep.run_job(cfg, mistakes)
+            return
         try:
             exit_codes.append(_run_job(cfg))
         except mistakes as error:
@@ -35,6 +40,7 @@ def run_overrides(overrides: list[str]) -> int:
 
     sys.argv = ["trendtrain train", *overrides]
     sys.path.append(str(Path.cwd()))  # so that `_target_=mynet.MyNet` finds a user's file
+    sweep.exit_codes.clear()
     try:
         job()
     except mistakes as error:
@@ -43,7 +49,7 @@ def run_overrides(overrides: list[str]) -> int:
         if is_started:
             raise
         return say(InputError(f"`hydra.run.dir` must be a folder that can be written, got {error}."))
-    return max(exit_codes, default=0)
+    return max([*exit_codes, *sweep.exit_codes], default=0)
 
 
 def _run_job(cfg: "DictConfig") -> int:

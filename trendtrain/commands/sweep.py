@@ -1,0 +1,63 @@
+"""What happens in and after the runs of a sweep (`trendtrain train --multirun`)."""
+
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.experimental.callback import Callback
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from trendtrain.commands.errors import line_of, say
+
+_EXIT_FAILED, _EXIT_MISTAKE, _EXIT_CTRL_C = 1, 2, 130
+
+exit_codes: list[int] = []  # of the sweeps that ended in this process: Hydra hands no value back
+
+
+class SweepReport(Callback):
+    """When all runs have ended, write `sweep.json` and show them in one table."""
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        """Gather what the runs left in their folders: they may have run in processes of their own."""
+        from trendtrain.summary import without_nan, write_json
+        from trendtrain.sweep import as_json, read_sweep
+        from trendtrain.sweep_report import sweep_tables
+        from trendtrain.terminal import show
+
+        folder = Path(config.hydra.sweep.dir)
+        runs = read_sweep(folder)
+        write_json(folder / "sweep.json", without_nan(as_json(runs)))
+        show(sweep_tables(folder, runs))
+        exit_codes.append(max(run.exit_code for run in runs))
+
+
+def is_under_way() -> bool:
+    """Say whether the job that Hydra has just called is one of a sweep's."""
+    return bool(HydraConfig.get().mode == RunMode.MULTIRUN)
+
+
+def run_job(cfg: DictConfig, mistakes: tuple[type[Exception], ...]) -> None:
+    """Train, and print one line; whatever fails is said, left in the run's folder, and does not stop the others."""
+    from trendtrain.sweep import note_failure
+    from trendtrain.sweep_report import run_line
+    from trendtrain.terminal import show
+    from trendtrain.train import train
+
+    hydra = HydraConfig.get()
+    folder = Path(hydra.runtime.output_dir)
+    cfg.trainer.enable_progress_bar = False  # several runs at once would write over each other's line
+    try:
+        summary = train(cfg)
+    except mistakes as error:
+        note_failure(folder, _EXIT_MISTAKE, line_of(error))
+        say(error)
+    except Exception as error:
+        note_failure(folder, _EXIT_FAILED, f"{type(error).__name__}: {error}")
+        sys.stderr.write(traceback.format_exc())
+    else:
+        show(run_line(hydra.job.num, hydra.overrides.task, summary))
+        if summary.exit_code >= _EXIT_CTRL_C:  # Ctrl-C or SIGTERM means all of them
+            sys.exit(summary.exit_code)
