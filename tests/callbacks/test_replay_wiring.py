@@ -140,6 +140,22 @@ def test_a_change_is_noted_in_the_ledger(
     assert [tuple(row) for row in rows] == [("run-1", "CnnNet", 2, None, now, "accuracy", '{"events_kept": 5}')]
 
 
+def test_a_replay_that_forgets_nothing_tells_of_a_change_too(
+    make_datamodule: Make, make_module: Make, make_trainer: Make, recorder: Any, tmp_path: Path
+) -> None:
+    engine = open_database(f"sqlite:///{tmp_path / 'ledger.db'}")
+    parts = (TrendValidation(), LedgerWriter(Ledger(engine), "run-1"), recorder)
+    datamodule = make_datamodule(replay=by_gradient(detector=AlarmAt(), forgets=False))
+    make_trainer(*parts).fit(make_module(), datamodule)
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT step, cut FROM alarms")).all() == [(2, "{}")]
+    engine.dispose()
+    assert [step.replay["alarms"] for step in recorder.steps][:4] == [0, 0, 1, 1]
+    events = [step.replay["events"] for step in recorder.steps]
+    assert events == sorted(events)
+    assert (recorder.steps[2].change, recorder.steps[2].is_cut) == (5, False)
+
+
 def test_each_step_tells_what_was_drawn_in_it(finished: SimpleNamespace) -> None:
     for step in finished.recorder.steps:
         assert set(step.replay) == TAGS

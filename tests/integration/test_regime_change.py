@@ -57,5 +57,5 @@ def test_after_the_flip_the_default_is_well_ahead_of_uniform_replay(tmp_path: Pa
         folder.mkdir()
         events = run(folder, f"replay={name}", f"seed={seed}")
         accuracy[name] = events[events.index > FLIP][:1500].mean()
-        assert (len(alarms(folder)) > 0) == (name == "gradient")
+        assert len(alarms(folder)) > 0  # uniform replay tells of it, and forgets nothing
     assert accuracy["gradient"] - accuracy["uniform"] > 0.05

@@ -1,5 +1,7 @@
 """Write each step's predictions and verdicts to the ledger."""
 
+import json
+
 import lightning.pytorch as pl
 import numpy as np
 from lightning.pytorch.utilities.exceptions import SIGTERMException
@@ -68,8 +70,8 @@ class LedgerWriter(pl.Callback):
         self._last_step = step.index
 
     def on_change(self, trainer: pl.Trainer, step: WalkStep) -> None:
-        """Note that the verdicts of all series together showed a change, and what the replay forgot for it."""
-        cut = f'{{"events_kept": {step.change}}}'
+        """Note that the verdicts of all series showed a change, and what the replay forgot for it, if anything."""
+        cut = json.dumps({"events_kept": step.change} if step.is_cut else {})
         model = self._name_of(trainer.lightning_module)
         self.ledger.record_alarm(self.run_id, model, step.index, None, step.now, kind="accuracy", cut=cut)
 

@@ -235,4 +235,6 @@ def _learned(stream: Stream, verdicts: Verdicts) -> dict[str, Any]:
     """Let verdicts act on the replay, and return what a step tells of the stream."""
     stream.replay.reweight(verdicts)
     change = stream.replay.detect(verdicts)
-    return {"n_steps": stream.clock.n_steps, "change": change, "replay": stream.replay.take_metrics()}
+    is_cut = change is not None and bool(stream.replay.forgets)
+    told = {"change": change, "is_cut": is_cut, "replay": stream.replay.take_metrics()}
+    return {"n_steps": stream.clock.n_steps, **told}

@@ -46,7 +46,8 @@ class WalkStep:
         pass_: Which pass over loaders that are walked again and again; 0 for a stream.
         n_steps: How many steps there are; None where there is no end.
         replay: What the replay drew and holds, by TensorBoard name without `replay/`.
-        change: Where the verdicts showed a change of the market: how many of the newest events the replay kept.
+        change: Where the verdicts showed a change of the market: how many of the newest events follow it.
+        is_cut: Whether the replay forgot what came before that change.
     """
 
     index: int
@@ -62,6 +63,7 @@ class WalkStep:
     n_steps: int | None = None
     replay: dict[str, float] = field(default_factory=dict)
     change: int | None = None
+    is_cut: bool = False
 
     @property
     def scalars(self) -> dict[str, float]:

@@ -49,7 +49,8 @@ class ReplaySampler:
         beta: How much of the preference is corrected, 0 (none: biased) to 1 (all).
         half_life: After how many events an event is half as likely to be drawn; None for never.
         max_bars: Bars held at most, the oldest events leave first; None for all.
-        detector: Says when to forget what came before a change; None never forgets.
+        detector: Says when verdicts show a change; None looks for none.
+        forgets: Whether a change makes the memory forget what came before it; False only tells of it.
         seed: Seed of the sampler's own generator.
 
     Raises:
@@ -66,6 +67,7 @@ class ReplaySampler:
         half_life: float | None = None,
         max_bars: int | None = None,
         detector: Detector | None = None,
+        forgets: bool = True,
         seed: int = 0,
     ) -> None:
         check_at_least("replay.batch_size", batch_size, 1)
@@ -83,6 +85,7 @@ class ReplaySampler:
         self.half_life = half_life
         self.max_bars = max_bars
         self.detector = detector
+        self.forgets = forgets
         self.seed = seed
         self.n_alarms = 0
         self._random = np.random.default_rng(seed)
@@ -121,18 +124,19 @@ class ReplaySampler:
         self.reweight(answers)
 
     def detect(self, verdicts: Verdicts) -> int | None:
-        """Test new verdicts for a change; on alarm forget what came before it.
+        """Test new verdicts for a change; on alarm forget what came before it, if the replay forgets.
 
         Returns:
-            How many events are kept; None where no change is seen.
+            How many of the newest events follow the change; None where no change is seen.
         """
         if self.detector is None:
             return None
         verdicts = verdicts[verdicts.is_validated]
         n_events = self.detector.update(event_means(verdicts.event, verdicts.is_correct.astype(np.float64))[1])
         if n_events is not None:
-            self.memory.cut(n_events)
             self.n_alarms += 1
+            if self.forgets:
+                self.memory.cut(n_events)
         return n_events
 
     def take_metrics(self) -> dict[str, float]:
