@@ -112,7 +112,15 @@ class _Run:
             )
         if parts.get("checkpoint") is not None:
             callbacks.append(instantiate(cfg.callbacks.checkpoint)(folder=self.folder / "checkpoints"))
-        done = {"validation", "ledger", "checkpoint", *(() if cfg.trainer.enable_progress_bar else ("progress",))}
+        if parts.get("charts") is not None:
+            callbacks.append(instantiate(cfg.callbacks.charts)(config=self.config))
+        done = {
+            "validation",
+            "ledger",
+            "charts",
+            "checkpoint",
+            *(() if cfg.trainer.enable_progress_bar else ("progress",)),
+        }
         callbacks += [instantiate(part) for name, part in parts.items() if name not in done and part is not None]
         logger = instantiate(cfg.logger) if cfg.logger else False
         with _quiet_lightning():

@@ -168,6 +168,8 @@ class TrendValidation(pl.Callback):
             series_stats=self.board.stats(self.buffer.pending),
             metrics=self.board.metrics(self.buffer.pending),
             labels=labels,
+            board=self.board,
+            pending=self.buffer.pending,
             is_partial=is_partial,
             **({"pass_": self._n_steps - 1} if self._stream is None else _learned(self._stream, verdicts)),
         )

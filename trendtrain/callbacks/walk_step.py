@@ -9,6 +9,7 @@ import numpy as np
 from trendtrain.market.bars import IntArray, Series
 from trendtrain.market.labels import Labels
 from trendtrain.validation.predictions import Predictions, Verdicts
+from trendtrain.validation.scoreboard import Scoreboard
 from trendtrain.validation.stats import TrendStats
 
 
@@ -42,6 +43,8 @@ class WalkStep:
         series_stats: The six numbers of each series.
         metrics: The running scores, by TensorBoard name without `trend/`.
         labels: The labels that judged.
+        board: The scores so far; it moves on with the walk.
+        pending: The predictions that wait for their label.
         is_partial: Whether rows were left out (`fast_dev_run`).
         pass_: Which pass over loaders that are walked again and again; 0 for a stream.
         n_steps: How many steps there are; None where there is no end.
@@ -58,6 +61,8 @@ class WalkStep:
     series_stats: dict[Series, TrendStats]
     metrics: dict[str, float]
     labels: Labels
+    board: Scoreboard
+    pending: Predictions
     is_partial: bool
     pass_: int = 0
     n_steps: int | None = None
