@@ -13,8 +13,10 @@ from trendtrain.market import (
     Bars,
     bayes_filter,
     flipping_market,
+    foretold_market,
     label_bars,
     planted_market,
+    random_signs,
     random_walk,
     synthetic_market,
 )
@@ -22,7 +24,7 @@ from trendtrain.market.averages import ema
 from trendtrain.validation import Predictions, Scoreboard, ValidationBuffer
 
 Market = Callable[[int, int], Bars]
-MARKETS = [synthetic_market, random_walk, planted_market, flipping_market]
+MARKETS = [synthetic_market, random_walk, planted_market, flipping_market, foretold_market]
 
 
 @pytest.mark.parametrize("market", MARKETS)
@@ -165,3 +167,38 @@ def test_a_reverting_block_stays_as_near_to_where_it_began_as_its_pull_says() ->
 def test_a_bad_option_of_a_flipping_market_is_refused(options: dict[str, float], message: str) -> None:
     with pytest.raises(InputError, match=message):
         flipping_market(**{"n_bars": 10, "seed": 0, **options})
+
+
+def test_volume_foretells_the_drift_as_far_ahead_as_asked() -> None:
+    lag, bars = 30, foretold_market(50_000, seed=0, lag=30)
+    returns = np.diff(np.log(bars.close), prepend=np.log(bars.open[:1])) / 1e-3
+    volume = np.log(bars.volume)
+    told = np.sign(volume - np.median(volume))
+    assert np.mean(told[:-lag] * returns[lag:]) == pytest.approx(0.4, abs=0.05)
+    assert abs(np.mean(told[: -3 * lag] * returns[3 * lag :])) < 0.03
+
+
+def test_random_signs_keep_sizes_and_times_and_mirror_the_shape_of_bars() -> None:
+    bars = synthetic_market(2_000, seed=0)
+    mirrored = random_signs(bars, seed=1)
+    assert_same(mirrored.open_time, bars.open_time)
+    assert_same(mirrored.volume, bars.volume)
+    moves, before = (np.log(one.close / one.open) for one in (mirrored, bars))
+    np.testing.assert_allclose(abs(moves), abs(before), atol=1e-12)
+    is_same = moves * before > 1e-20
+    assert 0.4 < is_same.sum() / (abs(before) > 1e-12).sum() < 0.6
+    up, was_up = np.log(mirrored.high / mirrored.open), np.log(bars.high / bars.open)
+    was_down = np.log(bars.open / bars.low)
+    moved = abs(before) > 1e-12
+    np.testing.assert_allclose(up[moved], np.where(is_same, was_up, was_down)[moved], atol=1e-12)
+
+
+def test_random_signs_leave_nothing_of_a_planted_drift() -> None:
+    bars = planted_market(30_000, seed=0)
+
+    def momentum(market: Bars) -> float:
+        returns = np.diff(np.log(market.close)) / 1e-3
+        return float(np.mean(returns[20:] * np.convolve(returns, np.ones(20) / 20, "valid")[:-1]))
+
+    assert momentum(bars) > 0.02
+    assert abs(momentum(random_signs(bars, seed=0))) < 0.01

@@ -7,7 +7,13 @@ import numpy as np
 
 from trendtrain.errors import InputError, check_choice
 from trendtrain.market.bars import Bars, Series
-from trendtrain.market.synthetic import flipping_market, planted_market, random_walk, synthetic_market
+from trendtrain.market.synthetic import (
+    flipping_market,
+    foretold_market,
+    planted_market,
+    random_walk,
+    synthetic_market,
+)
 from trendtrain.storage.bars import BarStore
 from trendtrain.storage.importers import ReadOptions, import_path
 
@@ -18,6 +24,7 @@ _MARKETS: dict[str, Callable[[int, int, str], Bars]] = {
     "random_walk": random_walk,
     "planted": planted_market,
     "flipping": flipping_market,
+    "foretold": foretold_market,
 }
 
 
@@ -33,7 +40,7 @@ def from_synthetic(
 
     Args:
         store: Where bars are kept.
-        market: `regimes`, `random_walk`, `planted` or `flipping`; see `trendtrain.market.synthetic`.
+        market: `regimes`, `random_walk`, `planted`, `flipping` or `foretold`; see `trendtrain.market.synthetic`.
         n_bars: Bars of each series.
         seed: Seed of the first series; each further one takes the next.
         symbols: Names of the series made; each starts with SYNTH.

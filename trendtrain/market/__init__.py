@@ -6,7 +6,15 @@ from trendtrain.market.labels import Labels, label_bars
 from trendtrain.market.lines import Lines, lines_through
 from trendtrain.market.pivot_events import PivotEvent, PivotFeed
 from trendtrain.market.pivots import Pivots, PivotTracker, find_pivots
-from trendtrain.market.synthetic import bayes_filter, flipping_market, planted_market, random_walk, synthetic_market
+from trendtrain.market.synthetic import (
+    bayes_filter,
+    flipping_market,
+    foretold_market,
+    planted_market,
+    random_signs,
+    random_walk,
+    synthetic_market,
+)
 
 __all__ = [
     "Bars",
@@ -23,9 +31,11 @@ __all__ = [
     "bayes_filter",
     "find_pivots",
     "flipping_market",
+    "foretold_market",
     "label_bars",
     "lines_through",
     "planted_market",
+    "random_signs",
     "random_walk",
     "synthetic_market",
 ]

@@ -1,5 +1,6 @@
-"""Seeded markets to try things on: one like real bars, a random walk, one of known optimum, and one that flips."""
+"""Seeded markets to try things on: one like real bars, a random walk, and others with something planted."""
 
+from dataclasses import replace
 from itertools import accumulate
 
 import numpy as np
@@ -119,6 +120,54 @@ def flipping_market(
         path = accumulate(shocks, lambda distance, shock: (1.0 - pull) * distance + shock, initial=0.0)
         mean[start : start + block] = -pull * np.fromiter(path, np.float64)[:-1] / 1e-3
     return _bars(noise + 1e-3 * mean[:, None] / _N_SUB_STEPS, timeframe, random)
+
+
+def foretold_market(
+    n_bars: int, seed: int, timeframe: str = "1m", lag: int = 64, block: int = 16, drift: float = 0.4
+) -> Bars:
+    """Return a market whose volume tells the drift of the bar `lag` bars later: what only a long window can see.
+
+    The drift is drawn anew every `block` bars, so that prices tell little of what comes. A window much shorter than
+    `lag` sees what is told too late for the lines that will judge; one longer than `lag` sees all of their bars.
+
+    Args:
+        n_bars: How many bars.
+        seed: The same seed gives the same bars.
+        timeframe: Length of a bar, such as `5m`.
+        lag: Bars from the volume to the drift that it tells.
+        block: Bars of equal drift.
+        drift: Mean return a bar, up or down, in units of the bar's volatility (0.001).
+
+    Raises:
+        InputError: If a number lies outside its range.
+    """
+    check_at_least("n_bars", n_bars, 1)
+    check_at_least("lag", lag, 1)
+    check_at_least("block", block, 1)
+    random = np.random.default_rng(seed)
+    n_blocks = (n_bars + lag) // block + 1
+    sign = np.repeat(2.0 * random.integers(0, 2, n_blocks) - 1.0, block)[: n_bars + lag]
+    bars = _bars(_sub_returns(drift * sign[:n_bars], np.full(n_bars, 1e-3), random), timeframe, random)
+    return replace(bars, volume=bars.volume * np.exp(sign[lag:]))
+
+
+def random_signs(bars: Bars, seed: int) -> Bars:
+    """Return bars each of which goes the other way with chance one half: what could be predicted is gone.
+
+    Open to close, and the reach of high and low around them, are mirrored in logs; moves from one bar's close to the
+    next one's open too. Sizes, holes and volume stay where they are: volatility clusters as it did.
+
+    Args:
+        bars: Any bars.
+        seed: The same seed gives the same signs.
+    """
+    sign = 2.0 * np.random.default_rng(seed).integers(0, 2, len(bars)) - 1.0
+    before = np.concatenate([bars.open[:1], bars.close[:-1]])
+    steps = [sign * np.log(getattr(bars, name) / before) for name in ("open", "high", "low", "close")]
+    start = np.log(bars.open[0]) + np.concatenate([[0.0], np.cumsum(steps[3])[:-1]])
+    opens, *reach, close = (np.exp(start + step) for step in steps)
+    seen = np.stack([opens, *reach, close])
+    return replace(bars, open=opens, high=seen.max(axis=0), low=seen.min(axis=0), close=close)
 
 
 def bayes_filter(bars: Bars, drift: float = 0.21, dwell: float = 300.0) -> FloatArray:
