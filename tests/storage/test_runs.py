@@ -90,6 +90,13 @@ def test_a_rewound_run_is_at_that_step_and_knows_no_counts(ledger: Ledger, engin
     assert rows_of(engine, "runs", "step") == [(1,)]
 
 
+def test_rewinding_to_the_last_step_keeps_the_counts(ledger: Ledger, engine: Engine) -> None:
+    stats = TrendStats(validated=5, correct=2, void=1, pending=2)
+    ledger.record("one", "cnn", 3, predicted([0]), None, progress=Progress(4, stats))
+    ledger.rewind("one", 3)
+    assert rows_of(engine, "runs", f"step, {COUNTS}") == [(3, 4, 8, 5, 2, 1)]
+
+
 def test_other_runs_are_not_touched(ledger: Ledger, engine: Engine) -> None:
     ledger.begin("two", "{}", "2024-01-02")
     before = rows_of(engine, "runs")[0]

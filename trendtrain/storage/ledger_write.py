@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from sqlalchemy import Connection, and_, case, delete, exists, insert, select, update
+from sqlalchemy import Connection, and_, delete, exists, insert, select, update
 
 from trendtrain.storage.ledger_keys import claim_ids, claim_lines, claim_tracks
 from trendtrain.storage.ledger_rows import PredictionRows, VerdictRows
@@ -79,9 +79,11 @@ def write_alarm(connection: Connection, alarm: dict[str, object]) -> None:
 
 
 def forget_after(connection: Connection, run_id: str, step: int) -> None:
-    """Delete all a run wrote in steps after `step`; its counts are unknown until it writes again."""
+    """Delete all a run wrote in steps after `step`; if there are any, its counts are unknown until it writes again."""
+    update_run(connection, run_id)
     unknown = dict.fromkeys(Progress(None, TrendStats()).columns)
-    update_run(connection, run_id, step=case((runs.c.step > step, step), else_=runs.c.step), **unknown)
+    later = (runs.c.id == run_id, runs.c.step > step)
+    connection.execute(update(runs).where(*later).values(step=step, **unknown))
     own_tracks = select(tracks.c.id).where(tracks.c.run_id == run_id)
     for table in (verdict_rows, prediction_rows):
         connection.execute(delete(table).where(table.c.track_id.in_(own_tracks), table.c.step > step))

@@ -1,0 +1,145 @@
+"""`trendtrain train`, killed at any moment, goes on as if it had never stopped."""
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from kills import Storing, finish, kill_again_and_again
+from train_runs import RunIn
+
+import trendtrain.train
+from trendtrain.callbacks import WalkCheckpoint
+from trendtrain.storage import BarStore, Ledger
+from trendtrain.summary import Summary
+
+torch.set_num_threads(1)  # small nets; and what is forked must have one
+
+SHORT = (
+    "data.source.n_bars=4000",
+    "walk.steps=24",
+    "callbacks.checkpoint.every_n_steps=4",
+    "replay.detector.delta=1.0",  # alarms easily: once in these steps
+    "replay.detector.fewest=10",
+)
+
+
+INTERRUPTS = {signal.SIGINT, signal.SIGTERM}
+EXIT_CODES = {  # SIGTERM before Lightning listens, or after, ends any process
+    signal.SIGKILL: (-signal.SIGKILL,),
+    signal.SIGINT: (130,),
+    signal.SIGTERM: (143, -signal.SIGTERM),
+}
+
+
+class Runs:
+    """The same run in one folder after the other, each time in a process of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.n_runs = 0
+        self.now: RunIn
+
+    def renew(self) -> None:
+        """Let the next run start from nothing."""
+        self.n_runs += 1
+        self.now = RunIn(self.folder / str(self.n_runs), *SHORT)
+
+    def __call__(self) -> None:
+        """Train, or go on; Ctrl-C is heard only while the command runs."""
+        exit_code = 130
+        with suppress(KeyboardInterrupt):
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, INTERRUPTS)
+            exit_code = self.now.here("ckpt=last")
+        signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTS)
+        sys.exit(exit_code)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> RunIn:
+    """A run that never stopped."""
+    argv = sys.argv
+    run = RunIn(tmp_path_factory.mktemp("whole") / "run", *SHORT)
+    assert run.here() == 0
+    sys.argv = argv
+    assert all(run.ledger().values())  # there is something to compare in every table
+    return run
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Iterator[Runs]:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTS)
+    yield Runs(tmp_path)
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def seconds_of(runs: Runs) -> float:
+    """Return how long one of them takes where it is left alone."""
+    runs.renew()
+    return finish(runs)
+
+
+def assert_as_if_never_stopped(runs: Runs, whole: RunIn) -> None:
+    finish(runs)
+    assert runs.now.summary() == whole.summary()
+    assert runs.now.ledger() == whole.ledger()
+    assert runs.now.state() == whole.state()
+    assert runs.now.charts() == whole.charts()
+
+
+full = partial(pytest.param, marks=pytest.mark.full)
+
+
+@pytest.mark.parametrize(
+    ("by", "n_kills"),
+    [
+        (signal.SIGKILL, 2),
+        (signal.SIGINT, 1),
+        (signal.SIGTERM, 1),
+        full(signal.SIGKILL, 30),
+        full(signal.SIGINT, 5),
+        full(signal.SIGTERM, 5),
+    ],
+)
+def test_a_run_killed_at_a_random_moment_goes_on(by: signal.Signals, n_kills: int, runs: Runs, whole: RunIn) -> None:
+    killed = kill_again_and_again(runs, n_kills, seconds_of(runs), runs.renew, by=by, exit_codes=EXIT_CODES[by])
+    for _ in killed:
+        assert_as_if_never_stopped(runs, whole)
+
+
+@pytest.mark.parametrize("n_runs", [1, full(5)])
+def test_a_run_killed_again_and_again_goes_on(n_runs: int, runs: Runs, whole: RunIn) -> None:
+    seconds = seconds_of(runs)
+    for seed in range(n_runs):
+        runs.renew()
+        for _ in kill_again_and_again(runs, 3, seconds, seed=seed):
+            pass
+        assert_as_if_never_stopped(runs, whole)
+
+
+CHECKPOINT, FLUSH = (WalkCheckpoint, "_save"), (Ledger, "record")
+STORES = [
+    CHECKPOINT,
+    FLUSH,
+    (Ledger, "record_alarm"),
+    (Ledger, "begin"),
+    (Ledger, "rewind"),
+    (Ledger, "end"),
+    (BarStore, "replace"),
+    (trendtrain.train, "open_database"),
+    (trendtrain.train, "write_json"),
+    (Summary, "save"),
+]
+
+
+@pytest.mark.parametrize(
+    ("store", "n_kills"), [(CHECKPOINT, 1), (FLUSH, 1), *(full(store, 10) for store in STORES)]
+)
+def test_a_run_killed_while_it_stores_goes_on(store: tuple[Any, str], n_kills: int, runs: Runs, whole: RunIn) -> None:
+    for _ in Storing(runs, *store).kill_again_and_again(n_kills, runs.renew):
+        assert_as_if_never_stopped(runs, whole)

@@ -1,0 +1,104 @@
+"""Runs of `trendtrain train` on a small market, and all that they leave behind."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from sqlalchemy import text
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from trendtrain.cli import main
+from trendtrain.storage import open_database
+from trendtrain.storage.ledger import Ledger
+
+TABLES = ("predictions", "verdicts", "lines", "training_events", "alarms", "models", "runs")
+# What the database numbers by itself, names the run, or says when and how it was started.
+MAY_DIFFER = {"id", "run_id", "config", "started_at", "updated_at"}
+
+
+class RunIn:
+    """`trendtrain train` on a small market of many steps, in a folder of its own."""
+
+    def __init__(self, folder: Path, *overrides: str) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self.overrides = [
+            "data.source.n_bars=8000",
+            "data.symbols=[SYNTH-A,SYNTH-B]",
+            "data.window=12",
+            "model.net.kernels=[3,4]",
+            "model.net.width=8",
+            "replay.n_batches=2",
+            "replay.batch_size=32",
+            "walk.step=64bars",
+            "labels.max_gap=5",
+            "trainer.accelerator=cpu",
+            "trainer.enable_progress_bar=false",
+            f"hydra.run.dir={folder}",
+            f"db.url={self.url}",
+            *overrides,
+        ]
+
+    @property
+    def url(self) -> str:
+        return f"sqlite:///{self.folder / 'run.db'}"
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.folder / "checkpoints" / "last.ckpt"
+
+    def here(self, *overrides: str) -> int:
+        """Train in this process."""
+        return main(["train", *self.overrides, *overrides])
+
+    def start(self, *overrides: str) -> "subprocess.Popen[str]":
+        """Train in a process of its own."""
+        command = [sys.executable, "-m", "trendtrain.cli", "train", *self.overrides, *overrides]
+        environment = os.environ | {"OMP_NUM_THREADS": "1"}
+        return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def summary(self) -> dict[str, Any]:
+        """What the run found, without what may differ."""
+        summary = json.loads((self.folder / "summary.json").read_text())
+        del summary["wall_seconds"], summary["config"]["ckpt"]
+        return summary
+
+    def ledger_stats(self) -> dict[str, dict[str, float]]:
+        engine = open_database(self.url)
+        stats = {row.symbol: row.stats.as_dict() for row in Ledger(engine).stats()}
+        engine.dispose()
+        return stats
+
+    def ledger(self) -> dict[str, list[tuple[Any, ...]]]:
+        """All rows of all tables of the ledger, without what may differ."""
+        engine = open_database(self.url)
+        with engine.connect() as connection:
+            found = {table: connection.execute(text(f"SELECT * FROM {table}")).mappings().all() for table in TABLES}
+        engine.dispose()
+        return {
+            table: sorted((tuple(row[name] for name in row if name not in MAY_DIFFER) for row in rows), key=repr)
+            for table, rows in found.items()
+        }
+
+    def state(self) -> Any:
+        """All that the last checkpoint holds: weights, optimizer, replay, statistics, to the bit."""
+        return _plain(torch.load(self.checkpoint, weights_only=True))
+
+    def charts(self) -> dict[str, list[tuple[int, float, float]]]:
+        """The points of all charts on market time."""
+        events = EventAccumulator(str(self.folder / "tensorboard"), size_guidance={"scalars": 0}).Reload()
+        tags = [tag for tag in events.Tags()["scalars"] if tag.startswith(("trend/", "replay/"))]
+        return {tag: [(point.step, point.wall_time, point.value) for point in events.Scalars(tag)] for tag in tags}
+
+
+def _plain(value: Any) -> Any:
+    """Return nested values with lists of numbers in place of tensors, so that they can be compared."""
+    if isinstance(value, torch.Tensor):
+        return str(value.dtype), value.tolist()
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
