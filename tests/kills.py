@@ -93,14 +93,16 @@ class Storing:
         """End the work at random ones of those moments, each time from the start, and yield how many kills there were.
 
         Args:
-            n_kills: How often.
+            n_kills: How often; where there are fewer moments, once at each.
             before: Called before each start.
             seed: Of the moments.
         """
         before()
         self._last = -1
         finish(self)
-        moments = random.Random(seed).sample(range(self._seen.value), n_kills)
+        n_moments = self._seen.value
+        assert n_moments > 0
+        moments = random.Random(seed).sample(range(n_moments), min(n_kills, n_moments))
         for n_killed, self._last in enumerate(moments, start=1):
             before()
             process = start(self)

@@ -1,7 +1,5 @@
 """Runs that end before their time: what they leave behind, and how they go on."""
 
-import json
-import os
 import signal
 import subprocess
 import sys
@@ -13,79 +11,13 @@ from typing import Any
 import lightning.pytorch as pl
 import pytest
 import torch
-from sqlalchemy import text
+from train_runs import RunIn
 
 from trendtrain.callbacks.walk_step import WalkStep
-from trendtrain.cli import main
-from trendtrain.storage import open_database
-from trendtrain.storage.ledger import Ledger
 
 torch.set_num_threads(1)  # small nets: on busy cores a second thread costs tenfold, and gains nothing
 
 N_SECONDS = 120  # to wait for a process; it comes to an end in a few
-
-
-class RunIn:
-    """`trendtrain train` on a small market of many steps, in a folder of its own."""
-
-    def __init__(self, folder: Path, *overrides: str) -> None:
-        self.folder = folder
-        folder.mkdir(exist_ok=True)
-        self.overrides = [
-            "data.source.n_bars=8000",
-            "data.symbols=[SYNTH-A,SYNTH-B]",
-            "data.window=12",
-            "model.net.kernels=[3,4]",
-            "model.net.width=8",
-            "replay.n_batches=2",
-            "replay.batch_size=32",
-            "walk.step=64bars",
-            "labels.max_gap=5",
-            "trainer.accelerator=cpu",
-            "trainer.enable_progress_bar=false",
-            f"hydra.run.dir={folder}",
-            f"db.url={self.url}",
-            *overrides,
-        ]
-
-    @property
-    def url(self) -> str:
-        return f"sqlite:///{self.folder / 'run.db'}"
-
-    @property
-    def checkpoint(self) -> Path:
-        return self.folder / "checkpoints" / "last.ckpt"
-
-    def here(self, *overrides: str) -> int:
-        """Train in this process."""
-        return main(["train", *self.overrides, *overrides])
-
-    def start(self, *overrides: str) -> "subprocess.Popen[str]":
-        """Train in a process of its own."""
-        command = [sys.executable, "-m", "trendtrain.cli", "train", *self.overrides, *overrides]
-        environment = os.environ | {"OMP_NUM_THREADS": "1"}
-        return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-    def summary(self) -> dict[str, Any]:
-        """What the run found, without what may differ."""
-        summary = json.loads((self.folder / "summary.json").read_text())
-        del summary["wall_seconds"], summary["config"]["ckpt"]
-        return summary
-
-    def ledger_stats(self) -> dict[str, dict[str, float]]:
-        engine = open_database(self.url)
-        stats = {row.symbol: row.stats.as_dict() for row in Ledger(engine).stats()}
-        engine.dispose()
-        return stats
-
-    def ledger_rows(self, table: str) -> list[tuple[Any, ...]]:
-        """All rows of a table but for the run's id."""
-        engine = open_database(self.url)
-        with engine.connect() as connection:
-            rows = connection.execute(text(f"SELECT * FROM {table} ORDER BY model, series_id, open_time"))
-            found = [tuple(row)[1:] for row in rows]
-        engine.dispose()
-        return found
 
 
 def wait_for(condition: Callable[[], object], process: "subprocess.Popen[str]") -> None:
@@ -152,20 +84,7 @@ def test_a_terminated_run_can_go_on_as_if_never_stopped(tmp_path: Path, whole: R
     assert_ledger_tells_the_summary(run)
     assert run.here("ckpt=last") == 0
     assert run.summary() == whole.summary()
-    assert run.ledger_rows("verdicts") == whole.ledger_rows("verdicts")
-
-
-def test_a_killed_run_can_go_on_as_if_never_stopped(tmp_path: Path, whole: RunIn) -> None:
-    run = RunIn(tmp_path / "run")
-    process = run.start()
-    wait_for(run.checkpoint.exists, process)
-    process.kill()
-    assert ended(process)[0] == -signal.SIGKILL
-    assert not (run.folder / "summary.json").exists()
-    assert run.here("ckpt=last") == 0
-    assert run.summary() == whole.summary()
-    for table in ("predictions", "verdicts"):
-        assert run.ledger_rows(table) == whole.ledger_rows(table) != []
+    assert run.ledger() == whole.ledger()
 
 
 class Interrupt(pl.Callback):
@@ -208,5 +127,4 @@ def test_control_c_may_come_at_any_moment(moment: str, tmp_path: Path) -> None:
     assert_ledger_tells_the_summary(run)
     assert run.here("ckpt=last") == 0
     assert run.summary() == never.summary()
-    assert run.ledger_rows("predictions") == never.ledger_rows("predictions")
-    assert run.ledger_rows("verdicts") == never.ledger_rows("verdicts")
+    assert run.ledger() == never.ledger()

@@ -24,8 +24,8 @@ SHORT = (
     "data.source.n_bars=4000",
     "walk.steps=24",
     "callbacks.checkpoint.every_n_steps=4",
-    "replay.detector.delta=1.0",  # alarms easily: once in these steps
-    "replay.detector.fewest=10",
+    "~replay.detector",
+    "+replay.detector._target_=train_runs.AlarmsOften",
 )
 
 
@@ -67,7 +67,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> RunIn:
     run = RunIn(tmp_path_factory.mktemp("whole") / "run", *SHORT)
     assert run.here() == 0
     sys.argv = argv
-    assert all(run.ledger().values())  # there is something to compare in every table
+    assert all(run.ledger().values())  # there is something to compare in every table,
+    assert {"trend/accuracy", "replay/alarms"} <= set(run.charts())  # and in the charts
     return run
 
 
@@ -112,14 +113,14 @@ def test_a_run_killed_at_a_random_moment_goes_on(by: signal.Signals, n_kills: in
         assert_as_if_never_stopped(runs, whole)
 
 
-@pytest.mark.parametrize("n_runs", [1, full(5)])
-def test_a_run_killed_again_and_again_goes_on(n_runs: int, runs: Runs, whole: RunIn) -> None:
+@pytest.mark.full
+@pytest.mark.parametrize("seed", range(5))
+def test_a_run_killed_again_and_again_goes_on(seed: int, runs: Runs, whole: RunIn) -> None:
     seconds = seconds_of(runs)
-    for seed in range(n_runs):
-        runs.renew()
-        for _ in kill_again_and_again(runs, 3, seconds, seed=seed):
-            pass
-        assert_as_if_never_stopped(runs, whole)
+    runs.renew()
+    for _ in kill_again_and_again(runs, 3, seconds, seed=seed):
+        pass
+    assert_as_if_never_stopped(runs, whole)
 
 
 CHECKPOINT, FLUSH = (WalkCheckpoint, "_save"), (Ledger, "record")
@@ -137,9 +138,7 @@ STORES = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("store", "n_kills"), [(CHECKPOINT, 1), (FLUSH, 1), *(full(store, 10) for store in STORES)]
-)
+@pytest.mark.parametrize(("store", "n_kills"), [(CHECKPOINT, 1), (FLUSH, 1), *(full(store, 10) for store in STORES)])
 def test_a_run_killed_while_it_stores_goes_on(store: tuple[Any, str], n_kills: int, runs: Runs, whole: RunIn) -> None:
     for _ in Storing(runs, *store).kill_again_and_again(n_kills, runs.renew):
         assert_as_if_never_stopped(runs, whole)
