@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from ledger_examples import judged, predicted
 from sqlalchemy import text
 
 from trendtrain.cli import main
@@ -183,8 +184,59 @@ def test_stats_prints_the_six_numbers(run: SimpleNamespace, capfd: pytest.Captur
     for symbol, by in summary_of(run.folder)["series"].items():
         (line,) = (line for line in printed.splitlines() if f" {symbol} " in line)
         values = by["5m"]["stats"].values()
-        assert line.split()[-6:] == [f"{v:.4f}" if isinstance(v, float) else f"{v:,}" for v in values]
+        *_, expected = line.split()
+        assert line.split()[-7:-1] == [f"{v:.4f}" if isinstance(v, float) else f"{v:,}" for v in values]
+        assert expected == f"{by['5m']['expected_accuracy']['pending']:.4f}"
         assert "CnnNet" in line
+
+
+def test_the_ledger_tells_the_errors_of_the_summary(run: SimpleNamespace, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["stats", "--db", f"sqlite:///{run.db}", "--json"]) == 0
+    rows = {row["symbol"]: row for row in json.loads(capfd.readouterr().out)}
+    for symbol, by in summary_of(run.folder)["series"].items():
+        for name in ("event_accuracy", "n_events", "accuracy_se", "accuracy_ci95"):
+            ledger, summary = (np.array(scores[name], dtype=float) for scores in (rows[symbol], by["5m"]))
+            np.testing.assert_allclose(ledger, summary, rtol=1e-9)  # None is NaN
+        assert rows[symbol]["expected_accuracy"] == pytest.approx(by["5m"]["expected_accuracy"]["pending"], rel=1e-6)
+
+
+def test_stats_of_one_run_are_told_by_its_folder(run: SimpleNamespace, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["stats", "--db", f"sqlite:///{run.db}", "--run", str(run.folder)]) == 0
+    assert "CnnNet" in capfd.readouterr().out
+
+
+def test_a_folder_without_a_run_is_refused(run: SimpleNamespace, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["stats", "--db", f"sqlite:///{run.db}", "--compare", str(run.folder), str(run.folder.parent)]) == 2
+    assert "`run` must be a run's id or its folder" in one_line(capfd)
+
+
+def test_one_run_is_compared_with_none(run: SimpleNamespace, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["stats", "--db", f"sqlite:///{run.db}", "--compare", str(run.folder)]) == 2
+    assert "`compare` must name runs with two models or more" in one_line(capfd)
+
+
+def test_two_runs_are_shown_side_by_side(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    db = f"sqlite:///{tmp_path / 'two.db'}"
+    engine = open_database(db)
+    minutes = np.arange(400)
+    for name, seed in (("first", 0), ("second", 1)):
+        outcome = np.random.default_rng(seed).integers(0, 2, len(minutes)).tolist()
+        ledger = Ledger(engine)
+        ledger.begin(name, "{}", "2024-01-01")
+        verdicts = judged(dict(zip(minutes.tolist(), outcome, strict=True)), lines=(minutes // 2).tolist())
+        ledger.record(name, "net", 0, predicted(minutes.tolist()), verdicts)
+    engine.dispose()
+    assert main(["stats", "--db", db, "--compare", "first", "second"]) == 0
+    printed = capfd.readouterr().out
+    assert "against first net, on the lines that judged both" in printed
+    assert "no difference shown: " in printed
+    assert main(["stats", "--db", db, "--compare", "first", "second", "--json"]) == 0
+    found = json.loads(capfd.readouterr().out)
+    assert [one["run"] for one in found["runs"]] == ["first", "second"]
+    (pair,) = found["pairs"]
+    first, second = (one["event_accuracy"] for one in found["runs"])
+    assert pair["difference"] == pytest.approx(second - first)
+    assert (pair["n_events"], pair["run"], pair["against_run"]) == (200, "second", "first")
 
 
 def test_stats_of_one_run_are_told_by_its_id(run: SimpleNamespace, capfd: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from rich.console import Console, RenderableType
 
 from trendtrain.market import Series
@@ -35,6 +36,9 @@ def summary_with(**values: Any) -> Summary:
         "n_events": 1234,
         "accuracy_ci95": [0.51, 0.55],
         "baselines": {"majority": scores},
+        "best_baseline": {"name": "majority", "difference": 0.05, "se": 0.01, "ci95": [0.03, 0.07]},
+        "breakdown": {"confidence": {"top_20": {"event_accuracy": 0.57, "accuracy_se": 0.02, "n_events": 321}}},
+        "expected_accuracy": {"judged": 0.54, "pending": 0.56},
         "label_delay_bars": {"p50": 34.0, "p95": 65.0},
     }
     return Summary(known | values, Path("runs/one"))
@@ -73,6 +77,9 @@ def test_a_summary_without_verdicts_says_none_yet() -> None:
                 n_events=0,
                 accuracy_ci95=[NAN, NAN],
                 baselines={"majority": nothing},
+                best_baseline=None,
+                breakdown={"confidence": {"top_20": {"event_accuracy": NAN, "accuracy_se": NAN, "n_events": 0}}},
+                expected_accuracy={"judged": NAN, "pending": 0.56},
                 label_delay_bars={"p50": NAN, "p95": NAN},
             )
         )
@@ -81,6 +88,44 @@ def test_a_summary_without_verdicts_says_none_yet() -> None:
     for name in ("accuracy", "majority", "label delay"):
         assert "none yet" in row_of(text, name)
     assert "too few events for an interval" in text
+    assert "nothing to compare with yet" in row_of(text, "skill")
+    assert "surest" not in text
+    assert row_of(text, "expected").strip("│ ").endswith("0.5600 of 5 pending, by their confidence")
+
+
+@pytest.mark.parametrize(
+    ("difference", "ci95", "words"),
+    [
+        (
+            0.05,
+            [0.03, 0.07],
+            "better than majority, the best baseline, by 0.0500 (95 % interval +0.0300 to +0.0700)",
+        ),
+        (-0.05, [-0.07, -0.03], "worse than majority, the best baseline, by 0.0500 (95 % interval -0.0700 to -0.0300)"),
+        (
+            0.01,
+            [-0.01, 0.03],
+            "none shown beyond majority, the best baseline: +0.0100 (95 % interval -0.0100 to",
+        ),
+        (0.01, [NAN, NAN], "too few events to tell"),
+    ],
+)
+def test_a_summary_says_in_words_whether_there_is_skill(difference: float, ci95: list[float], words: str) -> None:
+    best = {"name": "majority", "difference": difference, "se": 0.01, "ci95": ci95}
+    assert words in row_of(printed(summary_table(summary_with(best_baseline=best))), "skill")
+
+
+def test_a_summary_shows_the_surest_and_what_confidence_promised() -> None:
+    text = printed(summary_table(summary_with()))
+    assert "0.5700 +- 0.0200, 321 events" in row_of(text, "surest 20 %")
+    assert "0.5600 of 40 pending, by their confidence; so far 0.5400 was promised, 0.5300 came true" in row_of(
+        text, "expected"
+    )
+
+
+def test_where_nothing_is_pending_the_summary_says_so() -> None:
+    text = printed(summary_table(summary_with(stats=TrendStats(validated=5, correct=2).as_dict())))
+    assert "nothing is pending; so far" in row_of(text, "expected")
 
 
 def test_an_error_that_does_not_exist_is_left_out() -> None:

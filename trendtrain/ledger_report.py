@@ -1,5 +1,6 @@
 """Show what the database holds as tables in the terminal."""
 
+import math
 from collections.abc import Sequence
 
 from rich.box import SIMPLE
@@ -9,8 +10,9 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from trendtrain.storage.contents import Contents, RunContent, SeriesContent
+from trendtrain.storage.ledger_compare import Comparison
 from trendtrain.storage.ledger_stats import LedgerStats
-from trendtrain.terminal import Fitting, minute, number
+from trendtrain.terminal import Fitting, compared, minute, number
 
 _NUMBERS = ("events", "event accuracy", "total", "validated", "correct", "accuracy", "pending", "void")
 
@@ -21,11 +23,39 @@ def stats_table(rows: Sequence[LedgerStats]) -> RenderableType:
     return Group(*(Fitting(_stats_wide(run, own), _stats_narrow(run, own)) for run, own in runs.items()))
 
 
+def comparison_table(comparison: Comparison) -> RenderableType:
+    """Return runs side by side, and what each pair shows on the lines that judged both."""
+    first, *_ = comparison.contestants
+    table = Table("run", "model", "events", "event accuracy", "+-", box=SIMPLE, pad_edge=False)
+    for one in comparison.contestants:
+        scores = (number(one.n_events), number(one.event_accuracy), _error(one.accuracy_se))
+        table.add_row(escape(one.run), escape(one.model), *scores)
+    name = f"{first.run} {first.model}"
+    title = Text(f"against {name}, on the lines that judged both, a line one observation")
+    pairs = Table("run", "model", "events", "it", "the other", "shown", box=SIMPLE, pad_edge=False)
+    for pair in comparison.pairs:
+        shown = compared(pair.difference, pair.difference_ci95, "better", "worse", "no difference shown")
+        scores = (number(pair.n_events), number(pair.event_accuracy), number(pair.against_accuracy))
+        pairs.add_row(escape(pair.run), escape(pair.model), *scores, shown)
+    return Group(table, title, pairs)
+
+
+def _error(se: float) -> str:
+    return "" if math.isnan(se) else f"{se:.4f}"
+
+
 def _stats_wide(run: str, rows: Sequence[LedgerStats]) -> Table:
-    table = _table("model", "symbol", "timeframe", *_NUMBERS, title=escape(f"run {run}"))
+    first, second, *rest = _NUMBERS
+    table = _table("model", "symbol", "timeframe", first, second, "+-", *rest, "expected", title=escape(f"run {run}"))
     for row in rows:
-        table.add_row(*map(escape, (row.model, row.symbol, row.timeframe)), *_numbers_of(row))
+        n_events, accuracy, *counts = _numbers_of(row)
+        scores = (n_events, accuracy, _error(row.accuracy_se), *counts, _expected(row))
+        table.add_row(*map(escape, (row.model, row.symbol, row.timeframe)), *scores)
     return table
+
+
+def _expected(row: LedgerStats) -> str:
+    return "" if math.isnan(row.expected_accuracy) else f"{row.expected_accuracy:.4f}"
 
 
 def _stats_narrow(run: str, rows: Sequence[LedgerStats]) -> RenderableType:

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from trendtrain.label_report import LabelReport
 from trendtrain.storage.importers.quality import ImportReport
 from trendtrain.storage.importers.settle import Findings
 from trendtrain.summary import Summary
-from trendtrain.terminal import number
+from trendtrain.terminal import compared, number
 
 _MOST_PARAGRAPHS = 5
 
@@ -32,15 +32,48 @@ def summary_table(summary: Summary) -> RenderableType:
     for name, value in values["stats"].items():
         table.add_row(name.replace("_", " "), number(value))
     table.add_section()
-    low, high = values["accuracy_ci95"]
-    interval = "too few events for an interval" if math.isnan(low) else f"95 % interval {low:.4f} to {high:.4f}"
-    table.add_row("event accuracy", f"{number(values['event_accuracy'])}  {interval}, {values['n_events']:,} events")
-    for name, scores in values["baselines"].items():
-        table.add_row(f"  {name}", f"{number(scores['event_accuracy'])}  {_difference(scores)}")
+    for name, text in _accuracy_rows(values):
+        table.add_row(name, text)
     table.add_section()
+    table.add_row("skill", _skill(values["best_baseline"]))
+    table.add_row("expected", _expected(values))
     table.add_row("label delay", _delay(values["label_delay_bars"]))
     folder = _from_here(summary.folder)
     return Group(table, f"summary: {folder / 'summary.json'}\ncharts:  tensorboard --logdir {folder}")
+
+
+def _accuracy_rows(values: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    low, high = values["accuracy_ci95"]
+    interval = "too few events for an interval" if math.isnan(low) else f"95 % interval {low:.4f} to {high:.4f}"
+    yield "event accuracy", f"{number(values['event_accuracy'])}  {interval}, {values['n_events']:,} events"
+    top = values["breakdown"]["confidence"]["top_20"]
+    if top["n_events"]:
+        yield (
+            "  surest 20 %",
+            f"{number(top['event_accuracy'])}{_error(top['accuracy_se'])}, {top['n_events']:,} events",
+        )
+    for name, scores in values["baselines"].items():
+        yield f"  {name}", f"{number(scores['event_accuracy'])}  {_difference(scores)}"
+
+
+def _skill(best: dict[str, Any] | None) -> str:
+    """Say whether the model beats the best baseline."""
+    if best is None:
+        return "nothing to compare with yet"
+    name = f"{best['name']}, the best baseline,"
+    words = (f"better than {name}", f"worse than {name}", f"none shown beyond {name[:-1]}")
+    return compared(best["difference"], best["ci95"], *words)
+
+
+def _expected(values: dict[str, Any]) -> str:
+    """Say what the model's own confidence promises, and what the same promise was worth so far."""
+    expected, n_pending = values["expected_accuracy"], values["stats"]["pending_validations"]
+    pending = "nothing is pending"
+    if n_pending:
+        pending = f"{number(expected['pending'])} of {n_pending:,} pending, by their confidence"
+    if math.isnan(expected["judged"]):
+        return pending
+    return f"{pending}; so far {expected['judged']:.4f} was promised, {values['event_accuracy']:.4f} came true"
 
 
 def import_table(reports: Sequence[ImportReport]) -> RenderableType:
@@ -160,5 +193,8 @@ def _delay(delay: dict[str, float]) -> str:
 def _difference(scores: dict[str, Any]) -> str:
     if math.isnan(scores["difference"]):
         return ""
-    error = "" if math.isnan(scores["difference_se"]) else f" +- {scores['difference_se']:.4f}"
-    return f"model {scores['difference']:+.4f}{error}"
+    return f"model {scores['difference']:+.4f}{_error(scores['difference_se'])}"
+
+
+def _error(se: float) -> str:
+    return "" if math.isnan(se) else f" +- {se:.4f}"

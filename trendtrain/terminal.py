@@ -1,6 +1,7 @@
 """Print to the terminal, and write numbers and times as its tables do."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
@@ -42,6 +43,24 @@ def number(value: float) -> str:
     if isinstance(value, float):
         return "none yet" if math.isnan(value) else f"{value:.4f}"
     return f"{value:,}"
+
+
+def compared(difference: float, ci95: Sequence[float], better: str, worse: str, neither: str) -> str:
+    """Say what a paired difference shows, in the words of the caller, with its interval.
+
+    Example:
+        >>> compared(0.02, (0.01, 0.03), "better", "worse", "no difference shown")
+        'better by 0.0200 (95 % interval +0.0100 to +0.0300)'
+        >>> compared(0.02, (-0.01, 0.05), "better", "worse", "no difference shown")
+        'no difference shown: +0.0200 (95 % interval -0.0100 to +0.0500)'
+    """
+    low, high = ci95
+    if math.isnan(low):
+        return "too few events to tell"
+    interval = f"(95 % interval {low:+.4f} to {high:+.4f})"
+    if low <= 0.0 <= high:
+        return f"{neither}: {difference:+.4f} {interval}"
+    return f"{better if low > 0.0 else worse} by {abs(difference):.4f} {interval}"
 
 
 def minute(milliseconds: int) -> str:

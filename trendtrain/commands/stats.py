@@ -1,36 +1,64 @@
-"""`trendtrain stats`: the six numbers per model, symbol and timeframe."""
+"""`trendtrain stats`: the scores of runs, and of runs side by side."""
 
 import argparse
 import json
 import sys
+from pathlib import Path
 
 from trendtrain.commands.options import add_db
+from trendtrain.errors import InputError
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the command and its options."""
-    parser = commands.add_parser("stats", help="the six numbers per model, symbol and timeframe")
+    parser = commands.add_parser("stats", help="accuracy and counts per model, symbol and timeframe; runs compared")
     add_db(parser)
-    parser.add_argument("--run", dest="run_id", help="a run's id, or all; by default the latest run")
-    parser.add_argument("--json", action="store_true", help="as a list of objects in JSON")
+    chosen = parser.add_mutually_exclusive_group()
+    chosen.add_argument("--run", dest="run_id", metavar="RUN", help="a run, or all; by default the latest run")
+    chosen.add_argument(
+        "--compare", nargs="+", metavar="RUN", help="two runs or more side by side: each against the first, by line"
+    )
+    parser.add_argument("--json", action="store_true", help="as JSON")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Show the counts of the ledger."""
-    from trendtrain.ledger_report import stats_table
+    """Show what the ledger holds; a run is its id, or its folder."""
+    from trendtrain.ledger_report import comparison_table, stats_table
     from trendtrain.storage.database import is_missing, open_database
     from trendtrain.storage.ledger import Ledger
+    from trendtrain.summary import without_nan
     from trendtrain.terminal import show
 
     # A question makes no file.
     engine = open_database("sqlite://" if is_missing(options.db) else options.db)
     try:
-        rows = Ledger(engine).stats(options.run_id)
+        if options.compare is not None:
+            comparison = Ledger(engine).compare([run_id(name) for name in options.compare])
+            found, table = without_nan(comparison.as_dict()), comparison_table(comparison)
+        else:
+            rows = Ledger(engine).stats(None if options.run_id is None else run_id(options.run_id))
+            found = [row.as_dict() for row in rows]
+            table = stats_table(rows) if rows else f"No predictions yet in {options.db}."
     finally:
         engine.dispose()
     if options.json:
-        sys.stdout.write(json.dumps([row.as_dict() for row in rows], indent=1) + "\n")
+        sys.stdout.write(json.dumps(found, indent=1) + "\n")
     else:
-        show(stats_table(rows) if rows else f"No predictions yet in {options.db}.")
+        show(table)
     return 0
+
+
+def run_id(name: str) -> str:
+    """Return the id of a run given by its id or by its folder, whose `run.json` holds it.
+
+    Raises:
+        InputError: If it is a folder without one.
+    """
+    folder = Path(name)
+    if not folder.is_dir():
+        return name
+    file = folder / "run.json"
+    if not file.is_file():
+        raise InputError(f"`run` must be a run's id or its folder, got {name}, which has no run.json.")
+    return str(json.loads(file.read_text())["id"])

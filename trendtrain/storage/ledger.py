@@ -1,5 +1,6 @@
 """Keep the predictions and verdicts of runs in the database."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Literal
 
@@ -8,6 +9,7 @@ from sqlalchemy.exc import IntegrityError
 
 from trendtrain.market.bars import Series
 from trendtrain.storage import schema
+from trendtrain.storage.ledger_compare import Comparison, compare_runs
 from trendtrain.storage.ledger_keys import claim_ids
 from trendtrain.storage.ledger_rows import PredictionRows, VerdictRows
 from trendtrain.storage.ledger_stats import LedgerStats, count_runs
@@ -167,6 +169,18 @@ class Ledger:
         moment = now_ms() if now is None else to_milliseconds("now", now)
         with self.engine.begin() as connection:
             return prune(connection, older_than, keep_runs, moment)
+
+    def compare(self, names: Sequence[str]) -> Comparison:
+        """Compare the models of runs with the first model of the first run, paired by the lines that judged both.
+
+        Args:
+            names: Names of runs.
+
+        Raises:
+            InputError: If a run is unknown, there is only one model, or no line judged both.
+        """
+        with self.engine.connect() as connection:
+            return compare_runs(connection, names)
 
     def stats(self, run: str | None = None) -> list[LedgerStats]:
         """Count predictions per run, model, symbol and timeframe, in that order, runs by their start.

@@ -1,14 +1,23 @@
-"""Count the predictions of runs in SQL."""
+"""Count and score the predictions of runs: sums in SQL, errors in numpy."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from itertools import groupby
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Executable, Subquery, case, func, select, true
+import numpy as np
+from sqlalchemy import ColumnElement, Connection, Select, case, func, select, true
 
 from trendtrain.errors import InputError
-from trendtrain.storage.schema import prediction_rows, runs, series, tracks, verdict_rows
+from trendtrain.market.bars import BoolArray, FloatArray, IntArray
+from trendtrain.storage.ledger_pending import pending_confidence
+from trendtrain.storage.schema import runs, series, tracks, verdict_rows
 from trendtrain.validation.outcomes import CORRECT, WRONG
+from trendtrain.validation.score import Estimate, calendar_blocks, estimate
 from trendtrain.validation.stats import TrendStats
+
+_NAN = math.nan
+_Names = tuple[str, str, str, str]  # run, model, symbol, timeframe
 
 
 @dataclass(frozen=True)
@@ -21,6 +30,8 @@ class LedgerStats:
         event_accuracy: Mean over the lines that judged of the share each found correct; NaN where there is none, or
             a verdict names no line (labels of a user's own).
         n_events: How many lines judged; 0 where `event_accuracy` is NaN.
+        accuracy_se, accuracy_ci95: Event-block error of `event_accuracy` and its 95 % interval; NaN below 8 blocks.
+        expected_accuracy: Mean confidence of pending predictions; NaN where there is none.
     """
 
     run: str
@@ -28,14 +39,19 @@ class LedgerStats:
     symbol: str
     timeframe: str
     stats: TrendStats
-    event_accuracy: float = math.nan
+    event_accuracy: float = _NAN
     n_events: int = 0
+    accuracy_se: float = _NAN
+    accuracy_ci95: tuple[float, float] = (_NAN, _NAN)
+    expected_accuracy: float = _NAN
 
-    def as_dict(self) -> dict[str, str | float | None]:
+    def as_dict(self) -> dict[str, Any]:
         """Return everything under its public name, NaN as None."""
         names = {"run": self.run, "model": self.model, "symbol": self.symbol, "timeframe": self.timeframe}
-        numbers = {**self.stats.as_dict(), "event_accuracy": self.event_accuracy, "n_events": self.n_events}
-        return {**names, **{name: None if math.isnan(value) else value for name, value in numbers.items()}}
+        events = {"event_accuracy": self.event_accuracy, "n_events": self.n_events, "accuracy_se": self.accuracy_se}
+        numbers = {**self.stats.as_dict(), **events, "expected_accuracy": self.expected_accuracy}
+        interval = [_or_none(edge) for edge in self.accuracy_ci95]
+        return {**names, **{key: _or_none(value) for key, value in numbers.items()}, "accuracy_ci95": interval}
 
 
 def count_runs(connection: Connection, run: str | None) -> list[LedgerStats]:
@@ -48,60 +64,109 @@ def count_runs(connection: Connection, run: str | None) -> list[LedgerStats]:
     Raises:
         InputError: If `run` is unknown.
     """
-    known = list(connection.scalars(select(runs.c.id).order_by(runs.c.started_at, runs.c.id)))
+    known = run_names(connection)
     if run not in (None, "all", *known):
         raise InputError(f"`run` must be all or one of {', '.join(known) or 'no runs'}, got {run!r}.")
     if not known:
         return []
     chosen = true() if run == "all" else tracks.c.run_id == (known[-1] if run is None else run)
-    return [_stats(*row) for row in connection.execute(_query(chosen))]
+    judged = judged_lines(connection, chosen)
+    pending = pending_confidence(connection, chosen, judged.counts)
+    return [
+        _stats(names, [track for track, _ in own], judged, pending)
+        for names, own in groupby(_tracks(connection, chosen), key=lambda track: track[1])
+    ]
 
 
-def _query(chosen: ColumnElement[bool]) -> Executable:
-    made, judged = _count_made(chosen), _count_judged(chosen)
-    names = (runs.c.id, tracks.c.model, series.c.symbol, series.c.timeframe)
-    sums = (func.coalesce(func.sum(count), 0) for count in (made.c.n_made, *judged.c[1:]))
-    query = select(*names, *sums).select_from(tracks).join(made, made.c.track_id == tracks.c.id)
-    query = query.join(runs, runs.c.id == tracks.c.run_id).join(series, series.c.id == tracks.c.series_id)
-    query = query.outerjoin(judged, judged.c.track_id == tracks.c.id)
-    return query.group_by(runs.c.started_at, *names).order_by(runs.c.started_at, *names)
+def run_names(connection: Connection) -> list[str]:
+    """Return the names of all runs, by their start."""
+    return list(connection.scalars(select(runs.c.id).order_by(runs.c.started_at, runs.c.id)))
 
 
-def _count_made(chosen: ColumnElement[bool]) -> Subquery:
-    track = prediction_rows.c.track_id
-    return select(track, func.count().label("n_made")).join(tracks).where(chosen).group_by(track).subquery()
+@dataclass(frozen=True, eq=False)
+class JudgedLines:
+    """What each line judged of each track.
+
+    Attributes:
+        track: The track, shape (n,).
+        line: The line, -1 for verdicts without one, shape (n,).
+        n_judged, n_valid, n_correct: How many of its predictions it judged; correct or wrong; correct, shape (n,).
+        known_at: When it was known, ms, shape (n,).
+    """
+
+    track: IntArray
+    line: IntArray
+    n_judged: IntArray
+    n_valid: IntArray
+    n_correct: IntArray
+    known_at: IntArray
+
+    def __getitem__(self, index: BoolArray) -> "JudgedLines":
+        return JudgedLines(*(getattr(self, field.name)[index] for field in fields(self)))
+
+    @property
+    def is_event(self) -> BoolArray:
+        """Whether each is a line that found predictions correct or wrong, shape (n,)."""
+        is_event: BoolArray = (self.line >= 0) & (self.n_valid > 0)
+        return is_event
+
+    @property
+    def counts(self) -> dict[int, int]:
+        """How many verdicts each track has."""
+        track, position = np.unique(self.track, return_inverse=True)
+        return dict(zip(track.tolist(), np.bincount(position, self.n_judged).astype(int).tolist(), strict=True))
+
+    @property
+    def share(self) -> FloatArray:
+        """The share each found correct, shape (n,)."""
+        return self.n_correct / self.n_valid
+
+    @property
+    def block(self) -> IntArray:
+        """The calendar block of each, shape (n,)."""
+        return calendar_blocks(self.known_at.astype("datetime64[ms]"), self.track)
 
 
-def _count_judged(chosen: ColumnElement[bool]) -> Subquery:
-    """Count the verdicts of each track, and sum what share of its predictions each line found correct."""
-    by_line = _count_by_line(chosen)
-    is_event = by_line.c.line_id.is_not(None) & (by_line.c.n_valid > 0)
-    totals = {
-        "n_judged": func.sum(by_line.c.n_judged),
-        "n_valid": func.sum(by_line.c.n_valid),
-        "n_correct": func.sum(by_line.c.n_correct),
-        "n_events": func.sum(case((is_event, 1), else_=0)),
-        "n_in_events": func.sum(case((is_event, by_line.c.n_valid), else_=0)),
-        "total_share": func.sum(case((is_event, 1.0 * by_line.c.n_correct / by_line.c.n_valid), else_=0.0)),
-    }
-    track = by_line.c.track_id
-    return select(track, *(total.label(name) for name, total in totals.items())).group_by(track).subquery()
+def judged_lines(connection: Connection, chosen: ColumnElement[bool]) -> JudgedLines:
+    """Return what each line judged, of the tracks chosen."""
+    rows = connection.execute(judged_by_line(chosen)).all()
+    table = np.array([tuple(row) for row in rows], dtype=np.int64).reshape(-1, len(fields(JudgedLines)))
+    return JudgedLines(*table.T)
 
 
-def _count_by_line(chosen: ColumnElement[bool]) -> Subquery:
+def judged_by_line(chosen: ColumnElement[bool]) -> Select[Any]:
+    """Select `track_id`, `line_id` (-1 for none), `n_judged`, `n_valid`, `n_correct` and `known_at` of each line."""
     keys = (verdict_rows.c.track_id, verdict_rows.c.line_id)
-    counts = (
+    sums = (
         func.count().label("n_judged"),
         func.sum(case((verdict_rows.c.outcome.in_([WRONG, CORRECT]), 1), else_=0)).label("n_valid"),
         func.sum(case((verdict_rows.c.outcome == CORRECT, 1), else_=0)).label("n_correct"),
+        func.min(verdict_rows.c.known_at).label("known_at"),
     )
-    of_runs = select(*keys, *counts).join(tracks, tracks.c.id == verdict_rows.c.track_id).where(chosen)
-    return of_runs.group_by(*keys).subquery()
+    query = select(keys[0], func.coalesce(keys[1], -1).label("line_id"), *sums)
+    return query.join(tracks, tracks.c.id == keys[0]).where(chosen).group_by(*keys)
 
 
-def _stats(run: str, model: str, symbol: str, timeframe: str, *sums: float) -> LedgerStats:
-    made, judged, validated, correct, n_events, n_in_events = map(int, sums[:6])  # PostgreSQL sums to Decimal
-    counts = TrendStats(validated, correct, void=judged - validated, pending=made - judged)
-    if n_events == 0 or n_in_events != validated:
-        return LedgerStats(run, model, symbol, timeframe, counts)
-    return LedgerStats(run, model, symbol, timeframe, counts, float(sums[6]) / n_events, n_events)
+def _tracks(connection: Connection, chosen: ColumnElement[bool]) -> list[tuple[int, _Names]]:
+    names = (runs.c.id, tracks.c.model, series.c.symbol, series.c.timeframe)
+    query = select(tracks.c.id, *names).where(chosen)
+    query = query.join(runs, runs.c.id == tracks.c.run_id).join(series, series.c.id == tracks.c.series_id)
+    rows = connection.execute(query.order_by(runs.c.started_at, *names))
+    return [(number, (run, model, symbol, timeframe)) for number, run, model, symbol, timeframe in rows]
+
+
+def _stats(names: _Names, own: list[int], judged: JudgedLines, pending: dict[int, tuple[int, float]]) -> LedgerStats:
+    judged = judged[np.isin(judged.track, own)]
+    n_judged, n_valid, n_correct = (int(n.sum()) for n in (judged.n_judged, judged.n_valid, judged.n_correct))
+    n_pending, confidence = (sum(values) for values in zip(*(pending.get(i, (0, 0.0)) for i in own), strict=True))
+    counts = TrendStats(n_valid, n_correct, void=n_judged - n_valid, pending=int(n_pending))
+    events = judged[judged.is_event]
+    found = Estimate(_NAN, _NAN, (_NAN, _NAN), 0, 0)
+    if int(events.n_valid.sum()) == n_valid:
+        found = estimate(events.share, events.block)
+    expected = confidence / n_pending if n_pending else _NAN
+    return LedgerStats(*names, counts, found.mean, found.n_events, found.se, found.ci95, expected)
+
+
+def _or_none(value: float) -> float | None:
+    return None if math.isnan(value) else value
