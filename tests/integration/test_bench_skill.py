@@ -77,7 +77,7 @@ def test_the_error_over_series_is_that_of_a_loop() -> None:
     values = random.random(400)
     own = [values[verdicts.event_series == i] for i in (0, 1)]
     expected = np.mean([one.mean() for one in own])
-    sums = {block: 0.0 for block in verdicts.block.tolist()}
+    sums = dict.fromkeys(verdicts.block.tolist(), 0.0)
     for value, series, block in zip(values, verdicts.event_series, verdicts.block.tolist(), strict=True):
         sums[block] += (value - own[series].mean()) / (2 * len(own[series]))
     n = len(sums)
