@@ -36,6 +36,7 @@ class RunIn:
             "replay.n_batches=2",
             "replay.batch_size=32",
             "walk.step=64bars",
+            "walk.warmup=0",
             "labels.max_gap=5",
             "trainer.accelerator=cpu",
             "trainer.enable_progress_bar=false",
@@ -89,10 +90,10 @@ class RunIn:
         """All that the last checkpoint holds: weights, optimizer, replay, statistics, to the bit."""
         return _plain(torch.load(self.checkpoint, weights_only=True))
 
-    def charts(self) -> dict[str, list[tuple[int, float, float]]]:
-        """The points of all charts on market time."""
+    def charts(self, *kinds: str) -> dict[str, list[tuple[int, float, float]]]:
+        """The points of all charts on market time, or of those whose tags begin as asked for."""
         events = EventAccumulator(str(self.folder / "tensorboard"), size_guidance={"scalars": 0}).Reload()
-        tags = [tag for tag in events.Tags()["scalars"] if tag.startswith(("trend/", "replay/"))]
+        tags = [tag for tag in events.Tags()["scalars"] if tag.startswith(kinds or ("trend/", "replay/"))]
         return {tag: [(point.step, point.wall_time, point.value) for point in events.Scalars(tag)] for tag in tags}
 
 

@@ -134,11 +134,12 @@ class _Run:
         return path if self.cfg.ckpt == "last" and path.exists() else None
 
     def _first_step(self) -> int:
-        """Return the walk step that a resumed run does first."""
+        """Return the walk step that a resumed run does first; in the warm-up, minus the epochs that are left of it."""
         if self.checkpoint is None:
-            return 0
+            return -self.datamodule.n_warmup
         state = torch.load(self.checkpoint, weights_only=True)
-        return int(state[type(self.datamodule).__qualname__]["step"])
+        clock = state[type(self.datamodule).__qualname__]
+        return int(clock["step"] - clock["warmup"])
 
     def _identity(self) -> str:
         """Return a new id; on resume the one kept in the run folder, if the configuration has not changed."""

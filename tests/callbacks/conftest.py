@@ -37,6 +37,10 @@ class Recorder(pl.Callback):
     def __init__(self) -> None:
         self.steps: list[WalkStep] = []
         self.logged: list[dict[str, float]] = []
+        self.warmups: list[tuple[int, int]] = []
+
+    def on_warmup(self, trainer: pl.Trainer, done: int, total: int) -> None:
+        self.warmups.append((done, total))
 
     def on_walk_step(self, trainer: pl.Trainer, step: WalkStep) -> None:
         self.steps.append(step)

@@ -10,7 +10,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from trendtrain.callbacks import ReseedGenerators, TrendValidation
-from trendtrain.data import PivotDataModule
+from trendtrain.data import PivotDataModule, Walk
 from trendtrain.data.datamodule import StreamSampler
 from trendtrain.errors import InputError
 from trendtrain.market import Bars, label_bars, random_walk
@@ -87,12 +87,25 @@ def test_a_verdict_comes_in_the_step_in_which_its_label_is_known(finished: Simpl
         before = step.now
 
 
-def test_verdicts_weigh_in_the_replay(finished: SimpleNamespace) -> None:
-    weight = finished.datamodule.replay.memory.weight
-    verdicts = finished.recorder.steps[-1].verdicts  # no training follows the last step
-    is_wrong = verdicts.is_validated & ~verdicts.is_correct
-    assert 0 < is_wrong.sum() < len(verdicts)
-    np.testing.assert_array_equal(weight[verdicts.row], np.where(is_wrong, 3.0, 1.0))
+class Silent(TrendModule):
+    """Say nothing in training that would replace a verdict."""
+
+    def training_step(self, batch: Any, batch_idx: int) -> Any:
+        return super().training_step(batch, batch_idx)["loss"]
+
+
+def test_verdicts_weigh_in_the_replay(
+    make_trainer: Make, make_module: Make, make_datamodule: Make, recorder: Any
+) -> None:
+    datamodule = make_datamodule()
+    make_trainer(TrendValidation(), recorder).fit(Silent(make_module().net), datamodule)
+    n_wrong = 0
+    for step in recorder.steps:
+        is_wrong = step.verdicts.is_validated & ~step.verdicts.is_correct
+        weight = datamodule.replay.memory.weight[step.verdicts.row]
+        np.testing.assert_array_equal(weight, np.where(is_wrong, 3.0, 1.0))
+        n_wrong += is_wrong.sum()
+    assert 0 < n_wrong < sum(len(step.verdicts) for step in recorder.steps)
 
 
 def test_training_stops_at_the_end_of_the_stream(finished: SimpleNamespace) -> None:
@@ -147,7 +160,7 @@ class LosesRows(PivotDataModule):
                 for draw in super().__iter__():
                     yield Draw(draw.row[:-1], draw.weight[:-1]) if draw.row[-1] == self.clock.rows[-1] else draw
 
-        return DataLoader(self._stream, sampler=Sampler(self.clock, 32), batch_size=None)
+        return DataLoader(super().val_dataloader().dataset, sampler=Sampler(self.clock, 32), batch_size=None)
 
 
 def test_a_step_that_leaves_rows_out_is_an_error(make_trainer: Make, make_module: Make, make_datamodule: Make) -> None:
@@ -275,3 +288,40 @@ def test_one_batch_is_not_taken_for_all_of_them(
 ) -> None:
     with pytest.raises(InputError, match=f"`trainer.{next(iter(cut))}` must be 1.0"):
         make_trainer(TrendValidation(), **cut).fit(make_module(), make_datamodule())
+
+
+def test_in_the_warm_up_nothing_is_judged_and_no_step_counts(
+    make_trainer: Make, make_module: Make, make_datamodule: Make, finished: SimpleNamespace, recorder: Any
+) -> None:
+    datamodule = make_datamodule(walk=Walk(start=0.3, step="90bars", batch_size=32, warmup=2))
+    make_trainer(TrendValidation(), recorder).fit(make_module(), datamodule)
+    n_warmup = datamodule.n_warmup
+    assert recorder.warmups == [(done, n_warmup) for done in range(1, n_warmup + 1)] != []
+    assert [step.index for step in recorder.steps] == list(range(datamodule.clock.n_steps))
+    for step, plain in zip(recorder.steps, finished.recorder.steps, strict=True):
+        np.testing.assert_array_equal(step.predictions.row, plain.predictions.row)
+        assert step.now == plain.now
+    for logged in recorder.logged[:n_warmup]:
+        assert np.isnan(logged["trend/accuracy"])
+        assert logged["trend/pending"] == 0.0
+    assert recorder.logged[n_warmup]["trend/pending"] > 0.0
+
+
+def test_the_first_step_tells_of_its_own_draws(
+    make_trainer: Make, make_module: Make, make_datamodule: Make, recorder: Any
+) -> None:
+    datamodule = make_datamodule(walk=Walk(start=0.3, step="90bars", steps=2, warmup=2))
+    datamodule.setup()
+    drawn: list[float] = []
+    add = datamodule.replay._stats.add_draw
+    datamodule.replay._stats.add_draw = lambda weight, age: (drawn.append(age.mean()), add(weight, age))
+    make_trainer(TrendValidation(), recorder).fit(make_module(), datamodule)
+    assert recorder.steps[0].replay["age_events"] == pytest.approx(np.mean(drawn[-4:-2]))
+
+
+def test_a_fast_dev_run_shows_a_step_whatever_the_warm_up(
+    make_trainer: Make, make_module: Make, make_datamodule: Make, recorder: Any
+) -> None:
+    datamodule = make_datamodule(walk=Walk(start=0.3, step="90bars", warmup=2))
+    make_trainer(TrendValidation(), recorder, fast_dev_run=True).fit(make_module(), datamodule)
+    assert [len(step.predictions) > 0 for step in recorder.steps] == [True]

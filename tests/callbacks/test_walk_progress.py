@@ -1,3 +1,4 @@
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from types import SimpleNamespace
@@ -35,6 +36,14 @@ def test_the_line_ends_with_all_steps(
     shown = capsys.readouterr().out
     assert "12/12" in shown
     assert f"pending {validation.buffer.stats.pending}" in shown
+
+
+def test_the_line_tells_of_the_warm_up(capsys: pytest.CaptureFixture[str], make_trainer: Make) -> None:
+    progress, trainer = WalkProgress(), make_trainer(enable_progress_bar=True)
+    progress.on_train_start(trainer, trainer.lightning_module)
+    progress.on_warmup(trainer, done=3, total=7)
+    progress.on_fit_end(trainer, trainer.lightning_module)
+    assert re.search(r"3/7 warm-up, nothing predicted yet", capsys.readouterr().out)
 
 
 def test_disabled_it_shows_nothing(

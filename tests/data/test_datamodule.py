@@ -195,6 +195,27 @@ def test_bars_known_before_the_start_have_normal_weight() -> None:
     assert (module_of(TWO).replay.memory.weight == 1.0).all()
 
 
+def test_a_longer_history_has_a_longer_warm_up() -> None:
+    lengths = [module_of(ONE, walk=Walk(start=start, step="40bars", warmup=4)).n_warmup for start in (0.3, 0.6)]
+    n_events = module_of(ONE).replay.memory.n_events
+    assert lengths[0] == -(-4 * n_events // 96)
+    assert lengths[1] > lengths[0]
+
+
+def test_the_warm_up_learns_from_what_is_known_and_brings_nothing_new() -> None:
+    datamodule = module_of(TWO, walk=Walk(start=0.3, step="40bars", warmup=3))
+    known, now = held(datamodule), datamodule.clock.now
+    loader, stream = datamodule.train_dataloader(), datamodule.val_dataloader()
+    for left in range(datamodule.n_warmup, 0, -1):
+        assert datamodule.clock.warmup == left
+        assert sum(1 for _ in loader) == 3
+        assert not list(stream)
+        assert datamodule.advance() == now
+        assert held(datamodule) == known
+    assert list(stream)
+    assert datamodule.clock.step == 0
+
+
 def test_setup_twice_changes_nothing() -> None:
     datamodule = module_of(ONE)
     datamodule.advance()
@@ -219,17 +240,21 @@ def test_baselines_answer_at_every_row() -> None:
     assert {answers.shape for answers in datamodule.baselines.values()} == {(1900,)}
 
 
-def test_a_restored_datamodule_goes_on_as_if_never_stopped() -> None:
+@pytest.mark.parametrize("n_epochs", [3, 9])  # in the warm-up, and after it
+def test_a_restored_datamodule_goes_on_as_if_never_stopped(n_epochs: int) -> None:
     def batches(datamodule: PivotDataModule) -> list[dict[str, torch.Tensor]]:
         return [batch for loader in (datamodule.train_dataloader(), datamodule.val_dataloader()) for batch in loader]
 
-    original = module_of(TWO)
-    for _ in range(4):
+    walk = Walk(start=0.3, step="40bars", batch_size=16, warmup=14)
+    original = module_of(TWO, walk=walk)
+    assert original.n_warmup > 3
+    for _ in range(n_epochs):
         list(original.train_dataloader())
         original.advance()
     judged(original, is_correct=False)
-    restored = module_of(TWO)
+    restored = module_of(TWO, walk=walk)
     restored.load_state_dict(original.state_dict())
+    assert (restored.clock.warmup, restored.clock.step) == (original.clock.warmup, original.clock.step)
     assert held(restored) == held(original)
     for ours, theirs in zip(batches(restored), batches(original), strict=True):
         for name in ours:

@@ -116,6 +116,28 @@ def test_steps_without_rows_are_skipped() -> None:
     assert [rows.tolist() for rows in walked(clock)] == [[0, 1], [2], [3], [4]]
 
 
+@given(streams(), st.integers(0, 3))
+def test_the_warm_up_comes_before_the_walk_and_changes_nothing_of_it(
+    stream: tuple[Labels, np.ndarray, Walk], warmup: int
+) -> None:
+    plain, warmed = StreamClock(*stream), StreamClock(*stream)
+    warmed.warmup = warmup
+    for _ in range(warmup):
+        assert not len(warmed.rows)
+        assert not warmed.is_done
+        assert warmed.advance() == warmed.start
+        assert warmed.step == 0
+    assert [rows.tolist() for rows in walked(warmed)] == [rows.tolist() for rows in walked(plain)]
+    assert warmed.now == plain.now
+
+
+@pytest.mark.parametrize(
+    ("warmup", "n_events", "n_epochs"), [(0, 1000, 0), (20, 1000, 10), (20, 1001, 11), (0.5, 100, 1), (1, 0, 0)]
+)
+def test_a_warm_up_draws_each_event_so_often(warmup: float, n_events: int, n_epochs: int) -> None:
+    assert Walk(warmup=warmup).warmup_epochs(n_events, n_draws=2000) == n_epochs
+
+
 def test_when_done_no_rows_are_left() -> None:
     clock = StreamClock(stacked(A_1m=bars_at([0, 1])), np.ones(2, dtype=bool), Walk(start=0.0, step="2bars"))
     clock.advance()
@@ -177,6 +199,8 @@ def test_step_bounds_put_a_row_at_a_step_end_into_that_step() -> None:
         ({"start": None}, "`walk.start` must be a fraction .*got None"),
         ({"steps": 0}, "`walk.steps` must be an integer of at least 1, got 0"),
         ({"steps": 1.5}, "`walk.steps` must be an integer of at least 1, got 1.5"),
+        ({"warmup": -1}, "`walk.warmup` must be a number of at least 0.0, got -1"),
+        ({"warmup": "long"}, "`walk.warmup` must be a number of at least 0.0, got 'long'"),
         ({"batch_size": 0}, "`walk.batch_size` must be an integer of at least 1, got 0"),
     ],
 )

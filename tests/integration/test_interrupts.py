@@ -87,8 +87,32 @@ def test_a_terminated_run_can_go_on_as_if_never_stopped(tmp_path: Path, whole: R
     assert run.ledger() == whole.ledger()
 
 
+def test_a_run_killed_in_the_warm_up_can_go_on_as_if_never_stopped(tmp_path: Path) -> None:
+    options = ("walk.warmup=20", "walk.steps=4", "callbacks.checkpoint.every_n_steps=3")
+    never, run = RunIn(tmp_path / "never", *options), RunIn(tmp_path / "run", *options)
+    assert never.here() == 0
+    process = run.start()
+    wait_for(run.checkpoint.exists, process)
+    process.kill()
+    assert ended(process)[0] == -signal.SIGKILL
+    clock = torch.load(run.checkpoint, weights_only=True)["PivotDataModule"]
+    assert (clock["step"], clock["warmup"] > 0) == (0, True)
+    for charts in (run.folder / "tensorboard").glob("events.*"):  # files of one second are read in any order
+        charts.rename(charts.with_name(charts.name.replace("tfevents.1", "tfevents.0", 1)))
+    assert run.here("ckpt=last") == 0
+    assert (run.summary(), run.ledger(), run.state()) == (never.summary(), never.ledger(), never.state())
+    assert run.charts() == never.charts()
+    assert [step for step, *_ in run.charts()["trend/pending"]] == [0, 1, 2, 3]
+    (losses, all_losses) = (r.charts("train/loss")["train/loss"] for r in (run, never))
+    assert [step for step, *_ in all_losses] == list(range(all_losses[0][0], 4))
+    assert all_losses[0][0] < -clock["warmup"] < 0  # the warm-up lies left of 0
+    steps = [step for step, *_ in losses]
+    assert steps == sorted(set(steps))  # none twice; what was not flushed died with the process
+    assert set(steps) >= set(range(-clock["warmup"], 4))
+
+
 class Interrupt(pl.Callback):
-    """Press Ctrl-C once, at one moment of step 5."""
+    """Press Ctrl-C once, at one moment of step 5, or after 5 epochs of warm-up."""
 
     is_armed = False
 
@@ -99,6 +123,11 @@ class Interrupt(pl.Callback):
     def on_walk_step(self, trainer: pl.Trainer, step: WalkStep) -> None:
         self.is_due = step.index == 5
         self._maybe("judging")
+
+    def on_warmup(self, trainer: pl.Trainer, done: int, total: int) -> None:
+        self.is_due = done == 5
+        self._maybe("warming up")
+        self.is_due = False
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._maybe("epoch end")
@@ -115,16 +144,17 @@ class Interrupt(pl.Callback):
             signal.raise_signal(signal.SIGINT)
 
 
-@pytest.mark.parametrize("moment", ["judging", "epoch end", "training", "predicting"])
+@pytest.mark.parametrize("moment", ["judging", "epoch end", "training", "predicting", "warming up"])
 def test_control_c_may_come_at_any_moment(moment: str, tmp_path: Path) -> None:
-    stop = (f"+callbacks.stop._target_={__name__}.Interrupt", f"+callbacks.stop.moment={moment}", "walk.steps=12")
-    every = "callbacks.checkpoint.every_n_steps=3"
-    never, run = RunIn(tmp_path / "never", *stop, every), RunIn(tmp_path / "run", *stop, every)
+    stop = (f"+callbacks.stop._target_={__name__}.Interrupt", f"+callbacks.stop.moment={moment}", "walk.steps=8")
+    options = (*stop, "callbacks.checkpoint.every_n_steps=3", "walk.warmup=2")
+    never, run = RunIn(tmp_path / "never", *options), RunIn(tmp_path / "run", *options)
     assert never.here() == 0
     Interrupt.is_armed = True
     assert run.here() == 130
-    assert run.summary()["steps"] == 6
-    assert_ledger_tells_the_summary(run)
+    assert run.summary()["steps"] == (0 if moment == "warming up" else 6)
+    if moment != "warming up":
+        assert_ledger_tells_the_summary(run)
     assert run.here("ckpt=last") == 0
     assert run.summary() == never.summary()
     assert run.ledger() == never.ledger()

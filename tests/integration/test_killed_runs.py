@@ -23,6 +23,7 @@ torch.set_num_threads(1)  # small nets; and what is forked must have one
 SHORT = (
     "data.source.n_bars=4000",
     "walk.steps=24",
+    "walk.warmup=2",
     "callbacks.checkpoint.every_n_steps=4",
     "~replay.detector",
     "+replay.detector._target_=train_runs.AlarmsOften",

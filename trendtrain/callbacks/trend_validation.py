@@ -17,7 +17,7 @@ from trendtrain.callbacks.refusals import (
     refuse_many_devices,
 )
 from trendtrain.callbacks.signals import interrupts_held
-from trendtrain.callbacks.walk_step import ChangeListener, StepListener, Stream, WalkStep, scalars
+from trendtrain.callbacks.walk_step import ChangeListener, StepListener, Stream, WalkStep, WarmupListener, scalars
 from trendtrain.errors import InputError
 from trendtrain.market.bars import IntArray
 from trendtrain.market.labels import Labels
@@ -82,6 +82,8 @@ class TrendValidation(pl.Callback):
                     return
                 raise InputError("`labels` must be given where the datamodule has none: label_bars(bars) makes them.")
             refuse_cuts(trainer)
+            if trainer.fast_dev_run:  # type: ignore[attr-defined]
+                datamodule.clock.warmup = 0  # its one epoch is to show a step
             if datamodule is self._stream:  # say `validate`, then `fit`: the walk goes on
                 return
             self._stream, self._n_steps = datamodule, 0
@@ -130,6 +132,9 @@ class TrendValidation(pl.Callback):
         """Judge what can be judged now, tell the listeners, log."""
         is_empty = self._stream is None and not len(self._outputs)
         if trainer.sanity_checking or self._is_over or self._is_aside(trainer) or is_empty:
+            return
+        if self._stream is not None and self._stream.clock.warmup:
+            self._warm_up(trainer, pl_module, self._stream)
             return
         with interrupts_held():
             self._tell(trainer, self.judge(is_partial=bool(trainer.fast_dev_run)))  # type: ignore[attr-defined]
@@ -209,6 +214,16 @@ class TrendValidation(pl.Callback):
     def _is_aside(self, trainer: pl.Trainer) -> bool:
         """Whether the loop under way is none of the stream's."""
         return self._stream is not None and bool(trainer.testing or trainer.predicting)
+
+    def _warm_up(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stream: Stream) -> None:
+        """Complete an epoch in which nothing was predicted: nothing is judged, and no step counted."""
+        with interrupts_held():
+            stream.advance()
+            stream.replay.take_metrics()  # the charts of the first step tell of that step's draws
+            for listener in trainer.callbacks:  # type: ignore[attr-defined]
+                if isinstance(listener, WarmupListener):
+                    listener.on_warmup(trainer, stream.n_warmup - stream.clock.warmup, stream.n_warmup)
+        self._tell_monitors(trainer, pl_module)
 
     def _tell(self, trainer: pl.Trainer, step: WalkStep) -> None:
         if self.on_verdicts is not None and len(step.verdicts):

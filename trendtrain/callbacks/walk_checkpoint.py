@@ -13,7 +13,7 @@ class WalkCheckpoint(pl.Callback):
 
     Args:
         folder: Where; made when the first is written.
-        every_n_steps: Walk steps between checkpoints.
+        every_n_steps: Walk steps, or epochs of warm-up, between checkpoints.
 
     Raises:
         InputError: If `every_n_steps` is below 1.

@@ -35,6 +35,11 @@ class WalkProgress(ProgressBar):
             self._task = self._progress.add_task("first step", total=None)
             self._progress.start()
 
+    def on_warmup(self, trainer: pl.Trainer, done: int, total: int) -> None:
+        """Say how far the warm-up is."""
+        if self._progress is not None:
+            self._progress.update(self._task, completed=done, total=total, description="warm-up, nothing predicted yet")
+
     def on_walk_step(self, trainer: pl.Trainer, step: WalkStep) -> None:
         """Move it on."""
         if self._progress is not None:

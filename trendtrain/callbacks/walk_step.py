@@ -22,9 +22,10 @@ class Stream(Protocol):
     clock: Any
     replay: Any
     n_classes: int
+    n_warmup: int
 
     def advance(self) -> np.datetime64:
-        """Complete the step under way and return the new `now`."""
+        """Complete the step, or the epoch of warm-up, under way and return the new `now`."""
 
     def answer(self, predictions: Predictions) -> None:
         """Take what the model says now of rows that are replayed."""
@@ -87,6 +88,14 @@ class StepListener(Protocol):
 
     def on_walk_step(self, trainer: pl.Trainer, step: WalkStep) -> None:
         """Take note of a judged step."""
+
+
+@runtime_checkable
+class WarmupListener(Protocol):
+    """A callback that wants to hear of each training epoch before the first step."""
+
+    def on_warmup(self, trainer: pl.Trainer, done: int, total: int) -> None:
+        """Take note of how many epochs of warm-up are done."""
 
 
 @runtime_checkable

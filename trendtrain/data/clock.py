@@ -21,6 +21,7 @@ class StreamClock:
 
     Attributes:
         step: Steps completed.
+        warmup: Training epochs still to come before the first step: until then no rows come, and time stands still.
         now: All bars that closed by this time have been seen.
 
     Raises:
@@ -45,6 +46,7 @@ class StreamClock:
         if self.n_steps == len(ends):
             self._ends[-1] = last  # bars without a window may follow the last row; what they make known counts
         self.step = 0
+        self.warmup = 0
 
     @property
     def n_steps(self) -> int:
@@ -64,8 +66,8 @@ class StreamClock:
 
     @property
     def rows(self) -> IntArray:
-        """The rows of the step under way, in order of close time; none when done."""
-        if self.is_done:
+        """The rows of the step under way, in order of close time; none in the warm-up and when done."""
+        if self.warmup or self.is_done:
             return self._rows[:0]
         return self._rows[self._bounds[self.step] : self._bounds[self.step + 1]]
 
@@ -75,6 +77,9 @@ class StreamClock:
         return int(np.diff(self._bounds).max())
 
     def advance(self) -> np.datetime64:
-        """Complete the step under way and return the new `now`."""
-        self.step += 1
+        """Complete the step, or the epoch of warm-up, under way and return the new `now`."""
+        if self.warmup:
+            self.warmup -= 1
+        else:
+            self.step += 1
         return self.now

@@ -49,6 +49,9 @@ class PivotDataModule(pl.LightningDataModule):
         n_classes: 2 (a FLAT label trains nothing) or 3.
         seed: Seed of the replay.
 
+    Attributes:
+        n_warmup: Training epochs before the first step, in which the stream brings nothing.
+
     Raises:
         InputError: In `setup`, if the bars are too few, or no label is known when the walk starts.
     """
@@ -83,6 +86,7 @@ class PivotDataModule(pl.LightningDataModule):
         self.baselines: dict[str, IntArray]
         self.clock: StreamClock
         self.replay: ReplaySampler
+        self.n_warmup = 0
         self._followed: Transitions | None = None
         self._is_built = False
 
@@ -108,6 +112,8 @@ class PivotDataModule(pl.LightningDataModule):
         self._learn(None)
         if not self.replay.memory.n_known:
             raise InputError(f"`walk.start` must leave bars with known labels before it, got {self.clock.start}.")
+        n_draws = self.replay.n_batches * self.replay.batch_size
+        self.n_warmup = self.clock.warmup = self.walk.warmup_epochs(self.replay.memory.n_events, n_draws)
         self._is_built = True
 
     @property
@@ -121,7 +127,10 @@ class PivotDataModule(pl.LightningDataModule):
         return self._windows.n_side
 
     def advance(self) -> np.datetime64:
-        """Complete the stream's step: move the clock, let what became known into the memory, return the new `now`."""
+        """Complete the stream's step: move the clock, let what became known into the memory, return the new `now`.
+
+        In the warm-up an epoch of it is completed, and `now` stays.
+        """
         before = self.clock.now
         self.clock.advance()
         self._learn(before)
@@ -143,13 +152,14 @@ class PivotDataModule(pl.LightningDataModule):
 
     def state_dict(self) -> dict[str, Any]:
         """Return the clock's step, the replay's state, and what tells whether the bars are still the same."""
-        return {"step": self.clock.step, "replay": self.replay.state_dict(), "bars": self._fingerprint}
+        clock = {"step": self.clock.step, "warmup": self.clock.warmup}
+        return {**clock, "replay": self.replay.state_dict(), "bars": self._fingerprint}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take up where the datamodule that gave the state stood."""
         if state_dict["bars"] != self._fingerprint:
             raise InputError("`data` must give the bars of the run that is resumed, got others: rows would not match.")
-        self.clock.step = state_dict["step"]
+        self.clock.step, self.clock.warmup = state_dict["step"], state_dict["warmup"]
         self.replay.memory.clear()
         self._learn(None)
         self.replay.load_state_dict(state_dict["replay"])

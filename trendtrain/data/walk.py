@@ -1,11 +1,12 @@
 """Cut a stream of bars into walk-forward steps."""
 
+import math
 import re
 from dataclasses import dataclass
 
 import numpy as np
 
-from trendtrain.errors import InputError, check_at_least
+from trendtrain.errors import InputError, check_at_least, check_number
 from trendtrain.market.bars import IntArray, TimeArray
 from trendtrain.market.timeframe import parse_timeframe
 from trendtrain.storage.moments import to_milliseconds
@@ -20,6 +21,8 @@ class Walk:
         step: A length in time (`1d`), or in bars of the smallest timeframe (`256bars`).
         steps: How many at most; None for all there are.
         batch_size: Stream rows predicted at once.
+        warmup: How often each event that is known at the start is drawn, on average, in training epochs before the
+            first step; 0 for no such epochs.
 
     Raises:
         InputError: If a value is none of these.
@@ -29,9 +32,11 @@ class Walk:
     step: str = "256bars"
     steps: int | None = None
     batch_size: int = 1024
+    warmup: float = 0.0
 
     def __post_init__(self) -> None:
         check_at_least("walk.batch_size", self.batch_size, 1)
+        check_number("walk.warmup", self.warmup, 0.0)
         if self.steps is not None:
             check_at_least("walk.steps", self.steps, 1)
         self.length(np.timedelta64(1, "s"))
@@ -48,6 +53,10 @@ class Walk:
         except ValueError:
             rule = "a fraction from 0 to below 1, or a date such as 2024-01-31"
             raise InputError(f"`walk.start` must be {rule}, got {self.start!r}.") from None
+
+    def warmup_epochs(self, n_events: int, n_draws: int) -> int:
+        """Return how many epochs of `n_draws` rows draw each of `n_events` `warmup` times on average, rounded up."""
+        return math.ceil(self.warmup * n_events / n_draws)
 
     def length(self, timeframe: np.timedelta64) -> np.timedelta64:
         """Return how long a step is where `timeframe` is the smallest."""

@@ -73,7 +73,8 @@ class NetModule(pl.LightningModule, ABC):
 
     def on_train_epoch_end(self) -> None:
         """Log the epoch's mean loss: once, since logging each step costs as much as a small batch."""
-        walk_step = float(self.current_epoch)  # "step" is the x of the chart, as in all others
+        n_warmup = getattr(getattr(self.trainer, "datamodule", None), "n_warmup", 0)
+        walk_step = float(self.current_epoch - n_warmup)  # x of the chart, as in all others; the warm-up is left of 0
         self.log_dict({"train/loss": torch.stack(self._losses).mean(), "step": walk_step})
         self._losses.clear()
 
