@@ -82,7 +82,7 @@ class JudgedAnswers:
     def breakdown(self) -> Breakdown:
         """Return what `Scoreboard.breakdown` describes."""
         return {
-            "confidence": {name: self._score(self.is_top(share)) for name, share in TOP_SHARES.items()},
+            "confidence": {name: self._score(np.flatnonzero(self.is_top(share))) for name, share in TOP_SHARES.items()},
             "direction": self._by(self.answers.direction, _DIRECTION_NAMES),
             "kind": self._by_kind(),
             "delay_bars": self._by(np.searchsorted(DELAY_EDGES, self.delay), _DELAY_NAMES),
@@ -112,8 +112,8 @@ class JudgedAnswers:
         residual = weight * (is_correct - accuracy[index])
         block = self.block[self.event]
         errors = [
-            block_error(residual[index == one], block[index == one], float(bins[one, 0]))
-            for one in range(N_CALIBRATION_BINS)
+            block_error(residual[part], block[part], float(bins[one, 0]))
+            for one, part in enumerate(_parts(index, N_CALIBRATION_BINS))
         ]
         return {
             "low": edges[:-1].tolist(),
@@ -149,10 +149,10 @@ class JudgedAnswers:
         return {name: scores for name, scores in groups.items() if name}
 
     def _by(self, code: IntArray, names: tuple[str, ...]) -> Breakdown:
-        present = np.flatnonzero(np.bincount(code, minlength=len(names)))
-        return {names[one]: self._score(code == one) for one in present.tolist()}
+        parts = zip(names, _parts(code, len(names)), strict=True)
+        return {name: self._score(part) for name, part in parts if len(part)}
 
-    def _score(self, part: BoolArray) -> dict[str, Any]:
+    def _score(self, part: IntArray) -> dict[str, Any]:
         event, is_correct = self.event[part], self.is_correct[part]
         counts = np.bincount(event, minlength=len(self.block))
         held = np.flatnonzero(counts)
@@ -166,3 +166,10 @@ class JudgedAnswers:
             "n_predictions": len(event),
             "accuracy": float(is_correct.mean()) if len(event) else float("nan"),
         }
+
+
+def _parts(code: IntArray, n_codes: int) -> list[IntArray]:
+    """Return where each of the codes 0, 1, ... stands; one sort is many times as fast as a mask a code."""
+    order = np.argsort(code.astype(np.uint8), kind="stable")
+    edges = np.cumsum(np.bincount(code, minlength=n_codes))
+    return np.split(order, edges[:-1])

@@ -111,7 +111,7 @@ def estimate(values: FloatArray, block: IntArray) -> Estimate:
         values: One value an event, shape (n_events,).
         block: The block of each event, shape (n_events,), from `calendar_blocks`.
     """
-    n_events, n_blocks = len(values), len(np.unique(block))
+    n_events, n_blocks = len(values), int(np.count_nonzero(np.bincount(block)))
     mean = float(values.mean()) if n_events else float("nan")
     se = block_error(values - mean, block, n_events)
     half = student_t975(n_blocks - 1) * se if n_blocks > 1 else float("nan")
