@@ -6,7 +6,7 @@ from typing import Any, Final
 from trendtrain.callbacks.walk_step import WalkStep
 from trendtrain.validation.scoreboard import Scores
 
-_MORE_EVENTS: Final = 1.02  # an interval shrinks by a hundredth meanwhile, and all of them cost 50 of the last one
+_MORE_EVENTS: Final = 1.1  # an interval shrinks by a twentieth meanwhile, and all of them cost 11 of the last one
 
 
 class Bands:

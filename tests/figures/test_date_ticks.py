@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from trendtrain.date_ticks import date_ticks
+from trendtrain.figures.date_ticks import date_ticks
 from trendtrain.market.bars import TimeArray
 
 

@@ -1,0 +1,139 @@
+"""Draw bars with their pivots and trend lines, each with the bar at which it was known."""
+
+from typing import Final, TypedDict
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.transforms import offset_copy
+
+from trendtrain.market.bars import Bars, FloatArray, IntArray
+from trendtrain.market.directions import DOWN, FLAT, UNKNOWN, UP
+from trendtrain.market.lines import Lines
+from trendtrain.market.pivots import HIGH, Pivots
+
+COLOURS: Final = {UP: "#0072b2", DOWN: "#d55e00", FLAT: "#a07cc5", UNKNOWN: "#dddddd"}  # told apart by every eye
+NAMES: Final = {UP: "up", DOWN: "down", FLAT: "flat", UNKNOWN: "not known yet"}
+INK: Final = "#444444"
+PALE: Final = "#9a9a9a"
+
+_FEW_BARS: Final = 300  # of more, marks shrink
+
+
+class _Look(TypedDict):
+    """How a marker is drawn, in matplotlib's words."""
+
+    markersize: float
+    markerfacecolor: str
+    markeredgecolor: str
+    markeredgewidth: float
+
+
+_L1: Final = _Look(markersize=3.5, markerfacecolor="none", markeredgecolor=INK, markeredgewidth=0.7)
+_L2: Final = _Look(markersize=7.0, markerfacecolor=INK, markeredgecolor=INK, markeredgewidth=0.7)
+
+
+def draw_market(
+    figure: Figure, chart: Axes, bars: Bars, pivots: tuple[Pivots, Pivots], lines: Lines, part: slice
+) -> None:
+    """Draw a stretch of bars as candles, with the pivots and lines in it.
+
+    Args:
+        figure, chart: Where.
+        bars: One series.
+        pivots: Its highs and its lows.
+        lines: Its lines.
+        part: Which bars.
+    """
+    _draw_candles(chart, bars, part)
+    _limit(chart, bars, part)
+    _draw_lines(chart, lines, _shrink_of(part))
+    for kind in pivots:
+        _draw_pivots(figure, chart, kind, part)
+
+
+def _draw_candles(chart: Axes, bars: Bars, part: slice) -> None:
+    """Draw bars in greys: colours belong to the lines."""
+    bar = np.arange(part.start, part.stop)
+    width = max(0.7, 600.0 / len(bar))  # of a body, in points
+    chart.add_collection(_verticals(bar, bars.low[part], bars.high[part], 0.7, PALE))
+    is_up = bars.close[part] >= bars.open[part]
+    for here, colour in ((is_up, "#cdcdcd"), (~is_up, "#868686")):
+        body = _verticals(bar[here], bars.open[part][here], bars.close[part][here], width, colour)
+        body.set_capstyle("butt")
+        chart.add_collection(body)
+
+
+def _verticals(bar: IntArray, low: FloatArray, high: FloatArray, width: float, colour: str) -> LineCollection:
+    return _segments(np.column_stack([bar, low]), np.column_stack([bar, high]), width, colour)
+
+
+def _segments(first: FloatArray, last: FloatArray, width: float, colour: str) -> LineCollection:
+    return LineCollection(list(np.stack([first, last], axis=1)), linewidths=width, colors=colour)
+
+
+def _limit(chart: Axes, bars: Bars, part: slice) -> None:
+    low, high = bars.low[part].min(), bars.high[part].max()
+    margin = 0.06 * (high - low) or 0.01 * high
+    chart.set_ylim(low - margin, high + margin)
+    chart.set_xlim(part.start - 0.5, part.stop - 0.5)
+    chart.set_ylabel("price")
+    chart.grid(color="#eeeeee", linewidth=0.8)
+    chart.set_axisbelow(True)
+
+
+def _draw_lines(chart: Axes, lines: Lines, shrink: float) -> None:
+    """Draw each line, and from its second pivot a dotted wait to the bar at which it was known."""
+    left, right = chart.get_xlim()
+    lines = lines[(lines.known_at >= left) & (lines.first_bar <= right)]
+    first = np.column_stack([lines.first_bar, lines.first_price])
+    last = np.column_stack([lines.last_bar, lines.last_price])
+    known = np.column_stack([lines.known_at, lines.last_price])
+    for code in (UP, DOWN, FLAT):
+        here, colour = lines.direction == code, COLOURS[code]
+        chart.add_collection(_segments(first[here], last[here], 1.0 + 0.8 * shrink, colour))
+        wait = _segments(last[here], known[here], 1.1, colour)
+        wait.set_linestyle(":")
+        chart.add_collection(wait)
+        chart.plot(*known[here].T, "|", color=colour, markersize=9 * shrink, markeredgewidth=2.0 * shrink, zorder=4)
+
+
+def _draw_pivots(figure: Figure, chart: Axes, pivots: Pivots, part: slice) -> None:
+    """Draw L1 pivots small and hollow, those that are L2 pivots too large and full; above highs, below lows."""
+    level2 = pivots.at_level(2)
+    level1 = pivots.take((pivots.level == 1) & ~np.isin(pivots.bar, level2.bar))
+    marker, side = ("v", 1) if pivots.kind == HIGH else ("^", -1)
+    for points, look, distance in ((level1, _L1, 4), (level2, _L2, 7)):
+        here = points.take((points.bar >= part.start) & (points.bar < part.stop))
+        beside = offset_copy(chart.transData, figure, y=side * distance, units="points")
+        (drawn,) = chart.plot(here.bar, here.price, marker, transform=beside, zorder=5, **look)
+        drawn.set_markersize(look["markersize"] * _shrink_of(part))
+
+
+def _shrink_of(part: slice) -> float:
+    """Return by how much marks shrink, so that those of many bars do not bury them."""
+    return float(min(1.0, 2.0 * _FEW_BARS / (part.stop - part.start)))
+
+
+def mark_handles() -> list[Line2D]:
+    """Return what a legend says of the marks."""
+    marks = [
+        Line2D([], [], linestyle="", marker=marker, label=f"{level} {kind}", **look)
+        for level, look in (("L2", _L2), ("L1", _L1))
+        for marker, kind in (("v", "high"), ("^", "low"))
+    ]
+    lines = [Line2D([], [], color=COLOURS[code], lw=1.8, label=f"{NAMES[code]} line") for code in (UP, DOWN, FLAT)]
+    known = Line2D([], [], color=INK, marker="|", ms=9, mew=2.0, ls=":", lw=1.1, label="line known from this bar on")
+    return [*marks, *lines, known]
+
+
+def minute(time: np.datetime64) -> str:
+    """Return a time as a title says it.
+
+    Example:
+        >>> minute(np.datetime64("2024-01-05T22:00:30"))
+        '2024-01-05 22:00'
+    """
+    return str(np.datetime_as_string(time, unit="m")).replace("T", " ")
