@@ -12,6 +12,7 @@ from reference import HIGH, LOW, slow_labels, slow_lines, slow_pivots
 from trendtrain.data.features import bar_features, price_levels, skill_features, volatility_unit
 from trendtrain.data.inputs import by_segment, inputs_of
 from trendtrain.data.windows import Windows
+from trendtrain.evaluate import online_logistic
 from trendtrain.laws import BarsFunction, check_causal
 from trendtrain.market import Bars, Labels, LabelTracker, Lines, Pivots, PivotTracker, find_pivots, label_bars
 from trendtrain.models import CnnNet, MlpNet, TransformerNet
@@ -86,8 +87,10 @@ def assert_labels_survive_cut(bars: Bars, cut: int, **options: Any) -> None:
 
 def assert_baselines_survive_cut(bars: Bars, cut: int, **options: Any) -> None:
     def baselines(bars: Bars) -> Array:
-        answers = baseline_directions(bars, label_bars(bars, **options), options.get("max_gap"))
-        return np.column_stack([answers[name] for name in BASELINE_NAMES])
+        labels = label_bars(bars, **options)
+        answers = baseline_directions(bars, labels, options.get("max_gap"))
+        learned = online_logistic(by_segment(bar_features, bars, options.get("max_gap")), labels)
+        return np.column_stack([*(answers[name] for name in BASELINE_NAMES), learned])
 
     assert_survives_cut(baselines, bars, cut)
 

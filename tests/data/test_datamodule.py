@@ -1,15 +1,17 @@
 import re
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from trendtrain.data import PivotDataModule, Walk
-from trendtrain.data.features import skill_features, volatility_unit
-from trendtrain.data.inputs import by_segment
+from trendtrain.data.features import bar_features, skill_features, volatility_unit
+from trendtrain.data.inputs import by_segment, inputs_of
 from trendtrain.errors import InputError
+from trendtrain.evaluate import online_logistic
 from trendtrain.market import Bars, Labels, Series, label_bars, synthetic_market
 from trendtrain.market.bars import segments
 from trendtrain.replay import ReplaySampler, weigh
@@ -238,6 +240,16 @@ def test_baselines_answer_at_every_row() -> None:
     datamodule = module_of(TWO)
     assert tuple(datamodule.baselines) == (*BASELINE_NAMES, "online_logistic")
     assert {answers.shape for answers in datamodule.baselines.values()} == {(1900,)}
+
+
+@pytest.mark.parametrize("side", [None, skill_features])
+def test_the_learned_baseline_sees_the_side_inputs_else_the_channels(side: Any) -> None:
+    datamodule = module_of(TWO, side=side)
+    inputs = inputs_of(TWO.values(), bar_features, side, None)
+    seen = inputs.features if side is None else inputs.side
+    expected = online_logistic(seen, datamodule.labels)
+    assert 0 < expected.mean() < 1
+    np.testing.assert_array_equal(datamodule.baselines["online_logistic"], expected)
 
 
 @pytest.mark.parametrize("n_epochs", [3, 9])  # in the warm-up, and after it
