@@ -20,7 +20,7 @@ from trendtrain.market.pivots import Pivots
 from trendtrain.validation.outcomes import CORRECT, VOID_FLAT, VOID_GAP, WRONG
 
 Make = Callable[..., Any]
-SCORES = {f"figures/{name}" for name in ("reliability", "confusion", "delays", "hours")}
+SCORES = {f"figures/{name}" for name in ("reliability", "confusion", "delays", "accuracy_by_hour")}
 
 
 class Stretches(pl.Callback):

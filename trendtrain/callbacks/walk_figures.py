@@ -26,7 +26,7 @@ _N_BARS: Final = 240  # drawn in a pivot chart
 _BEFORE: Final = 300  # looked at besides, so that its first pivots are those of the whole series
 _MOST_SERIES: Final = 12  # in a heat map
 _MOST_CHARTS: Final = 4  # pivot charts: one of each of the first series
-_DOTS: Final = 80  # an inch
+_DOTS: Final = 90  # an inch
 
 
 @runtime_checkable
@@ -86,7 +86,7 @@ def _score_figures(step: WalkStep) -> Iterator[tuple[str, Figure]]:
     yield "figures/delays", draw_delays(board.delays(), delay["p50"], delay["p95"])
     names = [" ".join(series) for series in step.labels.series][:_MOST_SERIES]
     hours = [board.breakdown(i)["hour"] for i in range(len(names))] if len(names) > 1 else [breakdown["hour"]]
-    yield "figures/hours", draw_hours(dict(zip(names, hours, strict=True)))
+    yield "figures/accuracy_by_hour", draw_hours(dict(zip(names, hours, strict=True)))
 
 
 def newest_stretch(step: WalkStep, name: Series, bars: Bars, labeler: Any) -> Stretch:

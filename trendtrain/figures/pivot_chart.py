@@ -27,7 +27,7 @@ _VERDICTS: Final = {  # told apart by every eye, and other than the directions
     VOID_FLAT: ("void", "#f0e442"),
 }
 _EMPTY: Final = "#ffffff"
-_SIZE: Final = (13.0, 6.4)  # inches
+_SIZE: Final = (11.5, 5.8)  # inches
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +89,5 @@ def _explain(figure: Figure, chart: Axes, stretch: Stretch, part: slice) -> None
     chart.set_title(f"{span}   |   {said}", loc="left", fontsize=10, y=1.01)
     verdicts = [Patch(color=colour, label=name) for name, colour in _VERDICTS.values()]
     said_codes = [Patch(color=COLOURS[code], label=f"predicted {NAMES[code]}") for code in (UP, DOWN)]
-    figure.legend(
-        handles=[*mark_handles(), *said_codes, *verdicts], loc="lower center", ncols=7, frameon=False, fontsize=9
-    )
+    handles = [*mark_handles(), *said_codes, *verdicts]
+    figure.legend(handles=handles, loc="lower center", ncols=7, frameon=False, fontsize=8.5)

@@ -14,7 +14,7 @@ from trendtrain.market.bars import IntArray
 _BLUE: Final = "#0072b2"
 _NORMAL975: Final = 1.96
 _MOST_DELAYS: Final = 60  # bars of the histogram of delays
-_SIZE: Final = (6.4, 5.6)  # inches
+_SIZE: Final = (5.4, 4.4)  # inches
 
 
 def draw_reliability(reliability: Mapping[str, Sequence[float]], n_events: int, ece: float) -> Figure:
@@ -58,7 +58,7 @@ def draw_confusion(confusion: Mapping[str, Any], n_events: int) -> Figure:
     for (i, j), value in np.ndenumerate(share):
         of_row = value / share[i].sum() if share[i].sum() else math.nan
         text = f"{value:.1%}\n{_number(of_row, '.0%')} of what went {classes[i]}"
-        chart.text(j, i, text, ha="center", va="center", color="white" if value > 0.3 else INK, fontsize=11)
+        chart.text(j, i, text, ha="center", va="center", color="white" if value > 0.3 else INK, fontsize=10)
     chart.set_xticks(range(len(classes)), [f"predicted {name}" for name in classes])
     chart.set_yticks(range(len(classes)), [f"went {name}" for name in classes], rotation=90, va="center")
     _title(chart, f"What came, and what was predicted: {n_events:,} events")
@@ -72,7 +72,7 @@ def draw_hours(by_series: Mapping[str, Mapping[str, Any]]) -> Figure:
         by_series: The `hour` groups of `Scoreboard.breakdown`, by the name of the series.
     """
     accuracy = np.full((len(by_series), 24), np.nan)
-    figure = _figure((13.0, 1.7 + 0.55 * len(by_series)), left=0.1)
+    figure = _figure((11.5, 1.7 + 0.55 * len(by_series)), left=0.1)
     chart = figure.subplots()
     for i, groups in enumerate(by_series.values()):
         for hour, scores in groups.items():
@@ -124,7 +124,9 @@ def _write_cell(chart: Axes, x: int, y: int, scores: Mapping[str, Any]) -> None:
     accuracy, error = scores["event_accuracy"], scores["accuracy_se"]
     bars = "" if math.isnan(error) else f"\n\N{PLUS-MINUS SIGN}{error:.0%}"
     colour = "white" if abs(accuracy - 0.5) > 0.19 else INK
-    chart.text(x, y, f"{accuracy:.0%}{bars}\nn {scores['n_events']:,}", ha="center", va="center", size=8, color=colour)
+    chart.text(
+        x, y, f"{accuracy:.0%}{bars}\nn {scores['n_events']:,}", ha="center", va="center", size=7.5, color=colour
+    )
 
 
 def _number(value: float, form: str = ".3f") -> str:
