@@ -3,6 +3,7 @@
 import numpy as np
 
 from trendtrain.errors import InputError
+from trendtrain.market.bars import IntArray, TimeArray
 from trendtrain.market.directions import FLAT, UNKNOWN
 from trendtrain.market.labels import Labels, Now
 from trendtrain.validation.outcomes import CORRECT, VOID_FLAT, VOID_GAP, WRONG
@@ -77,10 +78,16 @@ class ValidationBuffer:
 
 def _judged(predictions: Predictions, labels: Labels) -> Verdicts:
     truth, known_at, event = (values[predictions.row] for values in (labels.direction, labels.known_at, labels.event))
-    order = np.lexsort((predictions.row, event, labels.close_time[known_at]))
+    order = _order(labels.close_time[known_at], event, predictions.row)
     predictions, truth = predictions[order], truth[order]
-    outcome = np.where(predictions.direction == truth, CORRECT, WRONG)
+    outcome = WRONG + (CORRECT - WRONG) * (predictions.direction == truth).astype(np.int8)
     if predictions.probability.shape[1] == 2:
         outcome[truth == FLAT] = VOID_FLAT
     outcome[truth == UNKNOWN] = VOID_GAP
-    return Verdicts(predictions, truth, outcome.astype(np.int8), event[order], known_at[order])
+    return Verdicts(predictions, truth, outcome, event[order], known_at[order])
+
+
+def _order(time: TimeArray, event: IntArray, row: IntArray) -> IntArray | slice:
+    """Return what sorts by time, then event, then row; a slice, which copies nothing, where they are in order."""
+    order = np.lexsort((row, event, time))
+    return slice(None) if (order[1:] > order[:-1]).all() else order

@@ -58,10 +58,9 @@ class Groups:
 
     def means(self, values: FloatArray) -> FloatArray:
         """Return the mean of each group, shape (n_groups,) of values (n,), or (n_groups, k) of (n, k)."""
-        columns = values[:, None].T if values.ndim == 1 else values.T
-        sums = np.stack([np.bincount(self.inverse, column, len(self.counts)) for column in columns], axis=-1)
-        means: FloatArray = sums.reshape(-1, *values.shape[1:]) / self.counts.reshape(-1, *[1] * (values.ndim - 1))
-        return means
+        if values.ndim == 2:
+            return np.stack([self.means(column) for column in values.T], axis=-1)
+        return np.bincount(self.inverse, values, len(self.counts)) / self.counts
 
 
 def group(values: IntArray) -> Groups:
@@ -160,7 +159,8 @@ def negative_log_likelihood(probability: FloatArray, truth: IntArray) -> FloatAr
         probability: Shape (n, C).
         truth: Class that came, shape (n,).
     """
-    given = np.take_along_axis(probability, truth[:, None].astype(np.int64), axis=1)[:, 0]
+    n, n_classes = probability.shape
+    given: FloatArray = np.take(probability, np.arange(n) * n_classes + truth)  # by two indices it takes far longer
     return -np.log(np.maximum(given, 1e-7))
 
 
@@ -174,7 +174,7 @@ def calibration_bins(confidence: AnyArray, correct: AnyArray, weight: FloatArray
 def calibration_index(confidence: AnyArray) -> IntArray:
     """Return which of 15 equal bins each confidence falls in, an edge into the bin above it, shape (n,)."""
     place: FloatArray = confidence.astype(np.float64) * N_CALIBRATION_BINS
-    return np.clip(place.astype(np.int64), 0, N_CALIBRATION_BINS - 1)
+    return np.minimum(place.astype(np.int64), N_CALIBRATION_BINS - 1)
 
 
 def expected_calibration_error(bins: FloatArray) -> float:

@@ -9,9 +9,11 @@ from trendtrain.market.bars import FloatArray, IntArray, Series
 from trendtrain.market.labels import Labels
 from trendtrain.validation.answers import Answers
 from trendtrain.validation.breakdown import Breakdown, JudgedAnswers
+from trendtrain.validation.outcomes import CORRECT, OUTCOME_NAMES, WRONG
 from trendtrain.validation.predictions import Predictions, Verdicts
 from trendtrain.validation.score import (
     N_CALIBRATION_BINS,
+    AnyArray,
     calendar_blocks,
     calibration_bins,
     estimate,
@@ -55,21 +57,19 @@ class Scoreboard:
         Returns:
             The share of correct predictions of each new event, in the order they became known, shape (n_events,).
         """
-        series = self.labels.series_index[verdicts.row]
-        for column, is_one in enumerate((verdicts.is_validated, verdicts.is_correct, ~verdicts.is_validated)):
-            self._counts[:, column] += np.bincount(series[is_one], minlength=len(self._counts))
+        self._count(verdicts)
         verdicts = verdicts[verdicts.is_validated]
         if not len(verdicts):
             return np.zeros(0)
         events, answers = group(verdicts.event), Answers.of(verdicts)
-        means = events.means(self._scores(verdicts))
+        means = np.stack([events.means(column) for column in self._scores(verdicts)], axis=-1)
         self._answers.append(answers)
         self._known_at.append(verdicts.known_at[events.first])
         self._values.append(means)
         self._sums += means.sum(axis=0)
         self._fading = fade(means[:, 0], self._fading)
         self.n_events += len(means)
-        weight = 1.0 / events.counts[events.inverse]
+        weight = (1.0 / events.counts)[events.inverse]
         self._bins += calibration_bins(answers.confidence, verdicts.is_correct, weight)
         self._delays = _add_counts(self._delays, np.bincount(verdicts.known_at - verdicts.row))
         accuracy: FloatArray = means[:, 0]
@@ -81,11 +81,18 @@ class Scoreboard:
         rows = np.column_stack([self._counts, n_pending]).tolist()
         return {series: TrendStats(*row) for series, row in zip(self.labels.series, rows, strict=True)}
 
-    def _scores(self, verdicts: Verdicts) -> FloatArray:
-        predictions, truth = verdicts.predictions, verdicts.truth
-        nll = negative_log_likelihood(predictions.probability, truth)
-        right = [self.baselines[name][verdicts.row] == truth for name in self.baselines]
-        return np.column_stack([verdicts.is_correct, nll, *right]).astype(np.float64)
+    def _count(self, verdicts: Verdicts) -> None:
+        n_series, n_outcomes = len(self._counts), len(OUTCOME_NAMES)
+        code = self.labels.series_index[verdicts.row] * n_outcomes + verdicts.outcome
+        counts = np.bincount(code, minlength=n_series * n_outcomes).reshape(n_series, n_outcomes)
+        validated = counts[:, WRONG] + counts[:, CORRECT]
+        self._counts += np.column_stack([validated, counts[:, CORRECT], counts.sum(axis=1) - validated])
+
+    def _scores(self, verdicts: Verdicts) -> list[AnyArray]:
+        """Return of each verdict: whether it is correct, its nll, and whether each baseline was right."""
+        nll = negative_log_likelihood(verdicts.predictions.probability, verdicts.truth)
+        right = [answers[verdicts.row] == verdicts.truth for answers in self.baselines.values()]
+        return [verdicts.is_correct, nll, *right]
 
     def metrics(self, pending: Predictions | None = None) -> dict[str, float]:
         """Return the running scores under their TensorBoard names, without `trend/`; NaN before the first event.
