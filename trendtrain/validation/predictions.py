@@ -97,8 +97,7 @@ class Verdicts:
 
 def _positions(index: IntArray | BoolArray | slice) -> IntArray | slice:
     """Return where a mask is true, as a slice where that lies together: a mask is slow to take by, a slice is free."""
-    if isinstance(index, slice):
-        return index
-    here: IntArray = np.flatnonzero(index) if index.dtype == bool else index
-    is_run = index.dtype == bool and len(here) > 0 and here[-1] - here[0] < len(here)
-    return slice(here[0], here[-1] + 1) if is_run else here
+    if isinstance(index, slice) or index.dtype != bool:
+        return index  # type: ignore[return-value]
+    here = np.flatnonzero(index)
+    return slice(here[0], here[-1] + 1) if len(here) and here[-1] - here[0] < len(here) else here
