@@ -71,8 +71,9 @@ def _figures(step: WalkStep, datamodule: Any) -> Iterator[tuple[str, Figure]]:
 
 def _picture(tag: str, figure: Figure) -> Summary.Value:
     png = io.BytesIO()
-    figure.savefig(png, format="png", dpi=_DOTS, pil_kwargs={"compress_level": 3})
-    width, height = (int(inches * _DOTS) for inches in figure.get_size_inches())
+    figure.set_dpi(_DOTS)
+    figure.savefig(png, format="png", pil_kwargs={"compress_level": 3})
+    width, height = figure.canvas.get_width_height()
     picture = Summary.Image(height=height, width=width, colorspace=4, encoded_image_string=png.getvalue())
     return Summary.Value(tag=tag, image=picture)
 
