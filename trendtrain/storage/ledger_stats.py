@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Select, case, func, select, tr
 
 from trendtrain.errors import InputError
 from trendtrain.market.bars import BoolArray, FloatArray, IntArray
-from trendtrain.storage.ledger_pending import pending_confidence
+from trendtrain.storage.ledger_pending import TrackVerdicts, pending_confidence
 from trendtrain.storage.schema import runs, series, tracks, verdict_rows
 from trendtrain.validation.outcomes import CORRECT, WRONG
 from trendtrain.validation.score import Estimate, calendar_blocks, estimate
@@ -71,7 +71,7 @@ def count_runs(connection: Connection, run: str | None) -> list[LedgerStats]:
         return []
     chosen = true() if run == "all" else tracks.c.run_id == (known[-1] if run is None else run)
     judged = judged_lines(connection, chosen)
-    pending = pending_confidence(connection, chosen, judged.counts)
+    pending = pending_confidence(connection, chosen, judged.by_track())
     return [
         _stats(names, [track for track, _ in own], judged, pending)
         for names, own in groupby(_tracks(connection, chosen), key=lambda track: track[1])
@@ -92,6 +92,7 @@ class JudgedLines:
         line: The line, -1 for verdicts without one, shape (n,).
         n_judged, n_valid, n_correct: How many of its predictions it judged; correct or wrong; correct, shape (n,).
         known_at: When it was known, ms, shape (n,).
+        last: Open time of the last bar it judged, ms, shape (n,).
     """
 
     track: IntArray
@@ -100,6 +101,7 @@ class JudgedLines:
     n_valid: IntArray
     n_correct: IntArray
     known_at: IntArray
+    last: IntArray
 
     def __getitem__(self, index: BoolArray) -> "JudgedLines":
         return JudgedLines(*(getattr(self, field.name)[index] for field in fields(self)))
@@ -111,12 +113,6 @@ class JudgedLines:
         return is_event
 
     @property
-    def counts(self) -> dict[int, int]:
-        """How many verdicts each track has."""
-        track, position = np.unique(self.track, return_inverse=True)
-        return dict(zip(track.tolist(), np.bincount(position, self.n_judged).astype(int).tolist(), strict=True))
-
-    @property
     def share(self) -> FloatArray:
         """The share each found correct, shape (n,)."""
         return self.n_correct / self.n_valid
@@ -125,6 +121,15 @@ class JudgedLines:
     def block(self) -> IntArray:
         """The calendar block of each, shape (n,)."""
         return calendar_blocks(self.known_at.astype("datetime64[ms]"), self.track)
+
+    def by_track(self) -> dict[int, TrackVerdicts]:
+        """Return how many verdicts each track has, and the last bar judged."""
+        track, position = np.unique(self.track, return_inverse=True)
+        n_judged, last = np.zeros((2, len(track)), dtype=np.int64)
+        np.add.at(n_judged, position, self.n_judged)
+        np.maximum.at(last, position, self.last)
+        pairs = zip(n_judged.tolist(), last.tolist(), strict=True)
+        return {number: TrackVerdicts(*pair) for number, pair in zip(track.tolist(), pairs, strict=True)}
 
 
 def judged_lines(connection: Connection, chosen: ColumnElement[bool]) -> JudgedLines:
@@ -135,13 +140,14 @@ def judged_lines(connection: Connection, chosen: ColumnElement[bool]) -> JudgedL
 
 
 def judged_by_line(chosen: ColumnElement[bool]) -> Select[Any]:
-    """Select `track_id`, `line_id` (-1 for none), `n_judged`, `n_valid`, `n_correct` and `known_at` of each line."""
+    """Select `track_id`, `line_id` (-1 for none), `n_judged`, `n_valid`, `n_correct`, `known_at` and `last` a line."""
     keys = (verdict_rows.c.track_id, verdict_rows.c.line_id)
     sums = (
         func.count().label("n_judged"),
         func.sum(case((verdict_rows.c.outcome.in_([WRONG, CORRECT]), 1), else_=0)).label("n_valid"),
         func.sum(case((verdict_rows.c.outcome == CORRECT, 1), else_=0)).label("n_correct"),
         func.min(verdict_rows.c.known_at).label("known_at"),
+        func.max(verdict_rows.c.open_time).label("last"),
     )
     query = select(keys[0], func.coalesce(keys[1], -1).label("line_id"), *sums)
     return query.join(tracks, tracks.c.id == keys[0]).where(chosen).group_by(*keys)
