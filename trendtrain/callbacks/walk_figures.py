@@ -70,11 +70,11 @@ def _figures(step: WalkStep, datamodule: Any) -> Iterator[tuple[str, Figure]]:
 
 
 def _picture(tag: str, figure: Figure) -> Summary.Value:
-    png = io.BytesIO()
-    figure.set_dpi(_DOTS)
-    figure.savefig(png, format="png", pil_kwargs={"compress_level": 3})
-    width, height = figure.canvas.get_width_height()
-    picture = Summary.Image(height=height, width=width, colorspace=4, encoded_image_string=png.getvalue())
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=_DOTS, pil_kwargs={"compress_level": 3})
+    png = file.getvalue()
+    width, height = (int.from_bytes(png[at : at + 4]) for at in (16, 20))  # inches times dots need not be whole
+    picture = Summary.Image(height=height, width=width, colorspace=4, encoded_image_string=png)
     return Summary.Value(tag=tag, image=picture)
 
 
