@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import lightning.pytorch as pl
+import torch
 
 from trendtrain.callbacks.arrays import to_arrays, to_tensors
 from trendtrain.callbacks.outputs import PassOutputs, row_of, scores_of, to_predictions
@@ -236,9 +237,15 @@ class TrendValidation(pl.Callback):
                 listener.on_change(trainer, step)
 
     def _tell_monitors(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if not trainer.barebones and not trainer.predicting:  # where Lightning takes no metrics
-            values = scalars(self.board.metrics(self.buffer.pending), self.buffer.stats)
-            pl_module.log_dict({f"trend/{name}": value for name, value in values.items()}, logger=False)
+        if trainer.barebones or trainer.predicting:  # where Lightning takes no metrics
+            return
+        values = scalars(self.board.metrics(self.buffer.pending), self.buffer.stats)
+        named = {f"trend/{name}": value for name, value in values.items()}
+        if trainer.state.fn == "fit":
+            # Where `self.log` would bring them in the end, for 0.4 ms each: a batch of the default net takes 4 ms.
+            trainer.callback_metrics.update({name: torch.tensor(value) for name, value in named.items()})
+        else:
+            pl_module.log_dict(named, logger=False)
 
     def _start_counts(self) -> None:
         self.buffer = ValidationBuffer()
