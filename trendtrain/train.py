@@ -200,7 +200,7 @@ def _datamodule(cfg: DictConfig, store: BarStore) -> PivotDataModule:
 
 
 def _unwatched(made: Any) -> Any:
-    """Return a partial of Hydra's as a plain one: Hydra checks its own anew at every call, which takes 0.1 ms a batch."""
+    """Return a partial of Hydra's as a plain one: Hydra checks its own anew at every call, 0.1 ms a batch."""
     if not isinstance(made, partial):
         return made
     return partial(made.func, *made.args, **{name: _unwatched(value) for name, value in made.keywords.items()})

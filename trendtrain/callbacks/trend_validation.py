@@ -7,7 +7,7 @@ import lightning.pytorch as pl
 import torch
 
 from trendtrain.callbacks.arrays import to_arrays, to_tensors
-from trendtrain.callbacks.outputs import PassOutputs, row_of, scores_of, to_predictions
+from trendtrain.callbacks.outputs import PassOutputs, row_of, scores_of
 from trendtrain.callbacks.refusals import (
     check_classes,
     check_complete,
@@ -68,6 +68,7 @@ class TrendValidation(pl.Callback):
         self.board: Scoreboard
         self._stream: Stream | None = None
         self._outputs = PassOutputs()
+        self._answers = PassOutputs()
         self._n_steps = 0
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
@@ -98,20 +99,23 @@ class TrendValidation(pl.Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Tell the replay what the model says of the rows it has just learned from, if the module returned it."""
+        """Keep what the model says of the rows it has just learned from, if the module returned it."""
         if self._stream is not None and isinstance(outputs, dict) and "logits" in outputs:
-            self._stream.answer(to_predictions(self.key(batch), outputs["logits"]))
+            self._answers.add(self.key(batch), outputs["logits"])
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Let monitors find the metrics, NaN so far, where validation comes after the first epoch."""
         if "trend/accuracy" not in trainer.callback_metrics:
-            self._tell_monitors(trainer, pl_module)
+            _tell_monitors(trainer, pl_module, self._scalars())
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Start a pass; a foreign one starts its own counts."""
+        """Start a pass; a foreign one starts its own counts, and the stream's replay hears what training brought."""
         self._outputs = PassOutputs()
         if self._stream is None:
             self._start_counts()
+        elif len(self._answers):  # all batches of a step at once: each alone takes as long
+            answers, self._answers = self._answers.predictions(), PassOutputs()
+            self._stream.answer(answers)
 
     def on_validation_batch_end(
         self,
@@ -138,8 +142,9 @@ class TrendValidation(pl.Callback):
             self._warm_up(trainer, pl_module, self._stream)
             return
         with interrupts_held():
-            self._tell(trainer, self.judge(is_partial=bool(trainer.fast_dev_run)))  # type: ignore[attr-defined]
-        self._tell_monitors(trainer, pl_module)
+            step = self.judge(is_partial=bool(trainer.fast_dev_run))  # type: ignore[attr-defined]
+            self._tell(trainer, step)
+        _tell_monitors(trainer, pl_module, step.scalars)
         if self._is_over:
             trainer.should_stop = True
 
@@ -224,7 +229,7 @@ class TrendValidation(pl.Callback):
             for listener in trainer.callbacks:  # type: ignore[attr-defined]
                 if isinstance(listener, WarmupListener):
                     listener.on_warmup(trainer, stream.n_warmup - stream.clock.warmup, stream.n_warmup)
-        self._tell_monitors(trainer, pl_module)
+        _tell_monitors(trainer, pl_module, self._scalars())
 
     def _tell(self, trainer: pl.Trainer, step: WalkStep) -> None:
         if self.on_verdicts is not None and len(step.verdicts):
@@ -236,16 +241,8 @@ class TrendValidation(pl.Callback):
             if isinstance(listener, ChangeListener):
                 listener.on_change(trainer, step)
 
-    def _tell_monitors(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if trainer.barebones or trainer.predicting:  # where Lightning takes no metrics
-            return
-        values = scalars(self.board.metrics(self.buffer.pending), self.buffer.stats)
-        named = {f"trend/{name}": value for name, value in values.items()}
-        if trainer.state.fn == "fit":
-            # Where `self.log` would bring them in the end, for 0.4 ms each: a batch of the default net takes 4 ms.
-            trainer.callback_metrics.update({name: torch.tensor(value) for name, value in named.items()})
-        else:
-            pl_module.log_dict(named, logger=False)
+    def _scalars(self) -> dict[str, float]:
+        return scalars(self.board.metrics(self.buffer.pending), self.buffer.stats)
 
     def _start_counts(self) -> None:
         self.buffer = ValidationBuffer()
@@ -253,6 +250,17 @@ class TrendValidation(pl.Callback):
             self.board = Scoreboard(self._stream.labels, self._stream.baselines)
         elif self.labels is not None:
             self.board = Scoreboard(self.labels, self.baselines or {})
+
+
+def _tell_monitors(trainer: pl.Trainer, pl_module: pl.LightningModule, values: dict[str, float]) -> None:
+    if trainer.barebones or trainer.predicting:  # where Lightning takes no metrics
+        return
+    named = {f"trend/{name}": value for name, value in values.items()}
+    if trainer.state.fn == "fit":
+        # Where `self.log` would bring them in the end, for 0.4 ms each: a batch of the default net takes 4 ms.
+        trainer.callback_metrics.update({name: torch.tensor(value) for name, value in named.items()})
+    else:
+        pl_module.log_dict(named, logger=False)
 
 
 def _learned(stream: Stream, verdicts: Verdicts) -> dict[str, Any]:
