@@ -2,8 +2,9 @@ import io
 
 from rich.console import Console, RenderableType
 
-from trendtrain.ledger_report import contents_table, stats_table
+from trendtrain.ledger_report import comparison_table, contents_table, stats_table
 from trendtrain.storage.contents import Contents, RunContent, SeriesContent
+from trendtrain.storage.ledger_compare import Comparison, Contestant, Pair
 from trendtrain.storage.ledger_stats import LedgerStats
 from trendtrain.validation import TrendStats
 
@@ -82,6 +83,27 @@ def test_contents_show_series_runs_and_rows() -> None:
 def test_an_empty_database_shows_no_empty_tables() -> None:
     text = printed(contents_table("sqlite:///a.db", "2", Contents([], [], {"series": 0})))
     assert text.split("\n") == ["sqlite:///a.db, schema version 2", "rows: series 0", ""]
+
+
+def test_a_comparison_shows_runs_pairs_and_what_differs() -> None:
+    runs = tuple(Contestant(run, "net", 0.5, 1234, 0.0123, (0.4, 0.6)) for run in ("a", "b", "c"))
+    better, unclear = (0.02, 0.004, (0.01, 0.03)), (0.02, 0.02, (-0.02, 0.06))
+    pairs = tuple(
+        Pair(run, "net", "a", "net", 567, 0.53, 0.51, *found) for run, found in (("b", better), ("c", unclear))
+    )
+    text = printed(comparison_table(Comparison(runs, pairs, {"seed": {"a": 0, "b": 1, "c": 2}})))
+    assert row_of(text, "a") == ["a", "net", "1,234", "0.5000", "0.0123"]
+    assert "against a net, on the lines that judged both" in text
+    assert "567      0.5300   0.5100      better by 0.0200 (95 % interval +0.0100 to +0.0300)" in text
+    assert "no difference shown: +0.0200 (95 % interval -0.0200 to +0.0600)" in text
+    assert "the runs differ in\nseed: 0, 1, 2\n" in text
+
+
+def test_many_differences_are_counted() -> None:
+    runs = (Contestant("a", "net", 0.5, 9, float("nan"), (float("nan"),) * 2),)
+    differences = {f"key_{i:02}": {"a": 0, "b": 1} for i in range(15)}
+    text = printed(comparison_table(Comparison(runs, (), differences)))
+    assert "key_11: 0, 1\nand 3 more" in text
 
 
 def test_names_are_shown_as_they_are() -> None:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from rich.box import SIMPLE
 from rich.console import Group, RenderableType
@@ -14,6 +15,7 @@ from trendtrain.storage.ledger_compare import Comparison
 from trendtrain.storage.ledger_stats import LedgerStats
 from trendtrain.terminal import Fitting, compared, minute, number
 
+_MOST_DIFFERENCES = 12
 _NUMBERS = ("events", "event accuracy", "total", "validated", "correct", "accuracy", "pending", "void")
 
 
@@ -37,7 +39,14 @@ def comparison_table(comparison: Comparison) -> RenderableType:
         shown = compared(pair.difference, pair.difference_ci95, "better", "worse", "no difference shown")
         scores = (number(pair.n_events), number(pair.event_accuracy), number(pair.against_accuracy))
         pairs.add_row(escape(pair.run), escape(pair.model), *scores, shown)
-    return Group(table, title, pairs)
+    return Group(table, title, pairs, _differences(comparison.differences))
+
+
+def _differences(differences: dict[str, dict[str, Any]]) -> Text:
+    """Return a line for each key that differs, the values in the order of the runs."""
+    lines = [f"{key}: {', '.join(map(str, of_runs.values()))}" for key, of_runs in differences.items()]
+    rest = [f"and {len(lines) - _MOST_DIFFERENCES} more"] if len(lines) > _MOST_DIFFERENCES else []
+    return Text("\n".join(["the runs differ in", *lines[:_MOST_DIFFERENCES], *rest]) if lines else "")
 
 
 def _error(se: float) -> str:

@@ -96,6 +96,20 @@ def test_every_run_is_held_against_the_first(ledger: Ledger) -> None:
     assert [(pair.run, pair.against_run) for pair in pairs] == [("a", "c"), ("b", "c")]
 
 
+def test_what_differs_in_the_configurations_is_told(engine: Engine) -> None:
+    ledger = Ledger(engine)
+    configs = {
+        "a": '{"seed": 0, "model": {"lr": 0.1, "net": "x"}}',
+        "b": '{"seed": 1, "model": {"lr": 0.1}}',
+        "c": "by hand",
+    }
+    for run, config in configs.items():
+        ledger.begin(run, config, "2024-01-01")
+        write(ledger, run, drawn(0, list(range(20))))
+    assert ledger.compare(["b", "a"]).differences == {"model.net": {"b": None, "a": "x"}, "seed": {"b": 1, "a": 0}}
+    assert ledger.compare(["b", "c"]).differences["model.lr"] == {"b": 0.1, "c": None}
+
+
 def test_the_models_of_one_run_are_compared_too(ledger: Ledger) -> None:
     for model in ("zeta", "alpha"):
         outcomes, lines = drawn(5, list(range(50)))

@@ -1,5 +1,6 @@
 """Compare models of runs on the lines that judged both."""
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -10,7 +11,7 @@ from sqlalchemy import Connection, func, select
 from trendtrain.errors import InputError
 from trendtrain.market.bars import FloatArray
 from trendtrain.storage.ledger_stats import judged_by_line, run_names
-from trendtrain.storage.schema import lines, tracks
+from trendtrain.storage.schema import lines, runs, tracks
 from trendtrain.validation.score import Estimate, calendar_blocks, estimate
 
 _Key = tuple[int, str, int, int]  # series, kind, first and last time of a line
@@ -63,14 +64,22 @@ class Pair:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Contestants, and each but the first against it."""
+    """Contestants, and each but the first against it.
+
+    Attributes:
+        contestants: The models of the runs, in the order in which these were named.
+        pairs: Each but the first against it.
+        differences: Each key of the configuration that differs, with its value by run.
+    """
 
     contestants: tuple[Contestant, ...]
     pairs: tuple[Pair, ...]
+    differences: dict[str, dict[str, Any]]
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything by name; NaN stays."""
-        return {"runs": [asdict(one) for one in self.contestants], "pairs": [asdict(pair) for pair in self.pairs]}
+        named = asdict(self)
+        return {"runs": named["contestants"], "pairs": named["pairs"], "differences": named["differences"]}
 
 
 def compare_runs(connection: Connection, names: Sequence[str]) -> Comparison:
@@ -95,7 +104,31 @@ def compare_runs(connection: Connection, names: Sequence[str]) -> Comparison:
         raise InputError(f"`compare` must name runs with two models or more that lines judged, got {got}.")
     contestants = tuple(_contestant(*key, events) for key, events in judged.items())
     first, *others = judged.items()
-    return Comparison(contestants, tuple(_pair(first, other) for other in others))
+    pairs = tuple(_pair(first, other) for other in others)
+    return Comparison(contestants, pairs, _differences(connection, list(dict.fromkeys(names))))
+
+
+def _differences(connection: Connection, names: list[str]) -> dict[str, dict[str, Any]]:
+    rows = connection.execute(select(runs.c.id, runs.c.config).where(runs.c.id.in_(names)))
+    configs = {name: dict(_flat(_config(text))) for name, text in rows}
+    keys = sorted({key for config in configs.values() for key in config})
+    values = {key: {name: configs[name].get(key) for name in names} for key in keys}
+    return {key: of_runs for key, of_runs in values.items() if len({repr(value) for value in of_runs.values()}) > 1}
+
+
+def _config(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:  # a run that no command line started may keep any text
+        return {}
+
+
+def _flat(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    if not isinstance(config, dict):
+        yield prefix, config
+        return
+    for key, value in config.items():
+        yield from _flat(value, f"{prefix}.{key}" if prefix else str(key))
 
 
 def _judged(connection: Connection, run: str) -> Iterator[tuple[tuple[str, str], _Events]]:
