@@ -1,5 +1,7 @@
 """Lightning hooks: a few lines around pure functions."""
 
+from trendtrain.callbacks.average_weights import AverageWeights
+from trendtrain.callbacks.fit_temperature import FitTemperature
 from trendtrain.callbacks.ledger_writer import LedgerWriter
 from trendtrain.callbacks.reseed import ReseedGenerators
 from trendtrain.callbacks.trend_charts import TrendCharts
@@ -10,6 +12,8 @@ from trendtrain.callbacks.walk_progress import WalkProgress
 from trendtrain.callbacks.walk_step import WalkStep
 
 __all__ = [
+    "AverageWeights",
+    "FitTemperature",
     "LedgerWriter",
     "ReseedGenerators",
     "TrendCharts",
