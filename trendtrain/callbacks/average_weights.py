@@ -14,8 +14,8 @@ class AverageWeights(WeightAveraging):
     """Average the module's weights after each batch, and predict the stream with the average.
 
     It is Lightning's `WeightAveraging` with an exponential average whose decay starts low, so that the random weights
-    of the start are soon forgotten; after a change of the market it starts anew. Training goes on with its own weights; a checkpoint's `state_dict` is the average,
-    `current_model_state` the weights in training.
+    of the start are soon forgotten; after a change of the market it starts anew. Training goes on with its own weights.
+    A checkpoint's `state_dict` holds the average, `current_model_state` the weights in training.
 
     Args:
         decay: What the average keeps of itself a batch, 0 to below 1: .995 averages over some 200 batches.

@@ -54,7 +54,7 @@ class FitTemperature(pl.Callback):
         module = trainer.lightning_module
         if not isinstance(module, HasTemperature) or not isinstance(getattr(trainer, "datamodule", None), Stream):
             return
-        self._ends.append(_milliseconds(step.now))
+        self._ends.append(int(_milliseconds(step.now)))
         self._divisors.append(float(module.temperature))
         verdicts = step.verdicts[step.verdicts.is_validated]
         made_in = np.searchsorted(self._ends, _milliseconds(step.labels.close_time[verdicts.row]))
@@ -97,8 +97,8 @@ class _Judged(NamedTuple):
         return _Judged(*(np.concatenate(parts) for parts in zip(self, more, strict=True)))
 
     def newest(self, n_events: int) -> "_Judged":
-        n = int(np.searchsorted(np.cumsum(self.weight[::-1]), n_events + 0.5))  # between the weights of two events
-        return _Judged(*(values[-n:] for values in self)) if n else self
+        n = int(np.searchsorted(np.cumsum(self.weight[::-1]), n_events + 1e-6))  # whole events: their weights sum to 1
+        return _Judged(self.scores[-n:], self.truth[-n:], self.weight[-n:]) if n else self
 
 
 def _judged(verdicts: Verdicts, divisor: FloatArray) -> _Judged:

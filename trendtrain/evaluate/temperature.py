@@ -6,13 +6,14 @@ from trendtrain.market.bars import FloatArray, IntArray
 
 LEAST, MOST = 0.05, 20.0  # of one over the temperature
 _TOLERANCE = 1e-6
+_MOST_STEPS = 100  # three are usual
 
 
 def fit_temperature(scores: FloatArray, truth: IntArray, weight: FloatArray, spread: float) -> float:
     """Return the temperature T at which softmax(scores / T) says best how often each class comes.
 
-    It minimises over b = 1 / T the sum of weight * -log softmax(b * scores)[truth], plus (b - 1)^2 / (2 spread^2), which
-    keeps b near 1 where little is known: temperature scaling (Guo et al. 2017, arXiv 1706.04599) with a normal prior.
+    It minimises over b = 1 / T the sum of weight * -log softmax(b * scores)[truth], plus (b - 1)^2 / (2 spread^2): that
+    is temperature scaling (Guo et al. 2017, arXiv 1706.04599), kept near 1 where little is known by a normal prior.
     The sum is convex in b, so Newton's steps inside a shrinking bracket find its minimum.
 
     Args:
@@ -33,15 +34,15 @@ def fit_temperature(scores: FloatArray, truth: IntArray, weight: FloatArray, spr
     given = np.take_along_axis(scores, truth[:, None].astype(np.int64), axis=1)
     centred = np.ascontiguousarray((scores - given).T, dtype=np.float64)  # (C, n): sums over short rows are slow
     low, high, beta = LEAST, MOST, 1.0
-    while high - low > _TOLERANCE:
+    for _ in range(_MOST_STEPS):
         slope, curvature = _derivatives(centred, weight, beta)
         slope, curvature = slope + (beta - 1.0) / spread**2, curvature + 1.0 / spread**2
         low, high = (low, beta) if slope > 0.0 else (beta, high)
-        step = slope / curvature
-        following = beta - step if low < beta - step < high else 0.5 * (low + high)
+        following = float(np.clip(beta - slope / curvature, LEAST, MOST))
         if abs(following - beta) < _TOLERANCE:
             break
-        beta = following
+        is_inside = low < following < high or following in (LEAST, MOST)
+        beta = following if is_inside else 0.5 * (low + high)
     return 1.0 / beta
 
 
