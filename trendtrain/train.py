@@ -24,6 +24,7 @@ from trendtrain.callbacks.trend_validation import TrendValidation
 from trendtrain.callbacks.walk_checkpoint import WalkCheckpoint
 from trendtrain.data.datamodule import PivotDataModule
 from trendtrain.errors import InputError, check_at_least, check_choice, check_number
+from trendtrain.models.weights import load_weights
 from trendtrain.storage.bars import BarStore
 from trendtrain.storage.database import open_database
 from trendtrain.storage.ledger import Ledger
@@ -72,6 +73,8 @@ class _Run:
         pl.seed_everything(cfg.seed, verbose=False)
         self.datamodule = _datamodule(cfg, store)
         self.module = instantiate(cfg.model)
+        if cfg.init_from is not None:
+            load_weights(getattr(self.module, "net", self.module), cfg.init_from, "init_from")
         self.validation: TrendValidation = instantiate(cfg.callbacks.validation)
         self.trainer = self._trainer(ledger)
         if self.trainer.world_size > 1:

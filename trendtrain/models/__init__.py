@@ -5,5 +5,6 @@ from trendtrain.models.dqn import DuelingQNet, QModule
 from trendtrain.models.mlp import MlpNet
 from trendtrain.models.module import TrendModule
 from trendtrain.models.transformer import TransformerNet
+from trendtrain.models.weights import load_weights
 
-__all__ = ["CnnNet", "DuelingQNet", "MlpNet", "QModule", "TransformerNet", "TrendModule"]
+__all__ = ["CnnNet", "DuelingQNet", "MlpNet", "QModule", "TransformerNet", "TrendModule", "load_weights"]

@@ -113,6 +113,11 @@ class QModule(NetModule):
             errors = errors.gather(1, self._actions(values.detach()))  # (B, C) -> (B, 1)
         return weighted_mean(errors.mean(dim=1), batch["weight"] * (batch["label"] != UNKNOWN)), values
 
+    def on_fit_start(self) -> None:
+        """Let the target start as the net does, whose weights may come from a checkpoint."""
+        if not self.target.n_averaged:
+            self.target.update_parameters(self.net)
+
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Let the target follow the net."""
         self.target.update_parameters(self.net)

@@ -1,0 +1,51 @@
+"""Take the weights of a net out of a run's checkpoint; plain torch, no Lightning."""
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from trendtrain.errors import InputError
+
+_PREFIX = "net."
+
+
+def load_weights(net: nn.Module, path: str | Path, name: str = "path") -> None:
+    """Give a net the weights of the same net in a checkpoint: what it predicted with, averaged where that is asked for.
+
+    Args:
+        net: Of the shape of the checkpoint's.
+        path: A checkpoint of `TrendModule` or `QModule`.
+        name: What errors call `path`.
+
+    Raises:
+        InputError: If there is no such checkpoint, or its net has another shape.
+    """
+    weights = _net_weights(path, name)
+    own = net.state_dict()
+    for key in [*own, *weights]:
+        here, there = (_shape(state.get(key)) for state in (own, weights))
+        if here != there:
+            rule = f"`{name}` must hold a net of the same shape"
+            raise InputError(f"{rule}, got {there} for {key}, which is {here} here: {path}.")
+    net.load_state_dict(weights)
+
+
+def _net_weights(path: str | Path, name: str) -> dict[str, Tensor]:
+    if not Path(path).is_file():
+        raise InputError(f"`{name}` must be a checkpoint file, got {path}: there is none.")
+    try:
+        checkpoint: Any = torch.load(path, weights_only=True, map_location="cpu")
+        state = checkpoint["state_dict"]
+        weights = {key.removeprefix(_PREFIX): state[key] for key in state if key.startswith(_PREFIX)}
+    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"`{name}` must be a checkpoint of a run, got {path}.") from error
+    if not weights:
+        raise InputError(f"`{name}` must be a checkpoint of a module with a `net`, got {path}.")
+    return weights
+
+
+def _shape(values: Tensor | None) -> str:
+    return "missing" if values is None else f"{tuple(values.shape)}"
