@@ -1,0 +1,54 @@
+"""One net a timeframe, in one model."""
+
+from collections.abc import Sequence
+from copy import deepcopy
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from trendtrain.errors import InputError
+from trendtrain.market.timeframe import parse_timeframe
+
+_NEAR = 1e-3  # timeframes 0.1 % apart are one
+
+
+class PerTimeframe(nn.Module):
+    """Let each timeframe have a copy of a net of its own: series are pooled within a timeframe, not across.
+
+    Rows find their copy by the last side input, log2(timeframe in minutes) / 10. Copies start with the same weights.
+
+    Args:
+        net: Takes windows and side inputs, (B, T, F) and (B, S) -> (B, C).
+        timeframes: Those of the data, such as `["1m", "5m"]`.
+
+    Raises:
+        InputError: If there are no timeframes, or one comes twice; in `forward`, if a row is of another.
+
+    Example:
+        >>> from trendtrain.models import MlpNet
+        >>> net = PerTimeframe(MlpNet(n_features=8, n_side=24), timeframes=["1m", "2m"])
+        >>> side = torch.zeros(5, 24)  # minute bars
+        >>> net(torch.zeros(5, 96, 8), side).shape
+        torch.Size([5, 2])
+    """
+
+    code: Tensor
+
+    def __init__(self, net: nn.Module, timeframes: Sequence[str]) -> None:
+        super().__init__()
+        if not timeframes or len(set(timeframes)) < len(timeframes):
+            raise InputError(f"`timeframes` must name each timeframe once, got {list(timeframes)}.")
+        minutes = [float(parse_timeframe(name) / np.timedelta64(1, "m")) for name in timeframes]
+        self.nets = nn.ModuleList(deepcopy(net) for _ in timeframes)
+        self.register_buffer("code", torch.tensor(minutes).log2() / 10.0, persistent=False)
+
+    def forward(self, window: Tensor, side: Tensor) -> Tensor:
+        """Return what each row's own net answers, (B, T, F) and (B, S) -> (B, C)."""
+        distance, which = (side[:, -1:] - self.code).abs().min(dim=1)
+        if len(distance) and distance.max() > _NEAR:
+            minutes = 2.0 ** (10.0 * side[distance.argmax(), -1].item())
+            raise InputError(f"`timeframes` must name each timeframe of the data, got bars of {minutes:g} minutes too.")
+        rows = [torch.nonzero(which == i)[:, 0] for i in range(len(self.nets))]
+        answers = [net(window[part], side[part]) for net, part in zip(self.nets, rows, strict=True) if len(part)]
+        return torch.cat(answers)[torch.cat(rows).argsort()] if answers else self.nets[0](window, side)
