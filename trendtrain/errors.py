@@ -38,7 +38,7 @@ def check_number(name: str, value: object, low: float, high: float = float("inf"
         raise InputError(f"`{name}` must be {rule}, got {value!r}.")
 
 
-def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
+def check_choice(name: str, value: object, choices: tuple[object, ...]) -> None:
     """Raise unless `value` is one of `choices`.
 
     Raises:
@@ -50,4 +50,4 @@ def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
         trendtrain.errors.InputError: `tie` must be one of plateau, strict, got 'stirct'.
     """
     if value not in choices:
-        raise InputError(f"`{name}` must be one of {', '.join(choices)}, got {value!r}.")
+        raise InputError(f"`{name}` must be one of {', '.join(map(str, choices))}, got {value!r}.")

@@ -187,6 +187,7 @@ def _datamodule(cfg: DictConfig, store: BarStore) -> PivotDataModule:
         features=instantiate(cfg.data.features),
         side=instantiate(cfg.data.side),
         transitions=cfg.data.transitions,
+        resident=cfg.data.resident,
         window=cfg.data.window,
         walk=instantiate(cfg.walk),
         replay=_unwatched(instantiate(cfg.replay)),

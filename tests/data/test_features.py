@@ -1,10 +1,15 @@
+import re
 from collections.abc import Callable
 from math import log, sqrt
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from trendtrain.data.features import (
+    AVERAGE_BARS,
+    RANGE_BARS,
+    RETURN_BARS,
     FeatureFunction,
     bar_features,
     price_levels,
@@ -172,3 +177,18 @@ def test_features_see_no_future_bar(function: FeatureFunction) -> None:
 
 def test_the_moving_average_is_its_recursion() -> None:
     np.testing.assert_allclose(ema(BARS.close, 30), slow_average(BARS.close.tolist(), 30))
+
+
+def test_the_feature_function_on_the_features_page_is_causal() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "features.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    names: dict[str, FeatureFunction] = {}
+    exec(code, names)
+    assert names["with_wick"](BARS).shape == (800, 7)
+    check_causal(names["with_wick"], BARS)
+
+
+def test_the_features_page_names_every_span() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "features.md").read_text()
+    for spans in (RETURN_BARS, AVERAGE_BARS, RANGE_BARS):
+        assert f"k = {', '.join(map(str, spans))} |" in page

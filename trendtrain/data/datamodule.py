@@ -12,10 +12,11 @@ from torch.utils.data import DataLoader, Sampler
 from trendtrain.data.clock import StreamClock
 from trendtrain.data.features import FeatureFunction, bar_features, skill_features
 from trendtrain.data.inputs import inputs_of
+from trendtrain.data.placement import GatherAhead, Resident, loader, place
 from trendtrain.data.transitions import Transitions, transitions_of
 from trendtrain.data.walk import Walk
 from trendtrain.data.windows import Batch, WindowDataset, Windows
-from trendtrain.errors import InputError, check_at_least
+from trendtrain.errors import InputError, check_at_least, check_choice
 from trendtrain.evaluate.change import ChangeDetector
 from trendtrain.evaluate.online_logistic import online_logistic
 from trendtrain.market.bars import Bars, BoolArray, IntArray, Series, segments
@@ -42,6 +43,8 @@ class PivotDataModule(pl.LightningDataModule):
         transitions: Whether training batches also hold what follows on a prediction: `next_window` and `next_side`, of
             the bar at whose close its label is known, and `gain`, the log price change of the line that judges it in
             volatility units A_t.
+        resident: Where windows are gathered: `auto` on a GPU that trains if all inputs fit in half of its free memory,
+            True on the device that trains, False on the CPU. On a GPU, what does not fit is pinned, a batch ahead.
         window: T, bars a window.
         walk: Where the stream starts and how far it steps.
         replay: Makes the sampler of known bars, given `memory` and `seed`.
@@ -63,6 +66,7 @@ class PivotDataModule(pl.LightningDataModule):
         features: FeatureFunction = bar_features,
         side: FeatureFunction | None = skill_features,
         transitions: bool = False,
+        resident: Resident = "auto",
         window: int = 96,
         walk: Walk | None = None,
         replay: Callable[..., ReplaySampler] | None = None,
@@ -76,6 +80,7 @@ class PivotDataModule(pl.LightningDataModule):
         self.features = features
         self.side = side
         self.transitions = transitions
+        self.resident = resident
         self.window = window
         self.walk = walk or Walk()
         self.make_replay = replay or default_replay
@@ -95,6 +100,7 @@ class PivotDataModule(pl.LightningDataModule):
         if self._is_built:
             return
         check_at_least("window", self.window, 2)
+        check_choice("data.resident", self.resident, ("auto", True, False))
         self._check_lengths()
         parts = {name: self.labeler(bars) for name, bars in self.series.items()}
         self.labels = Labels.stack(parts)
@@ -142,13 +148,13 @@ class PivotDataModule(pl.LightningDataModule):
         answers.add(predictions)
         self.replay.refresh(answers.judge(self.labels, self.clock.now))
 
-    def train_dataloader(self) -> DataLoader[Batch]:
+    def train_dataloader(self) -> DataLoader[Batch] | GatherAhead:
         """Return the replay: batches drawn from what is known, when they are asked for."""
-        return _loader(WindowDataset(self._windows, self.labels.direction, self._followed), self.replay)
+        return self._loader(WindowDataset(self._windows, self.labels.direction, self._followed), self.replay)
 
-    def val_dataloader(self) -> DataLoader[Batch]:
+    def val_dataloader(self) -> DataLoader[Batch] | GatherAhead:
         """Return the stream: the rows of the clock's step, in order of close time, without labels."""
-        return _loader(WindowDataset(self._windows), StreamSampler(self.clock, self.walk.batch_size))
+        return self._loader(WindowDataset(self._windows), StreamSampler(self.clock, self.walk.batch_size))
 
     def state_dict(self) -> dict[str, Any]:
         """Return the clock's step, the replay's state, and what tells whether the bars are still the same."""
@@ -163,6 +169,11 @@ class PivotDataModule(pl.LightningDataModule):
         self.replay.memory.clear()
         self._learn(None)
         self.replay.load_state_dict(state_dict["replay"])
+
+    def _loader(self, dataset: WindowDataset, sampler: Any) -> DataLoader[Batch] | GatherAhead:
+        device = torch.device("cpu") if self.trainer is None else self.trainer.strategy.root_device
+        place(self._windows, device, self.resident)
+        return loader(dataset, sampler, device)
 
     def _learn(self, before: np.datetime64 | None) -> None:
         rows = self.labels.newly_known(before, self.clock.now)
@@ -209,8 +220,3 @@ class StreamSampler(Sampler[Draw]):
 def default_replay(memory: ReplayMemory, seed: int) -> ReplaySampler:
     """Return the sampler that `configs/replay/gradient.yaml` describes."""
     return ReplaySampler(memory, 256, 8, weigh_by_gradient, half_life=2800.0, detector=ChangeDetector(), seed=seed)
-
-
-def _loader(dataset: WindowDataset, sampler: Any) -> DataLoader[Batch]:
-    """Return a loader with its own generator, so that none draws from the global one."""
-    return DataLoader(dataset, sampler=sampler, batch_size=None, generator=torch.Generator().manual_seed(0))

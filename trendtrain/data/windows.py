@@ -32,6 +32,8 @@ class Windows:
         InputError: If there are fewer rows than a window has.
     """
 
+    _ON_DEVICE = ("_features", "_levels", "_unit", "_side", "_scale")
+
     def __init__(self, inputs: Inputs, window: int) -> None:
         if len(inputs) < window:
             raise InputError(f"`window` must be at most the number of bars, got {window} for {len(inputs)} bars.")
@@ -56,8 +58,24 @@ class Windows:
         """S, the side inputs of a row."""
         return self._side.shape[1]
 
+    @property
+    def n_bytes(self) -> int:
+        """Bytes that `to` moves."""
+        return sum(getattr(self, name).nbytes for name in self._ON_DEVICE)
+
+    @property
+    def device(self) -> torch.device:
+        """Where windows are gathered."""
+        return self._unit.device
+
+    def to(self, device: torch.device) -> None:
+        """Move to a device, and gather there from now on."""
+        for name in self._ON_DEVICE:
+            setattr(self, name, getattr(self, name).to(device))
+
     def gather(self, row: Tensor) -> Batch:
         """Return windows and side inputs of rows, each with window - 1 rows before it; `side` only if there is any."""
+        row = row.to(self.device, non_blocking=True)
         first = row - (self.window - 1)
         close, unit = self._levels[row, :1][:, None], self._unit[row][:, None, None]
         levels = (_all_windows(self._levels, self.window).index_select(0, first) - close) / (unit * self._scale)

@@ -1,0 +1,82 @@
+"""Where windows are gathered: on the device that trains, if they fit, else on the CPU, a batch ahead."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Sampler
+
+from trendtrain.data.windows import Batch, WindowDataset, Windows
+from trendtrain.replay.sampler import Draw
+
+Resident = Literal["auto"] | bool
+
+_SHARE = 0.5  # of the memory that is free: the rest is for the net, its gradients and its batches
+
+
+def place(windows: Windows, device: torch.device, resident: Resident) -> None:
+    """Move the inputs of all rows to the device that trains, so that rows alone travel in each batch.
+
+    Args:
+        windows: What is moved, once.
+        device: Where the net is.
+        resident: True moves them, False leaves them, auto moves them to a GPU if they fit in half of its free memory.
+    """
+    if resident == "auto":
+        resident = device.type == "cuda" and windows.n_bytes <= _SHARE * torch.cuda.mem_get_info(device)[0]
+    windows.to(device if resident else torch.device("cpu"))
+
+
+def loader(dataset: WindowDataset, sampler: Sampler[Draw], device: torch.device) -> "DataLoader[Batch] | GatherAhead":
+    """Return what feeds a device: a plain loader, or one that gathers ahead where windows must travel to a GPU.
+
+    Args:
+        dataset: Gives the batch of a draw.
+        sampler: Gives the draws; anything with a length.
+        device: Where the net is.
+    """
+    if device.type == "cuda" and dataset.windows.device.type == "cpu":
+        return GatherAhead(dataset, sampler)
+    # a generator of its own, so that none draws from the global one
+    return DataLoader(dataset, sampler=sampler, batch_size=None, generator=torch.Generator().manual_seed(0))
+
+
+class GatherAhead:
+    """Gather and pin the next batch in a thread while the last one is used.
+
+    Draws are made in the caller's thread, a batch before they are used: what the model says of a batch weighs the
+    draws from the next but one on. The same seed still gives the same batches.
+
+    Args:
+        dataset: Gives the batch of a draw.
+        sampler: Gives the draws.
+        pin: Whether batches are pinned, so that they travel while the GPU works.
+    """
+
+    def __init__(self, dataset: WindowDataset, sampler: Any, pin: bool = True) -> None:
+        self.dataset = dataset
+        self.sampler = sampler
+        self.pin = pin
+
+    def __len__(self) -> int:
+        return len(self.sampler)
+
+    def __iter__(self) -> Iterator[Batch]:
+        with ThreadPoolExecutor(1) as thread:
+            ahead = None
+            for draw in self.sampler:
+                last, ahead = ahead, thread.submit(self._gather, draw)
+                if last is not None:
+                    yield last.result()
+            if ahead is not None:
+                yield ahead.result()
+
+    def _gather(self, draw: Draw) -> Batch:
+        batch = self.dataset[draw]
+        return {name: _pinned(values) for name, values in batch.items()} if self.pin else batch
+
+
+def _pinned(values: Tensor) -> Tensor:
+    return values.pin_memory()
