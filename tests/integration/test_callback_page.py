@@ -1,0 +1,61 @@
+"""The page on the callback runs as it stands, from top to bottom."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import pytest
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, TensorDataset
+
+from trendtrain.market import Bars, synthetic_market
+
+torch.set_num_threads(1)
+
+PAGE = (Path(__file__).parents[2] / "docs" / "callback.md").read_text()
+pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers.*", "ignore:.*logging interval.*")
+
+
+class Mine(pl.LightningModule):
+    """A module that knows nothing of trends."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = torch.nn.Linear(8, 2)
+
+    def training_step(self, batch: list[Tensor], batch_idx: int) -> Tensor:
+        return torch.nn.functional.cross_entropy(self.net(batch[0]), batch[1] % 2)
+
+    def validation_step(self, batch: list[Tensor], batch_idx: int) -> Tensor:
+        return self.net(batch[0])
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), lr=0.01)
+
+
+def yours(bars: Bars) -> dict[str, Any]:
+    """What the page says is the reader's."""
+    torch.manual_seed(0)
+    data = TensorDataset(torch.randn(len(bars), 8), torch.arange(len(bars)))
+    return {"bars": bars, "module": Mine(), "loader": DataLoader(data, 256), "train_loader": DataLoader(data, 256)}
+
+
+def test_the_code_runs_block_after_block(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = yours(synthetic_market(2_000, seed=0, timeframe="5m"))
+    blocks = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
+    assert len(blocks) == 5
+    for block in blocks:
+        exec(block, names)
+    printed = capsys.readouterr().out
+    assert 0.0 < names["trend"].summary()["event_accuracy"] < 1.0
+    assert names["ledger"].stats("my-run")[0].stats.validated > 1_000
+    assert float(names["best"].best_model_score) > 0.0
+    assert names["stop"].wait_count > 0 or names["trainer"].current_epoch == 20
+    assert "'validated_predictions': 1" in printed
+    assert names["judge"].stats()["pending_validations"] == 0
+    names["ledger"].engine.dispose()
