@@ -20,6 +20,7 @@ from strangers import (
     make_trainer,
 )
 from torch import nn
+from torch.multiprocessing import ProcessRaisedException
 
 from trendtrain.callbacks import LedgerWriter, TrendEarlyStopping, TrendValidation
 from trendtrain.data import PivotDataModule, Walk
@@ -201,6 +202,11 @@ def test_many_devices_are_refused(pl: Any) -> None:
     trainer = make_trainer(pl, devices=2, strategy="ddp")
     with pytest.raises(InputError, match=r"`trainer.devices` must be 1, got 2 processes"):
         TrendValidation(labels=LABELS).setup(trainer, make_module(pl, OUTPUTS["logits"]), "fit")
+
+
+def test_processes_that_were_launched_end_with_that_line(pl: Any) -> None:
+    with pytest.raises(ProcessRaisedException, match=r"InputError: `trainer.devices` must be 1, got 2 processes"):
+        fit(pl, TrendValidation(labels=LABELS), devices=2, strategy="ddp_fork")
 
 
 def make_stream(pl: Any) -> tuple[Any, Any]:
