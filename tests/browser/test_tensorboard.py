@@ -4,6 +4,7 @@ import json
 import re
 import urllib.request
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import quote
@@ -11,6 +12,7 @@ from urllib.parse import quote
 import numpy as np
 import pytest
 
+ROOT = Path(__file__).parents[2]
 Open = Callable[[str], Any]
 FIGURES = {"reliability", "confusion", "delays", "accuracy_by_hour", "pivots/SYNTH/5m"}
 
@@ -54,6 +56,26 @@ def test_every_figure_is_served(tensorboard: SimpleNamespace) -> None:
 
 def test_the_page_of_the_run_is_served(tensorboard: SimpleNamespace) -> None:
     assert told(tensorboard, "plugin/text/tags")[tensorboard.run] == ["about this run"]
+
+
+def test_the_docs_name_every_tag(tensorboard: SimpleNamespace) -> None:
+    docs = (ROOT / "docs" / "tensorboard.md").read_text()
+    named = re.findall(r"`((?:trend/|figures/|_)\S+)`", docs)
+    tags = [*told(tensorboard, "plugin/scalars/tags")[tensorboard.run], *(f"figures/{name}" for name in FIGURES)]
+    series = {tag.replace("SYNTH/5m", "SYMBOL/TIMEFRAME") for tag in tags if tag.startswith(("trend/", "figures/"))}
+    for tag in series:
+        part = re.sub("^trend/baseline_.*", "trend/baseline_...", tag)
+        stem, _, end = part.rpartition("_")
+        assert part in named or (f"{stem}_mid" in named and f"_{end}" in named), tag
+
+
+@pytest.mark.parametrize("name", ["dashboard", "pivots"])
+def test_the_pictures_of_the_docs_are_small_and_shown(name: str) -> None:
+    picture = (ROOT / "docs" / "images" / f"{name}.png").read_bytes()
+    assert picture[25] == 3  # a palette
+    assert 10_000 < len(picture) < 200_000
+    assert f"](docs/images/{name}.png)" in (ROOT / "README.md").read_text()
+    assert f"](images/{name}.png)" in (ROOT / "docs" / "tensorboard.md").read_text()
 
 
 # -- what the browser shows -------------------------------------------------------------------------------------------
