@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 from reference import HIGH, LOW, slow_labels, slow_lines, slow_pivots
 
-from trendtrain.data.features import bar_features, price_levels, squashed_features, volatility_unit
+from trendtrain.data.features import bar_features, price_levels, skill_features, volatility_unit
 from trendtrain.data.inputs import by_segment, inputs_of
 from trendtrain.data.windows import Windows
 from trendtrain.evaluate import online_logistic
@@ -96,7 +96,7 @@ def assert_baselines_survive_cut(bars: Bars, cut: int, **options: Any) -> None:
 
 
 def assert_features_survive_cut(bars: Bars, cut: int, max_gap: int | None) -> None:
-    for function in (bar_features, squashed_features, unit_column, price_levels):
+    for function in (bar_features, skill_features, unit_column, price_levels):
         assert_survives_cut(function, bars, cut)
         assert_survives_cut(lambda bars, function=function: by_segment(function, bars, max_gap), bars, cut)
 

@@ -14,7 +14,6 @@ from trendtrain.data.features import (
     bar_features,
     price_levels,
     skill_features,
-    squashed_features,
     volatility_unit,
 )
 from trendtrain.laws import check_causal
@@ -28,7 +27,7 @@ def changed(bars: Bars, price: float = 1.0, volume: np.ndarray | None = None) ->
 
 
 BARS = synthetic_market(800, seed=1)
-FUNCTIONS = [bar_features, skill_features, squashed_features]
+FUNCTIONS = [bar_features, skill_features]
 
 
 def test_features_have_a_finite_row_a_bar() -> None:
@@ -152,13 +151,6 @@ def test_a_jump_of_price_is_clipped_in_returns_and_distances() -> None:
     features = skill_features(Bars(time, price, price, price, price, price, BARS.timeframe))
     assert features.max() == 4.0
     assert features[50, 19:].tolist() == [0.5] * 4
-
-
-def test_squashed_features_add_the_tanh_of_returns_and_distances() -> None:
-    plain, all_ = skill_features(BARS), squashed_features(BARS)
-    np.testing.assert_array_equal(all_[:, :23], plain)
-    np.testing.assert_allclose(all_[:, 23:38], np.tanh(1.5 * plain[:, :15]))
-    np.testing.assert_allclose(all_[:, 38:], np.tanh(3.0 * plain[:, 15:19]))
 
 
 def test_skill_features_of_bars_that_stand_still_are_zero() -> None:

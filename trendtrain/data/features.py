@@ -71,20 +71,6 @@ def skill_features(bars: Bars) -> FloatArray:
     return np.column_stack([*(np.clip(values, -4.0, 4.0) for values in (*returns, *distances)), *places])
 
 
-def squashed_features(bars: Bars) -> FloatArray:
-    """Return `skill_features` and, once more, its returns as tanh(1.5 x) and its distances from averages as tanh(3 x).
-
-    On which side of an average a price stands says more than how far from it (on 1m bars of crypto, 46,000 events, a
-    ridge gains 0.4 points by these columns), and a net that weight decay holds back cannot sharpen its inputs.
-
-    Returns:
-        Shape (n_bars, 42): the 23 of `skill_features`, then 15 returns and 4 distances.
-    """
-    features = skill_features(bars)
-    returns, distances, _ = np.split(features, np.cumsum([len(RETURN_BARS), len(AVERAGE_BARS)]), axis=1)
-    return np.column_stack([features, np.tanh(1.5 * returns), np.tanh(3.0 * distances)])
-
-
 def price_levels(bars: Bars) -> FloatArray:
     """Return log close, high and low: what windows measure against their last close, shape (n_bars, 3)."""
     return np.log(np.column_stack([bars.close, bars.high, bars.low]))
