@@ -60,7 +60,9 @@ def train_on(market: dict[Series, Bars], folder: Path, overrides: list[str]) -> 
     of_all = ["data=database", "data.symbols=null", f"data.timeframes={timeframe}", f"db.url={url}"]
     with initialize_config_module("trendtrain.configs", version_base="1.3"):
         cfg = compose("train", ["experiment=crypto_pooled", *of_all, *quiet, *overrides])
-    train(cfg, folder)
+    exit_code = train(cfg, folder).exit_code
+    if exit_code:  # interrupted: what it learned so far would pass for the whole
+        raise SystemExit(exit_code)
 
 
 def judged_rows(url: str) -> pd.DataFrame:
