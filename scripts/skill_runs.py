@@ -8,18 +8,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from hydra import compose, initialize_config_module
+from omegaconf import DictConfig
 from sqlalchemy import text
 
 from trendtrain.market import Bars, Series
 from trendtrain.market.bars import FloatArray
 from trendtrain.storage import BarStore, open_database
 
+_OTHER_NET = ["~model.net.widths"]  # which is the MLP's, as the experiment sets it
 MODELS = {
     "crypto_pooled": [],
     "linear": ["model.net.widths=[]"],
-    "cnn": ["model=cnn"],
-    "transformer": ["model=transformer"],
-    "dqn": ["model=dqn"],
+    "cnn": ["model=cnn", *_OTHER_NET, "model.net.dropout=0.1"],
+    "transformer": ["model=transformer", *_OTHER_NET, "model.net.dropout=0.1"],
+    "dqn": ["model=dqn", *_OTHER_NET, "~model.net.dropout"],
 }
 HISTORY = 0.4  # share of the known bars, the newest, that a refit learns from
 FEWEST = 500  # known bars below which nothing is fitted
@@ -56,13 +58,17 @@ def train_on(market: dict[Series, Bars], folder: Path, overrides: list[str]) -> 
         BarStore(engine).write(*series, bars)
     engine.dispose()
     (timeframe,) = {series.timeframe for series in market}
-    quiet = ["logger=none", "trainer.enable_progress_bar=false", "callbacks.checkpoint=null"]
     of_all = ["data=database", "data.symbols=null", f"data.timeframes={timeframe}", f"db.url={url}"]
-    with initialize_config_module("trendtrain.configs", version_base="1.3"):
-        cfg = compose("train", ["experiment=crypto_pooled", *of_all, *quiet, *overrides])
-    exit_code = train(cfg, folder).exit_code
+    exit_code = train(configured([*of_all, *overrides]), folder).exit_code
     if exit_code:  # interrupted: what it learned so far would pass for the whole
         raise SystemExit(exit_code)
+
+
+def configured(overrides: list[str]) -> DictConfig:
+    """Return the configuration of `experiment=crypto_pooled` with overrides, without charts and checkpoints."""
+    quiet = ["logger=none", "trainer.enable_progress_bar=false", "callbacks.checkpoint=null"]
+    with initialize_config_module("trendtrain.configs", version_base="1.3"):
+        return compose("train", ["experiment=crypto_pooled", *quiet, *overrides])
 
 
 def judged_rows(url: str) -> pd.DataFrame:

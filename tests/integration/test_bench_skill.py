@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from hydra.utils import instantiate
 
 from trendtrain.laws import check_causal
 from trendtrain.market import Bars, label_bars, random_walk
@@ -15,7 +16,7 @@ from trendtrain.market import Bars, label_bars, random_walk
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
-from skill_runs import boosted, indicators  # noqa: E402
+from skill_runs import MODELS, boosted, configured, indicators  # noqa: E402
 from skill_scores import Verdicts, score_row  # noqa: E402
 
 
@@ -46,6 +47,11 @@ def test_the_quick_mode_compares_methods_and_goes_on_where_it_ended(tmp_path: Pa
     again = subprocess.run(command, check=True, capture_output=True, timeout=60, text=True)
     assert file.read_text() == written
     assert "crypto" in again.stdout
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_every_model_can_be_made_in_the_experiment(model: str) -> None:
+    assert instantiate(configured(MODELS[model]).model).weight_decay == 3.0
 
 
 def test_indicators_know_no_future() -> None:
