@@ -43,7 +43,8 @@ class Windows:
         self._unit = torch.from_numpy(inputs.unit)
         self._side = torch.from_numpy(inputs.side)
         back = torch.arange(window - 1, -1, -1, dtype=torch.float64)  # j, bars back
-        self._scale = torch.sqrt(back + 2.0)[None, :, None]  # (1, T, 1)
+        scale = torch.rsqrt(back + 2.0).float()
+        self._scale = scale.repeat_interleave(inputs.levels.shape[1])  # (T * L,): a last axis of L would be slow
 
     def __len__(self) -> int:
         return len(self._unit)
@@ -77,10 +78,12 @@ class Windows:
         """Return windows and side inputs of rows, each with window - 1 rows before it; `side` only if there is any."""
         row = row.to(self.device, non_blocking=True)
         first = row - (self.window - 1)
-        close, unit = self._levels[row, :1][:, None], self._unit[row][:, None, None]
-        levels = (_all_windows(self._levels, self.window).index_select(0, first) - close) / (unit * self._scale)
+        levels = _all_windows(self._levels, self.window).index_select(0, first)  # (B, T * L)
+        levels = levels.sub_(self._levels[row, :1]).float()  # log prices of one magnitude cancel in float64 alone
+        levels.mul_(self._unit[row, None].reciprocal().float()).mul_(self._scale).clamp_(-_LEVEL_CLIP, _LEVEL_CLIP)
         features = _all_windows(self._features, self.window).index_select(0, first)
-        batch = {"window": torch.cat([levels.clamp_(-_LEVEL_CLIP, _LEVEL_CLIP).float(), features], dim=2)}
+        parts = [values.view(len(row), self.window, -1) for values in (levels, features)]
+        batch = {"window": torch.cat(parts, dim=2)}
         return batch | {"side": self._side.index_select(0, row)} if self.n_side else batch
 
 
@@ -118,6 +121,6 @@ class WindowDataset(Dataset[Batch]):
 
 
 def _all_windows(values: Tensor, window: int) -> Tensor:
-    """View (n, K) rows as all (n - T + 1, T, K) windows, without a copy."""
+    """View (n, K) rows as all (n - T + 1, T * K) windows, without a copy."""
     n_rows, n_columns = values.shape
-    return values.as_strided((n_rows - window + 1, window, n_columns), (n_columns, n_columns, 1))
+    return values.as_strided((n_rows - window + 1, window * n_columns), (n_columns, 1))
