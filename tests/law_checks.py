@@ -15,7 +15,7 @@ from trendtrain.data.windows import Windows
 from trendtrain.evaluate import online_logistic
 from trendtrain.laws import BarsFunction, check_causal
 from trendtrain.market import Bars, Labels, LabelTracker, Lines, Pivots, PivotTracker, find_pivots, label_bars
-from trendtrain.models import CnnNet, MlpNet, TransformerNet
+from trendtrain.models import CnnNet, DuelingQNet, MlpNet, TransformerNet
 from trendtrain.validation import BASELINE_NAMES, baseline_directions
 
 Array = npt.NDArray[Any]
@@ -102,26 +102,33 @@ def assert_features_survive_cut(bars: Bars, cut: int, max_gap: int | None) -> No
 
 
 def assert_windows_survive_cut(bars: Bars, cut: int, max_gap: int | None, window: int = 8) -> None:
-    """Windows, and what nets answer to them, are those of the cut bars."""
+    """Windows and side inputs, and what nets answer to them, are those of the cut bars."""
     rows = np.arange(window - 1, cut)
-    whole, before = (windows_of(part, rows, max_gap, window) for part in (bars, bars[:cut]))
-    assert_same(whole.numpy(), before.numpy())
+    whole, before = (batch_of(part, rows, max_gap, window) for part in (bars, bars[:cut]))
+    for name in ("window", "side"):
+        assert_same(whole[name].numpy(), before[name].numpy())
     with torch.inference_mode():
-        for net in small_nets(whole.shape[2], window):
-            assert_same(net(whole).numpy(), net(before).numpy())
+        for net in small_nets(whole["window"].shape[2], whole["side"].shape[1], window):
+            answers = [net(batch["window"], batch["side"]).numpy() for batch in (whole, before)]
+            assert_same(*answers)
 
 
-def windows_of(bars: Bars, rows: Array, max_gap: int | None, window: int) -> torch.Tensor:
-    inputs = inputs_of([bars], bar_features, None, max_gap)
-    return Windows(inputs, window).gather(torch.from_numpy(rows))["window"]
+def batch_of(bars: Bars, rows: Array, max_gap: int | None, window: int) -> dict[str, torch.Tensor]:
+    inputs = inputs_of([bars], bar_features, bar_features, max_gap)
+    return Windows(inputs, window).gather(torch.from_numpy(rows))
 
 
-def small_nets(n_features: int, window: int) -> list[torch.nn.Module]:
+def small_nets(n_features: int, n_side: int, window: int) -> list[torch.nn.Module]:
+    shape = {"n_features": n_features, "n_side": n_side}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        cnn = CnnNet(n_features, window, width=8, kernels=(2, window // 2))
-        transformer = TransformerNet(n_features, window, width=8, patch=4, n_heads=2)
-        return [net.eval() for net in (MlpNet(n_features, widths=(8,)), cnn, transformer)]
+        nets = [
+            MlpNet(**shape, widths=(8,)),
+            CnnNet(**shape, window=window, width=8, kernels=(2, window // 2)),
+            DuelingQNet(**shape, window=window, width=8, kernels=(2, window // 2)),
+            TransformerNet(**shape, window=window, width=8, patch=4, n_heads=2),
+        ]
+    return [net.eval() for net in nets]
 
 
 def unit_column(bars: Bars) -> Array:

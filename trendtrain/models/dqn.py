@@ -102,7 +102,7 @@ class QModule(NetModule):
         self.all_actions = all_actions
         follow = get_ema_multi_avg_fn(1.0 - target_rate)  # type: ignore[no-untyped-call]
         self.target = AveragedModel(net, multi_avg_fn=follow)
-        self.target.requires_grad_(False).eval()
+        self.target.requires_grad_(False)
 
     def loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return the weighted squared error of a batch's Q-values, and all its Q-values."""
@@ -117,6 +117,10 @@ class QModule(NetModule):
         """Let the target start as the net does, whose weights may come from a checkpoint."""
         if not self.target.n_averaged:
             self.target.update_parameters(self.net)
+
+    def on_train_start(self) -> None:
+        """Let a net that drops units in training drop none where its answers are goals."""
+        self.target.eval()
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Let the target follow the net."""
