@@ -228,6 +228,9 @@ def test_a_resumed_run_leaves_the_charts_of_one_that_never_stopped(
         if tag.startswith(("trend/", "replay/")):
             assert values(charts, tag) == values(long.charts, tag)
             assert [p.wall_time for p in charts.Scalars(tag)] == [p.wall_time for p in long.charts.Scalars(tag)]
+    for tag in charts.Tags()["images"]:
+        assert [picture.step for picture in charts.Images(tag)] == [picture.step for picture in long.charts.Images(tag)]
+        assert charts.Images(tag)[-1].encoded_image_string == long.charts.Images(tag)[-1].encoded_image_string
     for tag in charts.Tags()["tensors"]:
         assert [e.step for e in charts.Tensors(tag)] == [e.step for e in long.charts.Tensors(tag)]
 

@@ -7,9 +7,11 @@ from typing import Any
 import lightning.pytorch as pl
 import numpy as np
 import pytest
+import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 from matplotlib.colors import to_rgb
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch.utils.data import DataLoader, TensorDataset
 
 from trendtrain.callbacks import TrendCharts, TrendValidation, WalkStep
 from trendtrain.callbacks.walk_figures import newest_stretch
@@ -136,6 +138,36 @@ def test_a_run_ends_with_its_pictures_at_the_date_of_its_last_bar(
         size = [int.from_bytes(picture.encoded_image_string[i : i + 4]) for i in (16, 20)]
         assert size == [picture.width, picture.height]
         assert 5_000 < len(picture.encoded_image_string) < 150_000
+
+
+class Foreign(pl.LightningModule):
+    """Someone's module, which knows nothing of trendtrain."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = torch.nn.Linear(4, 2)
+
+    def training_step(self, batch: Any, batch_idx: int) -> Any:
+        return torch.nn.functional.cross_entropy(self.net(batch[0]), batch[1] % 2)
+
+    def validation_step(self, batch: Any, batch_idx: int) -> Any:
+        return self.net(batch[0])
+
+    def configure_optimizers(self) -> Any:
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+def test_a_foreign_trainer_gets_the_figures_of_its_last_pass(tmp_path: Path, make_trainer: Make) -> None:
+    bars = synthetic_market(4000, seed=2)
+    rows = torch.arange(len(bars))
+    loader = DataLoader(TensorDataset(torch.randn(len(bars), 4), rows), batch_size=500)
+    logger = TensorBoardLogger(tmp_path, name="tb", version="")
+    trainer = make_trainer(TrendValidation(labels=label_bars(bars)), TrendCharts(), logger=logger, max_epochs=3)
+    trainer.fit(Foreign(), loader, loader)
+    charts = images(tmp_path)
+    assert set(charts.Tags()["images"]) == SCORES
+    assert [picture.step for picture in charts.Images("figures/reliability")] == [2]
+    assert [point.step for point in charts.Scalars("trend/event_accuracy_low")] == [0, 1, 2]
 
 
 def test_a_walk_without_a_verdict_has_pivots_alone(

@@ -51,7 +51,7 @@ def test_confusion_has_what_came_in_rows_and_what_was_predicted_in_columns() -> 
 def test_hours_have_a_row_a_series_with_error_and_count_in_each_cell() -> None:
     cell = {"event_accuracy": 0.614, "n_events": 1204, "accuracy_se": 0.031}
     figure = draw_hours({"A 5m": {"0": cell}, "B 1h": {"23": cell | {"accuracy_se": math.nan}}})
-    assert texts(figure) == ["61%\n\u00b13%\nn 1,204", "61%\nn 1,204"]
+    assert texts(figure) == ["61%\u00b13\nn 1,204", "61%\nn 1,204"]
     assert [text.get_position() for text in figure.axes[0].texts] == [(0, 0), (23, 1)]
     picture = figure.axes[0].images[0].get_array()
     assert np.flatnonzero(~np.isnan(np.ma.filled(picture, np.nan))).tolist() == [0, 47]

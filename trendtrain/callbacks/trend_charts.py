@@ -24,8 +24,8 @@ class TrendCharts(pl.Callback):
     """Add one point a walk step to every `trend/` and `replay/` chart; its wall time is the bars' time.
 
     Numbers that do not exist yet (an accuracy before the first verdict) draw no point. docs/tensorboard.md says what
-    there is to see. Figures need matplotlib; they are drawn at the end and after 256, 512, 1024, ... steps, so that all
-    writing costs below 3 % of the run's time.
+    there is to see. Figures need matplotlib; they are drawn at the end and after 256, 512, 1024, ... steps, because
+    they cost 0.4 s each time; all else costs 0.5 ms a step.
 
     Args:
         config: The run's resolved configuration, for the text page and to compare runs; None leaves both out.

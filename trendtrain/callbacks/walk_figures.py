@@ -71,7 +71,7 @@ def _figures(step: WalkStep, datamodule: Any) -> Iterator[tuple[str, Figure]]:
 
 def _picture(tag: str, figure: Figure) -> Summary.Value:
     file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=_DOTS, pil_kwargs={"compress_level": 3})
+    figure.savefig(file, format="png", dpi=_DOTS, pil_kwargs={"compress_level": 1})
     png = file.getvalue()
     width, height = (int.from_bytes(png[at : at + 4]) for at in (16, 20))  # inches times dots need not be whole
     picture = Summary.Image(height=height, width=width, colorspace=4, encoded_image_string=png)

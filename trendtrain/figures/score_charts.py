@@ -82,7 +82,7 @@ def draw_hours(by_series: Mapping[str, Mapping[str, Any]]) -> Figure:
     chart.set_xticks(range(24))
     chart.set_yticks(range(len(by_series)), list(by_series))
     chart.set_xlabel("UTC hour of the close at which the prediction was made")
-    _title(chart, "Event accuracy by series and hour: its standard error, and how many events (blue: above one half)")
+    _title(chart, "Event accuracy by series and hour, its standard error, and how many events (blue: above one half)")
     return figure
 
 
@@ -122,7 +122,7 @@ def _title(chart: Axes, text: str) -> None:
 
 def _write_cell(chart: Axes, x: int, y: int, scores: Mapping[str, Any]) -> None:
     accuracy, error = scores["event_accuracy"], scores["accuracy_se"]
-    bars = "" if math.isnan(error) else f"\n\N{PLUS-MINUS SIGN}{error:.0%}"
+    bars = "" if math.isnan(error) else f"\N{PLUS-MINUS SIGN}{100 * error:.0f}"
     colour = "white" if abs(accuracy - 0.5) > 0.19 else INK
     chart.text(
         x, y, f"{accuracy:.0%}{bars}\nn {scores['n_events']:,}", ha="center", va="center", size=7.5, color=colour
