@@ -54,7 +54,7 @@ def draw_confusion(confusion: Mapping[str, Any], n_events: int) -> Figure:
     share, classes = np.array(confusion["share"]), confusion["classes"]
     figure = _figure(_SIZE)
     chart = figure.subplots()
-    chart.imshow(share, cmap="Blues", vmin=0.0, vmax=max(0.5, share.max()))
+    chart.imshow(share, cmap="Blues", vmin=0.0, vmax=max(0.5, share.max()), aspect="auto")
     for (i, j), value in np.ndenumerate(share):
         of_row = value / share[i].sum() if share[i].sum() else math.nan
         text = f"{value:.1%}\n{_number(of_row, '.0%')} of what went {classes[i]}"
@@ -117,7 +117,7 @@ def _figure(size: tuple[float, float], left: float = 0.12) -> Figure:
 
 
 def _title(chart: Axes, text: str) -> None:
-    chart.set_title(text, loc="left", weight="bold", y=1.01)  # finding the place costs a tenth of the drawing
+    chart.set_title(text, loc="left", weight="bold", fontsize=11, y=1.01)  # finding a place costs a tenth
 
 
 def _write_cell(chart: Axes, x: int, y: int, scores: Mapping[str, Any]) -> None:
