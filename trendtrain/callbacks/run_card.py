@@ -4,7 +4,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 _COMPARED: Final = ("n_classes", "data", "labels", "model", "replay", "walk")
-_NOT_COMPARED: Final = ("data.source", "data.features", "data.n_", "model.net.n_", "model.net.window")  # said elsewhere
+_NOT_COMPARED: Final = (  # said elsewhere, or without effect on scores
+    "data.source",
+    "data.features",
+    "data.resident",
+    "data.n_",
+    "model.net.n_",
+    "model.net.window",
+)
 
 _PROMISES: Final = """\
 **What this run promises**
