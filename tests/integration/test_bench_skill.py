@@ -11,7 +11,7 @@ import pytest
 from hydra.utils import instantiate
 
 from trendtrain.laws import check_causal
-from trendtrain.market import Bars, label_bars, random_walk
+from trendtrain.market import Bars, label_bars, planted_market, random_walk
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 sys.path.insert(0, str(SCRIPTS))
@@ -99,3 +99,20 @@ def test_a_method_that_is_always_right_scores_one_and_halves_are_halves() -> Non
     assert (right["accuracy"], right["top_20"], wrong["accuracy"], wrong["over right"]) == (1.0, 1.0, 0.0, -1.0)
     assert (right["ece"], wrong["ece"], wrong["seeds"]) == (pytest.approx(0.1), pytest.approx(0.9), 2)
     assert verdicts.is_late.mean() == pytest.approx(0.5, abs=0.05)
+
+
+def test_crypto_pooled_is_one_command_and_a_run_for_each_timeframe(tmp_path: Path) -> None:
+    names = [f"SYNTHA_{timeframe}.csv" for timeframe in ("1m", "5m")]
+    for seed, name in enumerate(names):
+        bars = planted_market(3_000, seed, name[-6:-4])
+        columns = {field: getattr(bars, field) for field in ("open_time", "open", "high", "low", "close", "volume")}
+        (tmp_path / "bars").mkdir(exist_ok=True)
+        pd.DataFrame(columns).to_csv(tmp_path / "bars" / name, index=False)
+    small = ["data.symbols=SYNTHA", "walk.start=0.2", "walk.steps=2", "walk.warmup=0", "replay.n_batches=1"]
+    places = [f"data.path={tmp_path}/bars", f"hydra.sweep.dir={tmp_path}/runs", f"db.url=sqlite:///{tmp_path}/a.db"]
+    quiet = ["logger=none", "trainer.accelerator=cpu", "hydra.launcher.n_jobs=1"]
+    command = [Path(sys.executable).parent / "trendtrain", "train", "experiment=crypto_pooled"]
+    subprocess.run([*command, *small, *places, *quiet], check=True, capture_output=True, timeout=300, cwd=tmp_path)
+    summaries = [json.loads((tmp_path / "runs" / run / "summary.json").read_text()) for run in ("0", "1")]
+    assert [list(summary["series"]["SYNTHA"]) for summary in summaries] == [["1m"], ["5m"]]
+    assert (tmp_path / "runs" / "sweep.json").exists()
