@@ -3,12 +3,12 @@
 import argparse
 import sys
 
-from trendtrain.commands import annotations, db, import_bars, label, stats
+from trendtrain.commands import annotations, db, import_bars, label, predict, stats
 from trendtrain.commands.errors import say
 from trendtrain.commands.train import run_overrides
 from trendtrain.errors import InputError
 
-_COMMANDS = (import_bars, label, annotations, stats, db)
+_COMMANDS = (import_bars, label, predict, stats, annotations, db)
 _EXIT_CTRL_C = 130
 
 

@@ -115,7 +115,8 @@ class _Run:
                 instantiate(cfg.callbacks.ledger)(ledger=ledger, run_id=self.id, config=json.dumps(self.config))
             )
         if parts.get("checkpoint") is not None:
-            callbacks.append(instantiate(cfg.callbacks.checkpoint)(folder=self.folder / "checkpoints"))
+            keep = instantiate(cfg.callbacks.checkpoint)
+            callbacks.append(keep(folder=self.folder / "checkpoints", config=json.dumps(self.config)))
         if parts.get("charts") is not None:
             callbacks.append(instantiate(cfg.callbacks.charts)(config=self.config))
         done = {

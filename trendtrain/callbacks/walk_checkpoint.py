@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import lightning.pytorch as pl
 
@@ -14,15 +15,17 @@ class WalkCheckpoint(pl.Callback):
     Args:
         folder: Where; made when the first is written.
         every_n_steps: Walk steps, or epochs of warm-up, between checkpoints.
+        config: The run's resolved configuration, as text; the checkpoint keeps it, so that it tells what it is of.
 
     Raises:
         InputError: If `every_n_steps` is below 1.
     """
 
-    def __init__(self, folder: str | Path, every_n_steps: int = 10) -> None:
+    def __init__(self, folder: str | Path, every_n_steps: int = 10, config: str = "") -> None:
         check_at_least("every_n_steps", every_n_steps, 1)
         self.folder = Path(folder)
         self.every_n_steps = every_n_steps
+        self.config = config
 
     @property
     def path(self) -> Path:
@@ -36,6 +39,13 @@ class WalkCheckpoint(pl.Callback):
         is_last = trainer.should_stop or trainer.current_epoch + 1 == trainer.max_epochs
         if is_last or (trainer.current_epoch + 1) % self.every_n_steps == 0:
             self._save(trainer)
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Keep the configuration beside the weights."""
+        if self.config:
+            checkpoint["config"] = self.config
 
     def _save(self, trainer: pl.Trainer) -> None:
         beside = self.path.with_suffix(".partial")

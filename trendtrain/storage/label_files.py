@@ -1,22 +1,14 @@
 """Write labels to a file, one row a bar."""
 
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-from pyarrow import csv
 
-from trendtrain.errors import InputError
 from trendtrain.market.bars import Bars, IntArray
 from trendtrain.market.labels import Labels
 from trendtrain.market.lines import KIND_NAMES
-from trendtrain.storage.whole_file import whole_file
-
-LABEL_ENDINGS: Final = (".parquet", ".csv")
-
-_PLAIN: Final = csv.WriteOptions(quoting_style="none")  # no text of ours holds a comma
+from trendtrain.storage.table_files import write_table
 
 
 def write_labels(bars: Bars, labels: Labels, path: Path) -> None:
@@ -25,15 +17,7 @@ def write_labels(bars: Bars, labels: Labels, path: Path) -> None:
     Raises:
         InputError: If the ending is another, or the file cannot be written.
     """
-    if path.suffix not in LABEL_ENDINGS:
-        raise InputError(f"`--out` must end in {' or '.join(LABEL_ENDINGS)}, got {path}.")
-    table = label_table(bars, labels)
-    with whole_file(path, "--out") as file:
-        if path.suffix == ".csv":
-            # five times as fast as pandas: 1.2 s for 508,000 bars
-            csv.write_csv(pa.Table.from_pandas(table, preserve_index=False), file, _PLAIN)
-        else:
-            table.to_parquet(file, index=False)
+    write_table(label_table(bars, labels), path)
 
 
 def label_table(bars: Bars, labels: Labels) -> pd.DataFrame:

@@ -1,0 +1,44 @@
+"""`trendtrain predict`: what a trained model says of new bars."""
+
+import argparse
+import sys
+from pathlib import Path
+
+
+def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the command and its options."""
+    parser = commands.add_parser("predict", help="what a trained model says of files of bars; no database needed")
+    parser.add_argument("path", nargs="+", type=Path, help="CSV, Parquet, Feather or JSON files, or folders of them")
+    parser.add_argument("--ckpt", type=Path, required=True, help="checkpoints/last.ckpt of a run")
+    out = "FILE.parquet or FILE.csv; of several files a folder, for a SYMBOL_TIMEFRAME.parquet each"
+    parser.add_argument("--out", type=Path, required=True, help=out)
+    parser.add_argument("--format", help="of the files in a folder: parquet or csv (parquet)")
+    parser.add_argument("--symbol", help="as in import")
+    parser.add_argument("--timeframe", help="as in import")
+    parser.add_argument("--layout", help="as in import")
+    parser.add_argument("--timezone", help="of times written without one, as in import")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Predict at every bar of every file, then write everything, and show the newest answer of each series."""
+    import torch
+
+    from trendtrain.commands.out_files import make_folder_of, read_all
+    from trendtrain.predict import Predictor
+    from trendtrain.prediction_table import newest_table, prediction_table
+    from trendtrain.storage.importers import find_files
+    from trendtrain.storage.table_files import write_table
+    from trendtrain.terminal import show
+
+    sys.path.append(str(Path.cwd()))  # so that a checkpoint of a user's own net finds its file
+    torch.set_num_threads(1)
+    files = [file for path in options.path for file in find_files(path)]
+    contents, targets = read_all(options, files)
+    predictor = Predictor(options.ckpt)
+    everything = [(series, bars, predictor.predict(bars)) for series, bars in contents]
+    make_folder_of(targets, options.out)
+    for (_, bars, answers), target in zip(everything, targets, strict=True):
+        write_table(prediction_table(bars, answers), target)
+    show(newest_table(everything, targets))
+    return 0
