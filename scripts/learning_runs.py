@@ -1,89 +1,90 @@
-"""Walks through the real `trendtrain train` path: three strategies on planted and real bars, event by event."""
+"""Walks through the real `trendtrain train` path: its answers on a stream of the bench, or on real bars."""
 
-import os
 import tempfile
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import learning_scenarios
+import numpy as np
 import pandas as pd
 from hydra import compose, initialize_config_module
+from learning_scenarios import SCENARIOS, Stream
+from learning_scores import Run, scored
+from omegaconf import DictConfig
 from sqlalchemy import text
 
-from trendtrain.market import Bars, Series, planted_market
+from trendtrain.market import Bars, Labels
+from trendtrain.market.bars import FloatArray
+from trendtrain.market.timeframe import format_timeframe
 from trendtrain.storage import BarStore, open_database
-from trendtrain.storage.importers import read_bars
 from trendtrain.train import train
-from trendtrain.validation.score import calendar_blocks, estimate
+from trendtrain.validation.score import event_means
 
-Row = dict[str, Any]
-
-PLANTED = {"weak": partial(planted_market, drift=0.145), "strong": partial(planted_market, drift=0.21)}
-STRATEGIES = {
-    "uniform": ["replay=uniform"],
-    "default": [],
-    "half-life 700": ["replay.half_life=700"],
-    "naive": ["replay=incorrect", "replay.beta=0", "replay.half_life=null", "replay.detector=null"],
-}
-_EVENTS = """
-select symbol, kind, first_time, last_time, known_at, avg(outcome) as accuracy from verdicts where outcome < 2
-group by symbol, kind, first_time, last_time, known_at order by known_at, symbol, kind, first_time, last_time
-"""
+stream_of = partial(learning_scenarios.stream_of, one_direction=True)
+START = 0.1  # of a scenario, before which all is learned in the warm-up; real bars start where the default does
+_PREDICTIONS = "select open_time, direction, confidence from predictions"
+_ALARMS = "select known_at from alarms order by known_at"
 
 
-@cache
-def real_bars(name: str) -> Bars:
-    """Return the bars of a file in the folder that the environment's TRENDTRAIN_DATA names."""
-    return read_bars(Path(os.environ["TRENDTRAIN_DATA"]) / f"{name}.parquet")[1]
+def labels_of(bars: Bars, scenario: str, n_bars: int, seed: int) -> Labels:
+    """Label bars as the scenario does, whatever their prices say."""
+    stream = stream_of(scenario, n_bars, seed)
+    return Labels.of_bars(bars, stream.label, stream.known_at, stream.event)
 
 
-def bars_of(market: str, seed: int, n_bars: int) -> tuple[Series, Bars]:
-    """Return a planted market of that seed, or a real one, and how the run calls it."""
-    if market in PLANTED:
-        return Series(market.upper(), "1m"), PLANTED[market](n_bars, seed)
-    symbol, timeframe = market.rsplit("_", 1)
-    return Series(symbol, timeframe), real_bars(market)
+def features_of(bars: Bars, scenario: str, n_bars: int, seed: int) -> FloatArray:
+    """Return what the scenario shows of each bar, shape (n_bars, K)."""
+    return stream_of(scenario, n_bars, seed).features
 
 
-def events_of(url: str) -> tuple[pd.DataFrame, int]:
-    """Return each event that a ledger's only run was judged by, the share of it found correct, and the alarms."""
-    engine = open_database(url)
-    with engine.connect() as connection:
-        events = pd.read_sql(text(_EVENTS), connection)
-        n_alarms = connection.execute(text("select count(*) from alarms")).scalar_one()
-    engine.dispose()
-    return events, n_alarms
+def configured(scenario: str, n_bars: int, seed: int, overrides: list[str]) -> DictConfig:
+    """Return the configuration of a run that learns a scenario, or real bars, from the bars stored as SCENARIO."""
+    quiet = ["logger=none", "trainer.enable_progress_bar=false", "callbacks.charts=null", "callbacks.checkpoint=null"]
+    own = [f"walk.start={START}"] if scenario in SCENARIOS else []
+    hidden = scenario in SCENARIOS and stream_of(scenario, n_bars, seed).hides_price
+    if hidden:  # a window has three channels of price, which say nothing here
+        n_features = 3 + stream_of(scenario, n_bars, seed).features.shape[1]
+        own += ["data.side=null", "data.n_side=0", f"data.n_features={n_features}"]
+    with initialize_config_module("trendtrain.configs", version_base="1.3"):
+        cfg = compose("train", ["data=database", "data.symbols=SCENARIO", f"seed={seed}", *quiet, *own, *overrides])
+    which = {"_partial_": True, "scenario": scenario, "n_bars": n_bars, "seed": seed}
+    if scenario in SCENARIOS:
+        cfg.labels = {"_target_": "learning_runs.labels_of", **which}
+    if hidden:
+        cfg.data.features = {"_target_": "learning_runs.features_of", **which}
+    return cfg
 
 
-def run(market: str, seed: int, strategy: str, n_bars: int) -> tuple[Row, pd.DataFrame]:
-    """Train once from bars in a new database; return the summary, with the number of alarms, and the events."""
-    series, bars = bars_of(market, seed, n_bars)
+def trained(scenario: str, n_bars: int, seed: int, overrides: list[str]) -> Run:
+    """Train once from bars in a new database and return what was predicted, as the ledger tells it."""
+    stream = stream_of(scenario, n_bars, seed)
     with tempfile.TemporaryDirectory() as name:
         url = f"sqlite:///{name}/run.db"
         engine = open_database(url)
-        BarStore(engine).write(*series, bars)
+        BarStore(engine).write("SCENARIO", format_timeframe(stream.bars.timeframe), stream.bars)
+        summary = train(configured(scenario, n_bars, seed, [f"db.url={url}", *overrides]), Path(name))
+        with engine.connect() as connection:
+            predictions, alarms = (pd.read_sql(text(query), connection) for query in (_PREDICTIONS, _ALARMS))
         engine.dispose()
-        overrides = ["data=database", f"db.url={url}", f"seed={seed}", "trainer.enable_progress_bar=false"]
-        with initialize_config_module("trendtrain.configs", version_base="1.3"):
-            cfg = compose("train", [*overrides, "logger=none", *STRATEGIES[strategy]])
-        summary = train(cfg, Path(name)).values
-        events, n_alarms = events_of(url)
-    return summary | {"n_alarms": n_alarms}, events
+    if summary.exit_code:  # interrupted: what it learned so far would pass for the whole
+        raise SystemExit(summary.exit_code)
+    run = run_of(stream.bars, predictions, alarms)
+    _check(stream, run, summary.values)
+    return run
 
 
-def compared(market: str, seed: int, n_bars: int) -> list[Row]:
-    """Return the scores of every strategy on one market, each beside those of the uniform replay on the same events."""
-    rows, base = [], pd.DataFrame()
-    for strategy in STRATEGIES:
-        summary, events = run(market, seed, strategy, n_bars)
-        base = events if strategy == "uniform" else base
-        if not events.drop(columns="accuracy").equals(base.drop(columns="accuracy")):
-            raise RuntimeError(f"{strategy} was judged by other events than uniform on {market}, seed {seed}.")
-        block = calendar_blocks(events.known_at.to_numpy().astype("datetime64[ms]"), (events.symbol != "").to_numpy())
-        paired = estimate((events.accuracy - base.accuracy).to_numpy(), block)
-        row = {"scenario": market, "seed": seed, "strategy": strategy, "n_events": paired.n_events}
-        row |= {"event_accuracy": 100.0 * summary["event_accuracy"], "accuracy_se": 100.0 * summary["accuracy_se"]}
-        row |= {"difference": 100.0 * paired.mean, "difference_se": 100.0 * paired.se}
-        row |= {name: summary[name] for name in ("nll", "ece", "n_alarms")}
-        rows.append(row | {"seconds": summary["wall_seconds"]})
-    return rows
+def run_of(bars: Bars, predictions: pd.DataFrame, alarms: pd.DataFrame) -> Run:
+    """Return what a ledger tells, by bar; a change is noticed at the first bar not closed by then."""
+    up = np.full(len(bars), np.nan)
+    chance = np.where(predictions.direction == 1, predictions.confidence, 1.0 - predictions.confidence)
+    up[np.searchsorted(bars.open_time.astype(np.int64), predictions.open_time)] = chance
+    noticed = np.searchsorted(bars.close_time.astype(np.int64), alarms.known_at, side="right")
+    return Run(up, noticed.tolist())
+
+
+def _check(stream: Stream, run: Run, summary: dict[str, Any]) -> None:
+    rows, values = scored(stream, run)
+    accuracy = event_means(stream.event[rows], values)[1][:, 0].mean()
+    if abs(accuracy - summary["event_accuracy"]) > 1e-9:
+        raise RuntimeError(f"the run's own event accuracy is {summary['event_accuracy']}, not {accuracy}.")

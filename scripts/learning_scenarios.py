@@ -1,13 +1,17 @@
 """Streams whose best possible predictor is known: features, delayed labels, events, and the Bayes filter's answer."""
 
 import math
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import accumulate
+from pathlib import Path
 
 import numpy as np
 
 from trendtrain.market import Bars, label_bars
 from trendtrain.market.bars import BoolArray, FloatArray, IntArray
+from trendtrain.storage.importers import read_bars
 
 N_SUB_STEPS = 6
 SIGMA = 1e-3
@@ -25,6 +29,7 @@ class Stream:
         label: 1 or 0, -1 where it never becomes known, shape (n_bars,).
         known_at: The bar at whose close the label is known, -1 for never.
         event: What judges the bar, ascending in the order of `known_at`; -1 for nothing.
+        bars: What `trendtrain train` gets; a price that never moves where it is hidden.
         best: The exact chance of UP given what the model sees, or None.
         is_rare: Which bars show the rare pattern, or None.
     """
@@ -33,8 +38,14 @@ class Stream:
     label: IntArray
     known_at: IntArray
     event: IntArray
+    bars: Bars
     best: FloatArray | None = None
     is_rare: BoolArray | None = None
+
+    @property
+    def hides_price(self) -> bool:
+        """Whether features are all there is to see."""
+        return bool((self.bars.close == self.bars.close[0]).all())
 
 
 def weak(n_bars: int, seed: int) -> Stream:
@@ -53,7 +64,7 @@ def flips(n_bars: int, seed: int) -> Stream:
     label = np.where(is_reversed, 1 - stream.label, stream.label)
     assert stream.best is not None
     best = np.where(is_reversed, 1.0 - stream.best, stream.best)
-    return Stream(stream.features, label, stream.known_at, stream.event, best)
+    return replace(stream, label=label, best=best)
 
 
 def random_walk(n_bars: int, seed: int) -> Stream:
@@ -74,7 +85,7 @@ def slow_drift(n_bars: int, seed: int) -> Stream:
     seen = random.standard_normal((n_bars, 2)) + 0.25 * direction * state[:, None]
     best = bayes_filter(2.0 * 0.25 * (seen * direction).sum(axis=1), (300.0, 300.0))
     features = np.concatenate([averages(seen[:, i]) for i in range(2)], axis=1)
-    return labelled(bars, features, best)
+    return replace(labelled(bars, features, best), bars=still_bars(n_bars))
 
 
 def nearly_clean(n_bars: int, seed: int) -> Stream:
@@ -99,6 +110,7 @@ def nearly_clean(n_bars: int, seed: int) -> Stream:
         np.where(is_known, label, none),
         np.where(is_known, known_at, none),
         np.where(is_known, event, none),
+        still_bars(n_bars),
         best,
         is_rare,
     )
@@ -115,6 +127,26 @@ SCENARIOS = {
 }
 
 
+@lru_cache(maxsize=2)
+def stream_of(scenario: str, n_bars: int, seed: int, one_direction: bool = False) -> Stream:
+    """Return a scenario's stream, or one of real bars.
+
+    Args:
+        scenario: One of SCENARIOS, or a file of bars in the folder that TRENDTRAIN_DATA names, without `.parquet`.
+        n_bars: How many bars; of a file all.
+        seed: Of the scenario.
+        one_direction: Whether to part events whose bars disagree, as `nearly clean` has them: those of `train` do not.
+    """
+    if scenario in SCENARIOS:
+        stream = SCENARIOS[scenario](n_bars, seed)
+    else:
+        bars = read_bars(Path(os.environ["TRENDTRAIN_DATA"]) / f"{scenario}.parquet")[1]
+        stream = labelled(bars, np.zeros((len(bars), 0)), None)
+    if not one_direction:
+        return stream
+    return replace(stream, event=np.where(stream.event >= 0, 2 * stream.event + (stream.label == 1), -1))
+
+
 def price_stream(n_bars: int, seed: int, drift: float, dwell: tuple[float, float] = (300.0, 300.0)) -> Stream:
     """A price whose drift has two states, up and down, of given mean lengths in bars."""
     random = np.random.default_rng(seed)
@@ -123,14 +155,14 @@ def price_stream(n_bars: int, seed: int, drift: float, dwell: tuple[float, float
     return labelled(bars, averages(returns), bayes_filter(2.0 * drift * returns, dwell))
 
 
-def labelled(bars: Bars, features: FloatArray, best: FloatArray) -> Stream:
+def labelled(bars: Bars, features: FloatArray, best: FloatArray | None) -> Stream:
     """Label the bars by their trend lines; flat lines judge nothing."""
     labels = label_bars(bars)
     is_judged = (labels.direction == 0) | (labels.direction == 1)
     label, known_at, event = (
         np.where(is_judged, values, -1).astype(np.int64) for values in (labels.direction, labels.known_at, labels.event)
     )
-    return Stream(features, label, known_at, event, best)
+    return Stream(features, label, known_at, event, bars, best)
 
 
 def two_states(n_bars: int, dwell: tuple[float, float], random: np.random.Generator) -> FloatArray:
@@ -149,9 +181,19 @@ def drifting_bars(drift: FloatArray, random: np.random.Generator) -> Bars:
     path = np.exp(np.cumsum(steps).reshape(steps.shape))
     opens = np.concatenate([[1.0], path[:-1, -1]])
     seen = np.column_stack([opens, path])
-    times = np.datetime64("2020-01-01", "ms") + np.arange(len(path)) * np.timedelta64(60_000, "ms")
-    ones = np.ones(len(path))
-    return Bars(times, opens, seen.max(axis=1), seen.min(axis=1), path[:, -1], ones, np.timedelta64(60_000, "ms"))
+    return minutes(opens, seen.max(axis=1), seen.min(axis=1), path[:, -1])
+
+
+def still_bars(n_bars: int) -> Bars:
+    """Minute bars that tell nothing."""
+    return minutes(*np.ones((4, n_bars)))
+
+
+def minutes(*prices: FloatArray) -> Bars:
+    """Minute bars of given open, high, low and close."""
+    length = np.timedelta64(60_000, "ms")
+    times = np.datetime64("2020-01-01", "ms") + np.arange(len(prices[0])) * length
+    return Bars(times, *prices, np.ones(len(times)), length)
 
 
 def bayes_filter(log_odds_of_bar: FloatArray, dwell: tuple[float, float]) -> FloatArray:
