@@ -116,7 +116,8 @@ class _Run:
             )
         if parts.get("checkpoint") is not None:
             keep = instantiate(cfg.callbacks.checkpoint)
-            callbacks.append(keep(folder=self.folder / "checkpoints", config=json.dumps(self.config)))
+            config = json.dumps({**self.config, "ckpt": None})  # how the run was started is not what it is
+            callbacks.append(keep(folder=self.folder / "checkpoints", config=config))
         if parts.get("charts") is not None:
             callbacks.append(instantiate(cfg.callbacks.charts)(config=self.config))
         done = {
