@@ -8,7 +8,8 @@ repeating: an event is found correct or wrong as a whole, the noisiest it can be
 wandering: the accuracy itself moves around its mean, and forgets where it was in 100 events; such a stream does change,
 and an alarm is not quite a false one.
 shuffled: each uniform run in a file that `bench_learning.py --train --json` wrote, its events in blocks of 25 in random
-order: what a run knew of changes is gone, what neighbours share is there.
+order: slow changes are gone, what neighbours share is there. Runs on bars that flip or drift are no null: their blocks
+differ.
 
 18 events a step, as in a walk of 256 bars; streams of 100,000 events, seeds 0, 1, ...
 """
