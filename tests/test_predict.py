@@ -15,6 +15,7 @@ from trendtrain.cli import main
 from trendtrain.errors import InputError
 from trendtrain.laws import check_causal
 from trendtrain.market import Bars
+from trendtrain.market.directions import UNKNOWN
 from trendtrain.predict import Predictor
 from trendtrain.storage import BarStore, open_database
 from trendtrain.storage.bar_files import write_bars
@@ -120,6 +121,10 @@ def test_what_is_no_checkpoint_of_a_run_is_refused(run: SimpleNamespace, tmp_pat
         Predictor(tmp_path / "less.ckpt")
 
 
-def test_too_few_bars_are_refused(run: SimpleNamespace) -> None:
-    with pytest.raises(InputError, match=rf"`window` must be at most the number of bars, got {WINDOW} for 5 bars"):
-        Predictor(run.ckpt).predict(run.bars[:5])
+@pytest.mark.parametrize("n_bars", [0, 5, WINDOW - 1])
+def test_fewer_bars_than_a_window_have_no_answer(run: SimpleNamespace, n_bars: int) -> None:
+    answers = Predictor(run.ckpt).predict(run.bars[:n_bars])
+    assert answers.direction.tolist() == [UNKNOWN] * n_bars
+    assert np.isnan(answers.confidence).all()
+    assert np.isnan(answers.probability).all()
+    assert answers.probability.shape == (n_bars, 2)

@@ -62,19 +62,16 @@ class Predictor:
         self.module.eval()
 
     def predict(self, bars: Bars) -> Answers:
-        """Return what the net says at the close of each bar, from it and earlier ones.
-
-        Raises:
-            InputError: If there are fewer bars than a window has.
-        """
+        """Return what the net says at the close of each bar, from it and earlier ones."""
         max_gap, window = self.config.labels.get("max_gap"), self.config.data.window
-        windows = Windows(inputs_of([bars], self._features, self._side, max_gap), window)
         segment = segments(bars.open_time, bars.timeframe, max_gap)
         position = np.arange(len(bars)) - np.searchsorted(segment, segment, side="left")
         rows = np.flatnonzero(position >= window - 1)
         probability = np.full((len(bars), self.config.n_classes), np.nan)
-        for part in np.split(rows, range(_BATCH, len(rows), _BATCH)):
-            probability[part] = self._ask(windows.gather(torch.from_numpy(part)))
+        if len(rows):  # else there is no window to gather
+            windows = Windows(inputs_of([bars], self._features, self._side, max_gap), window)
+            for part in np.split(rows, range(_BATCH, len(rows), _BATCH)):
+                probability[part] = self._ask(windows.gather(torch.from_numpy(part)))
         direction = np.full(len(bars), UNKNOWN, dtype=np.int8)
         direction[rows] = probability[rows].argmax(axis=1)
         confidence = np.full(len(bars), np.nan)
