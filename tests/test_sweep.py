@@ -3,6 +3,7 @@ import math
 import os
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,19 @@ def test_a_failed_run_says_why_and_hides_no_other(tmp_path: Path) -> None:
     assert "0.6000" in shown
 
 
+def test_no_number_is_cut_in_a_terminal_of_eighty_columns(tmp_path: Path) -> None:
+    rule = {"event_accuracy": 0.5, "difference": 0.1234, "difference_se": 0.0123}
+    values = summary(0.6234, baselines={"online_logistic": rule})
+    runs = [swept({"model": model, "seed": "0"}, 0.6) for model in ("mlp", "transformer")]
+    runs = [replace(run, values=values) for run in runs]
+    console = Console(width=80, record=True, file=StringIO())
+    console.print(sweep_tables(tmp_path, runs))
+    shown = console.export_text()
+    assert "…" not in shown
+    for cell in ("0.6234", "0.6034 to 0.6434", "online_logistic", "+0.1234 +-0.0123", "0.7000", "0.0100"):
+        assert shown.count(cell) == len(runs)
+
+
 def test_means_are_over_the_seeds_of_a_group_and_differences_are_paired_by_seed() -> None:
     accuracies = {"a": (0.50, 0.60, 0.70), "b": (0.52, 0.61, 0.75)}
     runs = [swept({"m": m, "seed": str(i)}, x) for m, found in accuracies.items() for i, x in enumerate(found)]
@@ -119,7 +133,8 @@ def test_a_sweep_ends_with_a_table_of_what_its_summaries_say(
     accuracy = found["0"]["values"]["event_accuracy"]
     shown = capsys.readouterr()
     assert f"{accuracy:.4f}" in shown.out
-    assert shown.err.count("`lr` must be") == (2 if launcher == "basic" else 0)  # other processes write their own
+    # Other processes write their own.
+    assert shown.err.count("failed: `lr` must be a number of at least 0.0, got -1.") == 2 * (launcher == "basic")
 
 
 @pytest.mark.full

@@ -11,12 +11,14 @@ from rich.text import Text
 
 from trendtrain.summary import Summary
 from trendtrain.sweep import SeedMean, SweptRun, seed_means
-from trendtrain.terminal import number
+from trendtrain.terminal import Fitting, number
+
+_SCORES = ("event accuracy", "95 % interval", "best rule", "model minus it", "nll", "ece", "seconds")
 
 
 def sweep_tables(folder: Path, runs: Sequence[SweptRun]) -> RenderableType:
     """Return every run, and where seeds were swept the means over them."""
-    parts: list[RenderableType] = [_runs_table(folder, runs)]
+    parts: list[RenderableType] = [Fitting(_runs_table(folder, runs), _runs_narrow(folder, runs))]
     parts += [Text(f"run {run.folder} {run.status}") for run in runs if not run.values]
     means = seed_means(runs)
     if any(mean.n_seeds > 1 for mean in means):
@@ -35,13 +37,36 @@ def run_line(number_of_run: int, overrides: Sequence[str], summary: Summary) -> 
 
 
 def _runs_table(folder: Path, runs: Sequence[SweptRun]) -> Table:
-    keys = list(dict.fromkeys(key for run in runs for key in run.overrides))
-    headings = ("event accuracy", "95 % interval", "best rule", "model minus it", "nll", "ece", "seconds")
-    table = _table(f"{len(runs)} runs in {escape(str(folder))}", ["run", *keys], headings)
+    keys = _keys(runs)
+    table = _table(f"{len(runs)} runs in {escape(str(folder))}", ["run", *keys], _SCORES)
     for run in runs:
-        asked = (escape(run.overrides.get(key, "")) for key in keys)
-        table.add_row(run.folder, *asked, *(_numbers_of(run) if run.values else ["failed"]))
+        table.add_row(run.folder, *_asked(run, keys), *(_numbers_of(run) if run.values else ["failed"]))
     return table
+
+
+def _runs_narrow(folder: Path, runs: Sequence[SweptRun]) -> Table:
+    """Return two lines a run; what was asked gives way, and numbers are never cut."""
+    keys = _keys(runs)
+    names = (Column(escape(key), overflow="fold") for key in ("run", *keys))
+    scores = (Column(heading, justify="right", no_wrap=True) for heading in _in_pairs(_SCORES))
+    title = f"{len(runs)} runs in {escape(str(folder))}"
+    table = Table(*names, *scores, title=title, title_justify="left", box=SIMPLE, show_edge=False, padding=0)
+    for run in runs:
+        table.add_row(run.folder, *_asked(run, keys), *(_in_pairs(_numbers_of(run)) if run.values else ["failed"]))
+    return table
+
+
+def _in_pairs(cells: Sequence[str]) -> list[str]:
+    """Return accuracy over interval, rule over difference, NLL over ECE, and the seconds."""
+    return ["\n".join(cells[i : i + 2]) for i in range(0, len(cells), 2)]
+
+
+def _keys(runs: Sequence[SweptRun]) -> list[str]:
+    return list(dict.fromkeys(key for run in runs for key in run.overrides))
+
+
+def _asked(run: SweptRun, keys: Sequence[str]) -> list[str]:
+    return [escape(run.overrides.get(key, "")) for key in keys]
 
 
 def _numbers_of(run: SweptRun) -> list[str]:

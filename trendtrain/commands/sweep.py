@@ -10,7 +10,7 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from trendtrain.commands.errors import line_of, say
+from trendtrain.commands.errors import line_of
 
 _EXIT_FAILED, _EXIT_MISTAKE, _EXIT_CTRL_C = 1, 2, 130
 
@@ -53,7 +53,7 @@ def run_job(cfg: DictConfig, mistakes: tuple[type[Exception], ...]) -> None:
         summary = train(cfg)
     except mistakes as error:
         note_failure(folder, _EXIT_MISTAKE, line_of(error))
-        say(error)
+        sys.stderr.write(f"run {hydra.job.num} failed: {line_of(error)}  {' '.join(hydra.overrides.task)}\n")
     except Exception as error:
         note_failure(folder, _EXIT_FAILED, f"{type(error).__name__}: {error}")
         sys.stderr.write(traceback.format_exc())
