@@ -575,7 +575,11 @@ def test_a_file_of_no_bytes_is_one_line(command: str, tmp_path: Path, capfd: pyt
 MISTAKES: dict[str, tuple[tuple[str, ...], str]] = {
     "unknown key": (("foo=1",), "foo"),
     "unknown nested key": (("walk.stepp=1d",), "stepp"),
-    "unknown option": (("model=foo",), "foo"),
+    "unknown option": (("model=foo",), "`model` must be one of cnn, dqn, mlp, transformer, got 'foo'."),
+    "no such module": (
+        ("model.net._target_=nowhere.Net",),
+        "'nowhere.Net': No module named 'nowhere', full_key: model.net",
+    ),
     "broken override": (("seed",), "seed"),
     "walk.step": (("walk.step=abc",), "`walk.step` must be a length such as 256bars, 6h or 1d, got 'abc'"),
     "walk.start": (("walk.start=soon",), "`walk.start` must be a fraction"),
@@ -606,7 +610,7 @@ MISTAKES: dict[str, tuple[tuple[str, ...], str]] = {
         "`data.n_features` must be the channels of a window there are, 8, got 9",
     ),
     "n_side": (("data.n_side=23",), "`data.n_side` must be the side inputs there are, 24, got 23"),
-    "market": (("data.source.market=bull",), "`data.market` must be one of regimes, random_walk, planted"),
+    "market": (("data.source.market=bull",), "`data.source.market` must be one of regimes, random_walk, planted"),
     "timeframes": (("data.timeframes=5x",), "`timeframe` must look like 1s, 5m, 1h, 1d or 1w, got '5x'"),
     "labels.tie": (("labels.tie=foo",), "`tie` must be one of plateau, strict, got 'foo'"),
     "labels.strength": (("labels.strength=[0,1]",), "`strength` must"),

@@ -80,7 +80,8 @@ def test_synthetic_bars_never_replace_real_ones(store: BarStore) -> None:
 
 def test_an_unknown_market_is_refused(store: BarStore) -> None:
     with pytest.raises(
-        InputError, match=r"`data.market` must be one of regimes, random_walk, planted, flipping, foretold, got 'bull'"
+        InputError,
+        match=r"`data.source.market` must be one of regimes, random_walk, planted, flipping, foretold, got 'bull'",
     ):
         from_synthetic(store, market="bull")
 

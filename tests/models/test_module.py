@@ -1,3 +1,5 @@
+import re
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -83,6 +85,16 @@ def test_side_inputs_reach_the_net_where_they_are_asked_for() -> None:
 def test_side_inputs_for_a_net_of_windows_are_refused() -> None:
     with pytest.raises(InputError, match="`use_side` must be false for a net that takes windows alone, got Sequential"):
         TrendModule(nn.Sequential(nn.Flatten(), nn.Linear(48, 2)), use_side=True)
+
+
+@pytest.mark.parametrize("shape", [(4,), (4, 1), (4, 6, 2)])
+def test_a_net_that_answers_no_logits_is_told_what_it_must_answer(shape: tuple[int, ...]) -> None:
+    class Answer(nn.Module):
+        def forward(self, window: Tensor) -> Tensor:
+            return torch.zeros(shape)
+
+    with pytest.raises(InputError, match=re.escape(f"C at least 2, got {shape} for windows (4, 6, 8).")):
+        TrendModule(Answer())(torch.zeros(4, 6, 8))
 
 
 def test_validation_reads_nothing_but_windows() -> None:

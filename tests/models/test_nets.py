@@ -146,6 +146,7 @@ def test_a_net_that_cannot_be_is_refused(name: str, options: dict[str, Any], mes
     [
         ("mlp", {"dropout": 1.5}, r"`dropout` must be a number from 0\.0 to 1\.0, got 1\.5"),
         ("cnn", {"dropout": 1.5}, r"`dropout` must be a number from 0\.0 to 1\.0, got 1\.5"),
+        ("mlp", {"widths": 5}, "`widths` must be a list of integers, got 5"),
         ("mlp", {"widths": [8, 0]}, "`widths` must be an integer of at least 1, got 0"),
         ("cnn", {"kernels": [4, 4]}, r"`kernels` must multiply to the window \(12\), got \[4, 4\]"),
         ("cnn", {"window": 13}, r"`kernels` must multiply to the window \(13\), got \[3, 4\]"),

@@ -5,6 +5,7 @@ import sys
 from trendtrain.errors import InputError
 
 _EXIT_MISTAKE = 2
+_HYDRA_ADVICE = ", set env var HYDRA_FULL_ERROR=1 to see chained exception."  # where it hides why an import failed
 
 
 def say(error: Exception) -> int:
@@ -15,7 +16,10 @@ def say(error: Exception) -> int:
 
 def line_of(error: Exception) -> str:
     """Return an error as one line, the innermost user's mistake first."""
-    cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, InputError):
-        cause = cause.__cause__ or cause.__context__
-    return " ".join(str(cause or error).split())
+    cause: BaseException = error
+    while not isinstance(cause, InputError):
+        inner = cause.__cause__ or cause.__context__
+        if inner is None:
+            return " ".join(str(error).replace(_HYDRA_ADVICE, f": {cause},").split())
+        cause = inner
+    return " ".join(str(cause).split())

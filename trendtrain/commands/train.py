@@ -9,13 +9,14 @@ from trendtrain.commands.errors import say
 from trendtrain.errors import InputError
 
 if TYPE_CHECKING:
+    from hydra.errors import MissingConfigException
     from omegaconf import DictConfig
 
 
 def run_overrides(overrides: list[str]) -> int:
     """Let Hydra compose the configuration and call the job; its complaints are the user's mistakes."""
     import hydra
-    from hydra.errors import HydraException
+    from hydra.errors import HydraException, MissingConfigException
     from omegaconf.errors import OmegaConfBaseException
 
     from trendtrain.commands import sweep
@@ -43,6 +44,8 @@ def run_overrides(overrides: list[str]) -> int:
     sweep.exit_codes.clear()
     try:
         job()
+    except MissingConfigException as error:
+        return say(_unknown_choice(error))
     except mistakes as error:
         return say(error)
     except OSError as error:
@@ -50,6 +53,13 @@ def run_overrides(overrides: list[str]) -> int:
             raise
         return say(InputError(f"`hydra.run.dir` must be a folder that can be written, got {error}."))
     return max([*exit_codes, *sweep.exit_codes], default=0)
+
+
+def _unknown_choice(error: "MissingConfigException") -> Exception:
+    """Return which choices there are, where a group has no such one; Hydra's own words name its search path as well."""
+    group, _, choice = (error.missing_cfg_file or "").rpartition("/")
+    choices = [option for option in error.options or [] if not option.startswith("_")]
+    return InputError(f"`{group}` must be one of {', '.join(choices)}, got {choice!r}.") if choices else error
 
 
 def _run_job(cfg: "DictConfig") -> int:

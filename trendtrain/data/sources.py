@@ -49,7 +49,7 @@ def from_synthetic(
     Raises:
         InputError: If an argument breaks its rule.
     """
-    check_choice("data.market", market, tuple(_MARKETS))
+    check_choice("data.source.market", market, tuple(_MARKETS))
     for symbol in _listed(symbols) or []:
         if not symbol.startswith("SYNTH"):
             rule = "start with SYNTH where bars are made, so that they never replace real ones"

@@ -88,8 +88,15 @@ class NetModule(pl.LightningModule, ABC):
 
 
 def ask(net: nn.Module, window: Tensor, side: Tensor | None, use_side: bool) -> Tensor:
-    """Return what a net answers to windows, and to side inputs if it takes them."""
+    """Return what a net answers to windows, and to side inputs if it takes them.
+
+    Raises:
+        InputError: If these are no logits of two classes or more for each window.
+    """
     answer: Tensor = net(window, side) if use_side else net(window)
+    if answer.dim() != 2 or answer.shape[1] < 2:
+        shapes = f"{tuple(answer.shape)} for windows {tuple(window.shape)}"
+        raise InputError(f"`net` must map windows (B, T, F) to logits (B, C), C at least 2, got {shapes}.")
     return answer
 
 

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from trendtrain.errors import check_at_least, check_number
+from trendtrain.errors import InputError, check_at_least, check_number
 from trendtrain.models.head import check_shape, last_bar
 
 
@@ -42,6 +42,8 @@ class MlpNet(nn.Module):
         super().__init__()
         check_shape(n_features, n_side, n_classes)
         check_number("dropout", dropout, 0.0, 1.0)
+        if not isinstance(widths, Sequence) or isinstance(widths, str):
+            raise InputError(f"`widths` must be a list of integers, got {widths!r}.")
         for width in widths:
             check_at_least("widths", width, 1)
         self.n_side = n_side

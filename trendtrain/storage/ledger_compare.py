@@ -10,7 +10,7 @@ from sqlalchemy import Connection, func, select
 
 from trendtrain.errors import InputError
 from trendtrain.market.bars import FloatArray
-from trendtrain.storage.ledger_stats import judged_by_line, run_names
+from trendtrain.storage.ledger_stats import judged_by_line, newest, run_names
 from trendtrain.storage.schema import lines, runs, tracks
 from trendtrain.validation.score import Estimate, calendar_blocks, estimate
 
@@ -97,7 +97,7 @@ def compare_runs(connection: Connection, names: Sequence[str]) -> Comparison:
     known = run_names(connection)
     for name in names:
         if name not in known:
-            raise InputError(f"`compare` must name some of {', '.join(known) or 'no runs'}, got {name!r}.")
+            raise InputError(f"`compare` must name some of {newest(known)}, got {name!r}.")
     judged = {key: found for name in dict.fromkeys(names) for key, found in _judged(connection, name)}
     if len(judged) < 2:
         got = ", ".join(map(" ".join, judged)) or f"no verdict by lines in {', '.join(names)}"

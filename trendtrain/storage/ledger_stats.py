@@ -1,6 +1,7 @@
 """Count and score the predictions of runs: sums in SQL, errors in numpy."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from itertools import groupby
 from typing import Any
@@ -17,6 +18,7 @@ from trendtrain.validation.score import Estimate, calendar_blocks, estimate
 from trendtrain.validation.stats import TrendStats
 
 _NAN = math.nan
+_FEW = 5
 _Names = tuple[str, str, str, str]  # run, model, symbol, timeframe
 
 
@@ -66,7 +68,7 @@ def count_runs(connection: Connection, run: str | None) -> list[LedgerStats]:
     """
     known = run_names(connection)
     if run not in (None, "all", *known):
-        raise InputError(f"`run` must be all or one of {', '.join(known) or 'no runs'}, got {run!r}.")
+        raise InputError(f"`run` must be all or one of {newest(known)}, got {run!r}.")
     if not known:
         return []
     chosen = true() if run == "all" else tracks.c.run_id == (known[-1] if run is None else run)
@@ -81,6 +83,17 @@ def count_runs(connection: Connection, run: str | None) -> list[LedgerStats]:
 def run_names(connection: Connection) -> list[str]:
     """Return the names of all runs, by their start."""
     return list(connection.scalars(select(runs.c.id).order_by(runs.c.started_at, runs.c.id)))
+
+
+def newest(names: Sequence[str]) -> str:
+    """Return a few runs for a message that tells which there are.
+
+    Example:
+        >>> newest(["a", "b"]), newest([]), newest(list("abcdefg"))
+        ('a, b', 'no runs', 'c, d, e, f, g (and 2 older)')
+    """
+    older = f" (and {len(names) - _FEW} older)" if len(names) > _FEW else ""
+    return f"{', '.join(names[-_FEW:]) or 'no runs'}{older}"
 
 
 @dataclass(frozen=True, eq=False)
