@@ -1,4 +1,5 @@
 import os
+import signal
 
 import pytest
 from hypothesis import settings
@@ -8,6 +9,10 @@ IS_FULL = os.environ.get("TRENDTRAIN_FULL") == "1"
 settings.register_profile("default", deadline=None, derandomize=True, max_examples=60)
 settings.register_profile("full", parent=settings.get_profile("default"), max_examples=2500)
 settings.load_profile("full" if IS_FULL else "default")
+
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # so a shell starts `scripts/test &`; children would inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -70,21 +70,19 @@ def slow_scores(verdicts: Verdicts, series: int | None = None) -> dict[str, floa
         is_right, surprise = [], []
         for i in members:
             chances, truth = verdicts.predictions.probability[i].tolist(), int(verdicts.truth[i])
-            said = chances.index(max(chances))
-            is_right.append(float(said == truth))
+            is_right.append(float(chances.index(max(chances)) == truth))
             surprise.append(-math.log(max(chances[truth], 1e-7)))
             delays.append(int(verdicts.known_at[i] - verdicts.row[i]))
             confidence = float(np.float32(max(chances)))  # kept in single precision
             place = bins[min(14, int(confidence * 15))]
-            for column, value in enumerate((1.0, confidence, float(said == truth))):
+            for column, value in enumerate((1.0, confidence, is_right[-1])):
                 place[column] += value / len(members)
         correct.append(sum(is_right) / len(members))
         nll.append(sum(surprise) / len(members))
         faded, faded_count = correct[-1] + 0.999 * faded, 1 + 0.999 * faded_count
         for name, answers in BASELINES.items():
-            right[name].append(
-                sum(float(answers[verdicts.row[i]] == verdicts.truth[i]) for i in members) / len(members)
-            )
+            hits = [float(answers[verdicts.row[i]] == verdicts.truth[i]) for i in members]
+            right[name].append(sum(hits) / len(hits))
     n = len(events)
     return {
         "event_accuracy": sum(correct) / n,
