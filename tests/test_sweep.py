@@ -28,9 +28,9 @@ SMALL = (
 
 
 def summary(accuracy: float, **others: Any) -> dict[str, Any]:
-    rule = {"event_accuracy": 0.5, "difference": accuracy - 0.5, "difference_se": 0.01}
+    best = {"name": "majority", "difference": accuracy - 0.5, "se": 0.01}
     scores = {"nll": 0.7, "ece": 0.01, "wall_seconds": 3.0, "accuracy_ci95": [accuracy - 0.02, accuracy + 0.02]}
-    return {"status": "finished", "event_accuracy": accuracy, "baselines": {"majority": rule}, **scores, **others}
+    return {"status": "finished", "event_accuracy": accuracy, "best_baseline": best, **scores} | others
 
 
 def leave(folder: Path, overrides: list[str], values: dict[str, Any] | None) -> Path:
@@ -80,8 +80,7 @@ def test_a_failed_run_says_why_and_hides_no_other(tmp_path: Path) -> None:
 
 
 def test_no_number_is_cut_in_a_terminal_of_eighty_columns(tmp_path: Path) -> None:
-    rule = {"event_accuracy": 0.5, "difference": 0.1234, "difference_se": 0.0123}
-    values = summary(0.6234, baselines={"online_logistic": rule})
+    values = summary(0.6234, best_baseline={"name": "online_logistic", "difference": 0.1234, "se": 0.0123})
     runs = [swept({"model": model, "seed": "0"}, 0.6) for model in ("mlp", "transformer")]
     runs = [replace(run, values=values) for run in runs]
     console = Console(width=80, record=True, file=StringIO())

@@ -72,12 +72,18 @@ def _asked(run: SweptRun, keys: Sequence[str]) -> list[str]:
 def _numbers_of(run: SweptRun) -> list[str]:
     low, high = run.values["accuracy_ci95"]
     interval = "too few events" if low is None else f"{low:.4f} to {high:.4f}"
-    rules = {name: scores for name, scores in run.values["baselines"].items() if scores["event_accuracy"] is not None}
-    best = max(rules, key=lambda name: rules[name]["event_accuracy"], default=None)
-    against = "" if best is None else _signed(rules[best]["difference"], rules[best]["difference_se"])
+    best = run.values["best_baseline"]
+    against = "" if best is None else _signed(best["difference"], best["se"])
     accuracy = number(run.value("event_accuracy")) + ("" if run.status == "finished" else f" ({run.status})")
     scores = (f"{run.value(name):.4f}" for name in ("nll", "ece"))
-    return [accuracy, interval, best or "", against, *scores, f"{run.value('wall_seconds'):.0f}"]
+    return [
+        accuracy,
+        interval,
+        "" if best is None else best["name"],
+        against,
+        *scores,
+        f"{run.value('wall_seconds'):.0f}",
+    ]
 
 
 def _means_table(means: Sequence[SeedMean]) -> Table:
