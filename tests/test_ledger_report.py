@@ -99,6 +99,15 @@ def test_a_comparison_shows_runs_pairs_and_what_differs() -> None:
     assert "the runs differ in\nseed: 0, 1, 2\n" in text
 
 
+def test_a_comparison_cuts_no_name_in_a_terminal_of_eighty_columns() -> None:
+    names = ("20261123-073359-3c9f35", "20261123-073624-10119c")
+    runs = tuple(Contestant(run, "DuelingQNet", 0.5, 1234, 0.0123, (0.4, 0.6)) for run in names)
+    pair = Pair(names[1], "DuelingQNet", names[0], "DuelingQNet", 1234, 0.53, 0.51, 0.02, 0.02, (-0.02, 0.06))
+    text = printed(comparison_table(Comparison(runs, (pair,), {})), width=80)
+    assert "…" not in text
+    assert f"{names[1]} DuelingQNet 1,234  0.5300 0.5100" in text
+
+
 def test_many_differences_are_counted() -> None:
     runs = (Contestant("a", "net", 0.5, 9, float("nan"), (float("nan"),) * 2),)
     differences = {f"key_{i:02}": {"a": 0, "b": 1} for i in range(15)}

@@ -11,7 +11,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from trendtrain.storage.contents import Contents, RunContent, SeriesContent
-from trendtrain.storage.ledger_compare import Comparison
+from trendtrain.storage.ledger_compare import Comparison, Pair
 from trendtrain.storage.ledger_stats import LedgerStats
 from trendtrain.terminal import Fitting, compared, minute, number
 
@@ -34,12 +34,19 @@ def comparison_table(comparison: Comparison) -> RenderableType:
         table.add_row(escape(one.run), escape(one.model), *scores)
     name = f"{first.run} {first.model}"
     title = Text(f"against {name}, on the lines that judged both, a line one observation")
-    pairs = Table("run", "model", "events", "it", "the other", "shown", box=SIMPLE, pad_edge=False)
-    for pair in comparison.pairs:
+    pairs = Fitting(_pairs_table(comparison.pairs, padding=(0, 1)), _pairs_table(comparison.pairs, padding=0))
+    return Group(table, title, pairs, _differences(comparison.differences))
+
+
+def _pairs_table(pairs: Sequence[Pair], padding: int | tuple[int, int]) -> Table:
+    """Return a row for each pair; where it is narrow, what is shown takes several lines, and names and numbers none."""
+    columns = (Column(name, no_wrap=True) for name in ("run", "model", "events", "it", "the other"))
+    table = Table(*columns, "shown", box=SIMPLE, pad_edge=False, padding=padding)
+    for pair in pairs:
         shown = compared(pair.difference, pair.difference_ci95, "better", "worse", "no difference shown")
         scores = (number(pair.n_events), number(pair.event_accuracy), number(pair.against_accuracy))
-        pairs.add_row(escape(pair.run), escape(pair.model), *scores, shown)
-    return Group(table, title, pairs, _differences(comparison.differences))
+        table.add_row(escape(pair.run), escape(pair.model), *scores, shown)
+    return table
 
 
 def _differences(differences: dict[str, dict[str, Any]]) -> Text:
