@@ -1,6 +1,8 @@
 import json
 import math
 import os
+import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -147,3 +149,16 @@ def test_the_ablation_of_twelve_runs_ends_without_a_hand_and_its_table_is_right(
         own = [run for run in kept["runs"] if run["overrides"]["replay"] == mean["overrides"]["replay"]]
         assert mean["n_seeds"] == len(own) == 3
         assert mean["event_accuracy"] == pytest.approx(sum(run["values"]["event_accuracy"] for run in own) / 3)
+
+
+@pytest.mark.full
+def test_sigterm_ends_a_sweep_with_the_processes_of_its_runs(tmp_path: Path) -> None:
+    where = (f"hydra.sweep.dir={tmp_path / 'sweep'}", f"db.url=sqlite:///{tmp_path / 'sweep.db'}")
+    command = [sys.executable, "-m", "trendtrain.cli", "train", *SMALL, *where, "hydra.launcher.n_jobs=2"]
+    seeds = "seed=" + ",".join(map(str, range(40)))
+    with subprocess.Popen([*command, seeds], stdout=subprocess.PIPE, text=True) as sweep:
+        assert sweep.stdout is not None
+        assert "finished" in sweep.stdout.readline()
+        sweep.send_signal(signal.SIGTERM)
+        sweep.communicate(timeout=60)  # the pipe ends with the last process that holds it
+    assert sweep.returncode == 143

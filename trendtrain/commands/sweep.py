@@ -1,5 +1,6 @@
 """What happens in and after the runs of a sweep (`trendtrain train --multirun`)."""
 
+import signal
 import sys
 import traceback
 from pathlib import Path
@@ -12,7 +13,7 @@ from omegaconf import DictConfig
 
 from trendtrain.commands.errors import line_of
 
-_EXIT_FAILED, _EXIT_MISTAKE, _EXIT_CTRL_C = 1, 2, 130
+_EXIT_FAILED, _EXIT_MISTAKE, _EXIT_CTRL_C, _EXIT_SIGTERM = 1, 2, 130, 143
 
 exit_codes: list[int] = []  # of the sweeps that ended in this process: Hydra hands no value back
 
@@ -20,8 +21,13 @@ exit_codes: list[int] = []  # of the sweeps that ended in this process: Hydra ha
 class SweepReport(Callback):
     """When all runs have ended, write `sweep.json` and show them in one table."""
 
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Let SIGTERM end the processes of the runs with this one: by default they would stay behind."""
+        signal.signal(signal.SIGTERM, _end)
+
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Gather what the runs left in their folders: they may have run in processes of their own."""
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         from trendtrain.summary import without_nan, write_json
         from trendtrain.sweep import as_json, read_sweep
         from trendtrain.sweep_report import sweep_tables
@@ -32,6 +38,10 @@ class SweepReport(Callback):
         write_json(folder / "sweep.json", without_nan(as_json(runs)))
         show(sweep_tables(folder, runs))
         exit_codes.append(max(run.exit_code for run in runs))
+
+
+def _end(number: int, frame: object) -> None:
+    sys.exit(_EXIT_SIGTERM)  # joblib then ends its workers
 
 
 def is_under_way() -> bool:
@@ -48,6 +58,7 @@ def run_job(cfg: DictConfig, mistakes: tuple[type[Exception], ...]) -> None:
 
     hydra = HydraConfig.get()
     folder = Path(hydra.runtime.output_dir)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # in a run of this very process SIGTERM is Lightning's
     cfg.trainer.enable_progress_bar = False  # several runs at once would write over each other's line
     try:
         summary = train(cfg)
