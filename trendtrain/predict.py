@@ -23,7 +23,7 @@ _BATCH = 4096  # rows asked at once
 
 
 @dataclass(frozen=True, eq=False)
-class Answers:
+class Predicted:
     """What a net says at the close of each bar.
 
     Attributes:
@@ -61,7 +61,7 @@ class Predictor:
             raise InputError(f"`ckpt` must fit the code of its model, got {checkpoint}: {error}") from error
         self.module.eval()
 
-    def predict(self, bars: Bars) -> Answers:
+    def predict(self, bars: Bars) -> Predicted:
         """Return what the net says at the close of each bar, from it and earlier ones."""
         max_gap, window = self.config.labels.get("max_gap"), self.config.data.window
         segment = segments(bars.open_time, bars.timeframe, max_gap)
@@ -76,7 +76,7 @@ class Predictor:
         direction[rows] = probability[rows].argmax(axis=1)
         confidence = np.full(len(bars), np.nan)
         confidence[rows] = probability[rows].max(axis=1)
-        return Answers(direction, confidence, probability)
+        return Predicted(direction, confidence, probability)
 
     @torch.no_grad()
     def _ask(self, batch: dict[str, Tensor]) -> FloatArray:

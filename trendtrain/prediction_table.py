@@ -12,14 +12,14 @@ from rich.table import Table
 from rich.text import Text
 
 from trendtrain.market.bars import Bars, Series
-from trendtrain.predict import Answers
+from trendtrain.predict import Predicted
 from trendtrain.terminal import number
 from trendtrain.validation.judged import DIRECTION_WORDS
 
 _CLASSES = ("down", "up", "flat")
 
 
-def prediction_table(bars: Bars, answers: Answers) -> pd.DataFrame:
+def prediction_table(bars: Bars, predicted: Predicted) -> pd.DataFrame:
     """Return one row a bar: what was said at its close.
 
     Returns:
@@ -30,17 +30,17 @@ def prediction_table(bars: Bars, answers: Answers) -> pd.DataFrame:
         "open_time": pd.DatetimeIndex(bars.open_time, tz="UTC"),
         "made_at": pd.DatetimeIndex(bars.close_time, tz="UTC"),
     }
-    chances = {f"p_{name}": chance for name, chance in zip(_CLASSES, answers.probability.T, strict=False)}
-    return pd.DataFrame({**times, "direction": answers.direction, "confidence": answers.confidence, **chances})
+    chances = {f"p_{name}": chance for name, chance in zip(_CLASSES, predicted.probability.T, strict=False)}
+    return pd.DataFrame({**times, "direction": predicted.direction, "confidence": predicted.confidence, **chances})
 
 
-def newest_table(everything: Sequence[tuple[Series, Bars, Answers]], written: Sequence[Path]) -> RenderableType:
+def newest_table(everything: Sequence[tuple[Series, Bars, Predicted]], written: Sequence[Path]) -> RenderableType:
     """Return the newest answer of each series, and the files written."""
-    table = Table("series", "bars", "answers", "newest close", "direction", "confidence", box=SIMPLE, pad_edge=False)
-    for series, bars, answers in everything:
+    table = Table("series", "bars", "predicted", "newest close", "direction", "confidence", box=SIMPLE, pad_edge=False)
+    for series, bars, predicted in everything:
         close = str(np.datetime_as_string(bars.close_time[-1], unit="m")).replace("T", " ")
-        n_answers = int((answers.direction >= 0).sum())
-        said = (DIRECTION_WORDS[int(answers.direction[-1])], number(float(answers.confidence[-1])))
-        table.add_row(escape(" ".join(series)), number(len(bars)), number(n_answers), close, *said)
+        n_predicted = int((predicted.direction >= 0).sum())
+        said = (DIRECTION_WORDS[int(predicted.direction[-1])], number(float(predicted.confidence[-1])))
+        table.add_row(escape(" ".join(series)), number(len(bars)), number(n_predicted), close, *said)
     paths = "\n".join(f"written: {path}" for path in written)
     return Group(table, Text(paths, no_wrap=True, overflow="ignore"))
