@@ -114,10 +114,9 @@ def test_a_run_killed_in_the_warm_up_can_go_on_as_if_never_stopped(tmp_path: Pat
 class Interrupt(pl.Callback):
     """Press Ctrl-C once, at one moment of step 5, or after 5 epochs of warm-up."""
 
-    is_armed = False
+    moment: str | None = None  # none: never
 
-    def __init__(self, moment: str) -> None:
-        self.moment = moment
+    def __init__(self) -> None:
         self.is_due = False
 
     def on_walk_step(self, trainer: pl.Trainer, step: WalkStep) -> None:
@@ -139,18 +138,33 @@ class Interrupt(pl.Callback):
         self._maybe("predicting")
 
     def _maybe(self, moment: str) -> None:
-        if Interrupt.is_armed and self.is_due and moment == self.moment:
-            Interrupt.is_armed = False
+        if self.is_due and moment == Interrupt.moment:
+            Interrupt.moment = None
             signal.raise_signal(signal.SIGINT)
 
 
+LISTENING = (
+    f"+callbacks.stop._target_={__name__}.Interrupt",
+    "walk.steps=8",
+    "callbacks.checkpoint.every_n_steps=3",
+    "walk.warmup=2",
+)
+
+
+@pytest.fixture(scope="module")
+def never(tmp_path_factory: pytest.TempPathFactory) -> RunIn:
+    """A run that nobody interrupts."""
+    argv = sys.argv
+    run = RunIn(tmp_path_factory.mktemp("never"), *LISTENING)
+    assert run.here() == 0
+    sys.argv = argv
+    return run
+
+
 @pytest.mark.parametrize("moment", ["judging", "epoch end", "training", "predicting", "warming up"])
-def test_control_c_may_come_at_any_moment(moment: str, tmp_path: Path) -> None:
-    stop = (f"+callbacks.stop._target_={__name__}.Interrupt", f"+callbacks.stop.moment={moment}", "walk.steps=8")
-    options = (*stop, "callbacks.checkpoint.every_n_steps=3", "walk.warmup=2")
-    never, run = RunIn(tmp_path / "never", *options), RunIn(tmp_path / "run", *options)
-    assert never.here() == 0
-    Interrupt.is_armed = True
+def test_control_c_may_come_at_any_moment(moment: str, never: RunIn, tmp_path: Path) -> None:
+    run = RunIn(tmp_path / "run", *LISTENING)
+    Interrupt.moment = moment
     assert run.here() == 130
     assert run.summary()["steps"] == (0 if moment == "warming up" else 6)
     if moment != "warming up":
