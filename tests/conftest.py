@@ -1,5 +1,7 @@
 import os
 import signal
+import sys
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
@@ -22,3 +24,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("full"):
             item.add_marker(skip)
+
+
+@pytest.fixture(autouse=True)
+def _process_stays() -> Iterator[None]:
+    """Put back what a command changes in its process."""
+    argv, path, environment = sys.argv, list(sys.path), dict(os.environ)
+    yield
+    sys.argv, sys.path[:] = argv, path
+    if os.environ != environment:
+        os.environ.clear()
+        os.environ.update(environment)

@@ -2,7 +2,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -45,14 +45,8 @@ def summary_of(folder: Path) -> dict[str, Any]:
 
 
 @pytest.fixture(autouse=True)
-def _process_stays() -> Iterator[None]:
-    """Put back what a command changes in its process."""
-    argv, environment = sys.argv, dict(os.environ)
-    os.environ["COLUMNS"] = "200"
-    yield
-    sys.argv = argv
-    os.environ.clear()
-    os.environ.update(environment)
+def _wide_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
 
 
 @pytest.fixture(scope="module")

@@ -100,6 +100,9 @@ def test_stats_in_json_are_those_of_the_ledger(filled: str, capfd: pytest.Captur
         "void_predictions": 0,
         "event_accuracy": 0.5,
         "n_events": 1,
+        "accuracy_se": None,  # of one line there is no error
+        "accuracy_ci95": [None, None],
+        "expected_accuracy": 0.75,
     }
 
 

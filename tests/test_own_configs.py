@@ -1,13 +1,8 @@
 """Options and experiments in a folder of the user's, as docs/models.md and docs/experiments.md say."""
 
 import json
-import os
 import re
-import sys
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from trendtrain.cli import main
 
@@ -16,15 +11,6 @@ EXPERIMENT = """# @package _global_
 data:
   timeframes: [5m, 15m]
 """
-
-
-@pytest.fixture(autouse=True)
-def _process_stays() -> Iterator[None]:
-    argv, environment, path = sys.argv, dict(os.environ), list(sys.path)
-    yield
-    sys.argv, sys.path[:] = argv, path
-    os.environ.clear()
-    os.environ.update(environment)
 
 
 def test_a_net_for_each_timeframe_is_an_option_in_a_folder_of_the_users(tmp_path: Path) -> None:

@@ -1,10 +1,8 @@
 import json
 import math
-import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
@@ -46,15 +44,6 @@ def leave(folder: Path, overrides: list[str], values: dict[str, Any] | None) -> 
 
 def swept(overrides: dict[str, str], accuracy: float) -> SweptRun:
     return SweptRun("0", overrides, "finished", 0, summary(accuracy))
-
-
-@pytest.fixture(autouse=True)
-def _process_stays() -> Iterator[None]:
-    argv, environment, path = sys.argv, dict(os.environ), list(sys.path)
-    yield
-    sys.argv, sys.path[:] = argv, path
-    os.environ.clear()
-    os.environ.update(environment)
 
 
 def test_runs_come_in_the_order_of_their_numbers_with_what_differs(tmp_path: Path) -> None:

@@ -1,9 +1,6 @@
 """The experiments that a user tries first run, and show what they say."""
 
 import json
-import os
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +11,6 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from trendtrain.cli import main
 
 torch.set_num_threads(1)
-
-
-@pytest.fixture(autouse=True)
-def _process_stays() -> Iterator[None]:
-    argv, environment, path = sys.argv, dict(os.environ), list(sys.path)
-    yield
-    sys.argv, sys.path[:] = argv, path
-    os.environ.clear()
-    os.environ.update(environment)
 
 
 def summary_of(folder: Path, *overrides: str) -> dict[str, Any]:

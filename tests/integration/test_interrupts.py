@@ -50,11 +50,10 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> RunIn:
 
 
 @pytest.fixture(autouse=True)
-def _process_stays() -> Iterator[None]:
-    """Put back what a run changes in its process: Lightning ignores further Ctrl-C after the first."""
-    argv, handlers = sys.argv, [(number, signal.getsignal(number)) for number in (signal.SIGINT, signal.SIGTERM)]
+def _handlers_stay() -> Iterator[None]:
+    """Put back what listens to signals: Lightning ignores further Ctrl-C after the first."""
+    handlers = [(number, signal.getsignal(number)) for number in (signal.SIGINT, signal.SIGTERM)]
     yield
-    sys.argv = argv
     for number, handler in handlers:
         signal.signal(number, handler)
 
