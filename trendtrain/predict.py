@@ -13,10 +13,10 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
-from trendtrain.data.inputs import inputs_of
+from trendtrain.data.inputs import has_window, inputs_of
 from trendtrain.data.windows import Windows
 from trendtrain.errors import InputError
-from trendtrain.market.bars import Bars, FloatArray, IntArray, segments
+from trendtrain.market.bars import Bars, FloatArray, IntArray
 from trendtrain.market.directions import UNKNOWN
 
 _BATCH = 4096  # rows asked at once
@@ -64,9 +64,7 @@ class Predictor:
     def predict(self, bars: Bars) -> Predicted:
         """Return what the net says at the close of each bar, from it and earlier ones."""
         max_gap, window = self.config.labels.get("max_gap"), self.config.data.window
-        segment = segments(bars.open_time, bars.timeframe, max_gap)
-        position = np.arange(len(bars)) - np.searchsorted(segment, segment, side="left")
-        rows = np.flatnonzero(position >= window - 1)
+        rows = np.flatnonzero(has_window(bars, window, max_gap))
         probability = np.full((len(bars), self.config.n_classes), np.nan)
         if len(rows):  # else there is no window to gather
             windows = Windows(inputs_of([bars], self._features, self._side, max_gap), window)

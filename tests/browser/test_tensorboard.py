@@ -129,13 +129,17 @@ def test_hparams_shows_the_run_with_its_final_score(opened: Open, tensorboard: S
     page.get_by_text("Trial ID").first.wait_for()
     page.get_by_text(tensorboard.run, exact=True).first.wait_for()
     digits = str(tensorboard.values["event_accuracy"])[:5]  # TensorBoard rounds the sixth
-    page.get_by_text(re.compile(rf"^\s*{re.escape(digits)}")).first.wait_for()
+    scores = page.get_by_text(re.compile(rf"^\s*{re.escape(digits)}"))
+    scores.first.wait_for()
+    assert scores.count() >= 1
 
 
 def test_the_text_page_says_what_the_run_promises_and_how_it_was_configured(opened: Open) -> None:
     page = opened("text")
-    page.get_by_text("No fact from the future").wait_for()
-    page.get_by_role("cell", name="walk.step", exact=True).wait_for()
+    promise, key = page.get_by_text("No fact from the future"), page.get_by_role("cell", name="walk.step", exact=True)
+    promise.wait_for()
+    key.wait_for()
+    assert promise.count() == key.count() == 1
 
 
 def test_the_scalars_page_shows_our_tags(opened: Open) -> None:

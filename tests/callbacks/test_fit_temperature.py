@@ -130,7 +130,10 @@ def test_a_module_without_a_temperature_is_left_as_it_is(make_datamodule: Make, 
         def configure_optimizers(self) -> Any:
             return torch.optim.SGD(self.parameters(), lr=1e-3)
 
-    make_trainer(TrendValidation(), FitTemperature(), max_epochs=3).fit(Mine(), make_datamodule())
+    module, fit = Mine(), FitTemperature()
+    make_trainer(TrendValidation(), fit, max_epochs=3).fit(module, make_datamodule())
+    assert not hasattr(module, "temperature")
+    assert fit.state_dict()["ends"] == []
 
 
 def parts(folder: Path) -> list[pl.Callback]:

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, Sampler
 
 from trendtrain.data.clock import StreamClock
 from trendtrain.data.features import FeatureFunction, bar_features, skill_features
-from trendtrain.data.inputs import inputs_of
+from trendtrain.data.inputs import has_window, inputs_of
 from trendtrain.data.placement import GatherAhead, Resident, loader, place
 from trendtrain.data.transitions import Transitions, transitions_of
 from trendtrain.data.walk import Walk
@@ -19,7 +19,7 @@ from trendtrain.data.windows import Batch, WindowDataset, Windows
 from trendtrain.errors import InputError, check_at_least, check_choice
 from trendtrain.evaluate.change import ChangeDetector
 from trendtrain.evaluate.online_logistic import online_logistic
-from trendtrain.market.bars import Bars, BoolArray, IntArray, Series, segments
+from trendtrain.market.bars import Bars, IntArray, Series
 from trendtrain.market.labels import Labels, label_bars
 from trendtrain.replay.memory import ReplayMemory
 from trendtrain.replay.sampler import Draw, ReplaySampler
@@ -112,7 +112,8 @@ class PivotDataModule(pl.LightningDataModule):
         self._windows = Windows(inputs, self.window)
         self._followed = transitions_of(self.labels, inputs.unit) if self.transitions else None
         self._fingerprint = zlib.crc32(inputs.levels.tobytes(), zlib.crc32(self.labels.close_time.tobytes()))
-        self._is_ready = np.concatenate([self._has_window(bars) for bars in self.series.values()])
+        series = self.series.values()
+        self._is_ready = np.concatenate([has_window(bars, self.window, self.max_gap) for bars in series])
         self.clock = StreamClock(self.labels, self._is_ready, self.walk)
         self.replay = self.make_replay(memory=ReplayMemory(len(self.labels)), seed=self.seed)
         self._learn(None)
@@ -183,12 +184,6 @@ class PivotDataModule(pl.LightningDataModule):
             is_class &= self._is_ready[self._followed.next_row[rows]]
         rows = rows[is_class]
         self.replay.add(rows, self.labels.event[rows])
-
-    def _has_window(self, bars: Bars) -> BoolArray:
-        segment = segments(bars.open_time, bars.timeframe, self.max_gap)
-        position = np.arange(len(bars)) - np.searchsorted(segment, segment, side="left")
-        is_ready: BoolArray = position >= self.window - 1
-        return is_ready
 
     def _check_lengths(self) -> None:
         if not self.series:

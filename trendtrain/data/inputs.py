@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from trendtrain.data.features import FeatureFunction, price_levels, volatility_unit
 from trendtrain.errors import InputError
-from trendtrain.market.bars import Bars, FloatArray, segments
+from trendtrain.market.bars import Bars, BoolArray, FloatArray, segments
 
 FeatureArray = npt.NDArray[np.float32]
 
@@ -74,6 +74,23 @@ def by_segment(function: FeatureFunction, bars: Bars, max_gap: int | None, name:
     if result.shape[:1] != (len(bars),) or not np.isfinite(result).all():
         raise InputError(f"`{name}` must give a finite row for each of {len(bars)} bars, got shape {result.shape}.")
     return result
+
+
+def has_window(bars: Bars, window: int, max_gap: int | None) -> BoolArray:
+    """Say which bars have a whole window behind them in their segment.
+
+    Args:
+        bars: One series.
+        window: Bars a window, the last included.
+        max_gap: Most missing bars inside a segment; None for any hole.
+
+    Returns:
+        Shape (n_bars,).
+    """
+    segment = segments(bars.open_time, bars.timeframe, max_gap)
+    position = np.arange(len(bars)) - np.searchsorted(segment, segment, side="left")
+    is_ready: BoolArray = position >= window - 1
+    return is_ready
 
 
 def timeframe_column(bars: Bars) -> FloatArray:

@@ -71,6 +71,7 @@ class QModule(NetModule):
             line's price change, in volatility units (`batch["gain"]`).
         all_actions: Learn from the reward of every action, since the label tells what each would have earned; False
             for that of the action taken alone, as where rewards must be tried.
+        seed: Of the random answers, which have a generator of their own.
 
     Raises:
         InputError: If a number lies outside its range, or a batch lacks what the arguments ask for.
@@ -89,6 +90,7 @@ class QModule(NetModule):
         epsilon: float = 0.1,
         reward: Reward = "verdict",
         all_actions: bool = False,
+        seed: int = 0,
     ) -> None:
         super().__init__(net, lr, weight_decay, lr_warmup, lr_cosine, use_side)
         check_number("discount", discount, 0.0, 0.999)
@@ -100,6 +102,8 @@ class QModule(NetModule):
         self.epsilon = epsilon
         self.reward = reward
         self.all_actions = all_actions
+        self.seed = seed
+        self._random = torch.Generator().manual_seed(seed)
         follow = get_ema_multi_avg_fn(1.0 - target_rate)  # type: ignore[no-untyped-call]
         self.target = AveragedModel(net, multi_avg_fn=follow)
         self.target.requires_grad_(False)
@@ -126,14 +130,23 @@ class QModule(NetModule):
         """Let the target follow the net."""
         self.target.update_parameters(self.net)
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep where the random answers stand."""
+        checkpoint["exploration"] = self._random.get_state()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on with them."""
+        self._random.set_state(checkpoint["exploration"].cpu())
+
     def _rewards(self, batch: Batch, n_actions: int) -> Tensor:
         rewards = verdict_rewards(batch["label"], n_actions)
         return rewards * self._read(batch, "gain").abs()[:, None] if self.reward == "gain" else rewards
 
     def _actions(self, values: Tensor) -> Tensor:
         """Choose the best action of each row, and at times any other, (B, C) -> (B, 1)."""
-        anyone = torch.randint_like(values[:, :1], values.shape[1]).long()
-        is_tried = torch.rand_like(values[:, :1]) < self.epsilon
+        shape = (len(values), 1)
+        anyone = torch.randint(values.shape[1], shape, generator=self._random).to(values.device)
+        is_tried = (torch.rand(shape, generator=self._random) < self.epsilon).to(values.device)
         return torch.where(is_tried, anyone, values.argmax(dim=1, keepdim=True))
 
     @torch.no_grad()
