@@ -22,14 +22,22 @@ class Watch(pl.Callback):
 
     def __init__(self, decay: float, restart: int | None = None) -> None:
         self.decay, self.restart = decay, restart
-        self.n, self.average = 0, torch.zeros(())
+        self.n_batches, self.n, self.average = 0, 0, torch.zeros(())
         self.pairs: list[tuple[torch.Tensor, torch.Tensor]] = []
         self.trained: list[torch.Tensor] = []
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, *arguments: Any) -> None:
-        share = min(self.decay, (1 + self.n) / (10 + self.n)) if self.n else 0.0
+        self.n_batches += 1
+        if self.n_batches == 1:
+            self.average = self.first
+        if self.n_batches % 4:
+            return
+        share = min(self.decay, (1 + self.n) / (10 + self.n)) ** 4 if self.n else 0.0
         self.average = share * self.average + (1 - share) * weights(pl_module)
-        self.n += 1
+        self.n += 4
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        self.first = weights(pl_module)
 
     def on_validation_batch_end(self, trainer: pl.Trainer, pl_module: Any, *arguments: Any) -> None:
         self.pairs.append((self.average, weights(pl_module)))

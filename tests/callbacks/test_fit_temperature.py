@@ -40,12 +40,13 @@ class Raw(TrendModule):
 
 
 class Refit(pl.Callback):
-    """Fit anew at each step from all raw logits that were judged by then, event by event."""
+    """Fit from all raw logits that were judged by then, event by event, where one event in twenty is new."""
 
     def __init__(self, n_events: int, spread: float) -> None:
         self.n_events, self.spread = n_events, spread
         self.events: dict[int, list[tuple[int, int]]] = {}
         self.fitted: list[tuple[float, float]] = []
+        self.n_fitted, self.temperature = 0, 1.0
 
     def on_walk_step(self, trainer: pl.Trainer, step: WalkStep) -> None:
         module, verdicts = trainer.lightning_module, step.verdicts
@@ -57,8 +58,10 @@ class Refit(pl.Callback):
         flat = [(row, truth, 1.0 / len(event)) for event in newest for row, truth in event]
         scores = np.array([module.logits[row] for row, _, _ in flat]).reshape(-1, 2)
         truth = np.array([truth for _, truth, _ in flat], dtype=np.int64)
-        expected = fit_temperature(scores, truth, np.array([share for _, _, share in flat]), self.spread)
-        self.fitted.append((expected, float(module.temperature)))
+        if len(self.events) - self.n_fitted > 0.05 * min(self.n_fitted, self.n_events):
+            share = np.array([share for _, _, share in flat])
+            self.n_fitted, self.temperature = len(self.events), fit_temperature(scores, truth, share, self.spread)
+        self.fitted.append((self.temperature, float(module.temperature)))
 
 
 def test_it_is_fitted_to_the_newest_judged_events_as_they_were_before_division(

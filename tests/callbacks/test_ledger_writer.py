@@ -6,6 +6,7 @@ from typing import Any
 import lightning.pytorch as pl
 import numpy as np
 import pytest
+import torch
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from sqlalchemy import Engine, text
 
@@ -183,6 +184,40 @@ def crashed(tmp_path: Path, make_trainer: Make, make_module: Make, make_datamodu
 
 def last_step(engine: Engine) -> int:
     return max(row[3] for row in rows(engine, PREDICTIONS))
+
+
+class Written(pl.Callback):
+    """Note the last step in the ledger after each step, and after each checkpoint what it knows of."""
+
+    def __init__(self, engine: Engine, checkpoint: WalkCheckpoint) -> None:
+        self.engine, self.checkpoint = engine, checkpoint
+        self.after_step: list[int] = []
+        self.after_checkpoint: dict[int, int] = {}
+
+    def on_walk_step(self, trainer: pl.Trainer, step: WalkStep) -> None:
+        self.after_step.append(last_step(self.engine))
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self.checkpoint.path.exists():
+            callbacks = torch.load(self.checkpoint.path, weights_only=True)["callbacks"]
+            self.after_checkpoint.setdefault(callbacks["LedgerWriter"]["last_step"], last_step(self.engine))
+
+
+def test_steps_are_written_together_each_second_before_a_checkpoint_and_at_the_end(
+    tmp_path: Path, make_trainer: Make, make_module: Make, make_datamodule: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = open_database(f"sqlite:///{tmp_path / 'ledger.db'}")
+    checkpoint = WalkCheckpoint(tmp_path, every_n_steps=6)
+    writer, written = LedgerWriter(Ledger(engine), "run-1"), Written(engine, checkpoint)
+    clock = SimpleNamespace(monotonic=lambda: 0.4 * len(written.after_step))  # a step takes 0.4 s
+    monkeypatch.setattr("trendtrain.callbacks.ledger_writer.time", clock)
+    trainer = make_trainer(TrendValidation(), writer, written, checkpoint, ReseedGenerators(0))
+    trainer.fit(make_module(), make_datamodule())
+    assert written.after_step == [0, 0, 0, 3, 3, 3, 5, 5, 5, 9, 9, 9]
+    assert written.after_checkpoint[5] == 5
+    assert all(known <= there for known, there in written.after_checkpoint.items())
+    assert last_step(engine) == 11
+    engine.dispose()
 
 
 class Look(pl.Callback):

@@ -1,13 +1,16 @@
 from functools import partial
 
+import lightning.pytorch as pl
 import numpy as np
 import pytest
 import torch
 
+from trendtrain.callbacks import TrendValidation
 from trendtrain.data import PivotDataModule, Walk
 from trendtrain.data.placement import GatherAhead, loader, place
 from trendtrain.errors import InputError
 from trendtrain.market import Series, synthetic_market
+from trendtrain.models import CnnNet, TrendModule
 from trendtrain.replay import ReplaySampler, weigh
 
 SERIES = {
@@ -87,6 +90,22 @@ def test_batches_gathered_ahead_are_the_same() -> None:
         ahead = GatherAhead(their_loader.dataset, their_loader.sampler, pin=False)
         assert len(ahead) == len(plain_loader)
         assert_same_batches(ahead, plain_loader)
+
+
+def test_a_trainer_walks_with_batches_gathered_ahead_as_with_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    def summary() -> str:
+        torch.manual_seed(0)
+        module, validation = TrendModule(CnnNet(8, 12, width=4, kernels=(3, 4))), TrendValidation()
+        quiet = ("logger", "enable_progress_bar", "enable_model_summary", "enable_checkpointing")
+        options = dict.fromkeys(quiet, False)
+        trainer = pl.Trainer(accelerator="cpu", max_epochs=-1, callbacks=[validation], **options)
+        trainer.fit(module, module_of())
+        return repr(validation.summary())  # NaN is no NaN
+
+    plain = summary()
+    ahead = partial(GatherAhead, pin=False)
+    monkeypatch.setattr("trendtrain.data.datamodule.loader", lambda dataset, sampler, device: ahead(dataset, sampler))
+    assert summary() == plain
 
 
 def test_a_batch_gathered_ahead_is_drawn_one_batch_before_it_is_used() -> None:

@@ -15,6 +15,7 @@ from trendtrain.validation.predictions import Verdicts
 from trendtrain.validation.score import group
 
 _LEAST_CHANCE = 1e-12  # a log of it is finite
+_LEAST_NEW = 0.05  # of the events fitted to
 
 
 @runtime_checkable
@@ -25,11 +26,12 @@ class HasTemperature(Protocol):
 
 
 class FitTemperature(pl.Callback):
-    """After each step of a stream, fit the module's temperature to the newest judged events.
+    """At the end of a stream's step, fit the module's temperature to the newest judged events.
 
     What was predicted was divided by the temperature of its time, so that is undone first. Only verdicts known by then
-    count, and the new temperature serves from the next step on. A module without a `temperature`, and loaders that are
-    no stream, are left as they are.
+    count, and the new temperature serves from the next step on. It is fitted again as soon as one event in twenty is
+    new, or after a change of the market: a few new ones would not move it by its own error. A module without a
+    `temperature`, and loaders that are no stream, are left as they are.
 
     Args:
         n_events: How many of the newest judged events count; after a change of the market, those that followed it.
@@ -46,6 +48,7 @@ class FitTemperature(pl.Callback):
         self.spread = spread
         self._temperature = 1.0
         self._judged = _Judged(np.zeros((0, 2)), np.zeros(0, dtype=np.int64), np.zeros(0))
+        self._fresh: list[_Judged] = []  # since the last fit
         self._ends: list[int] = []  # when each step ended
         self._divisors: list[float] = []  # what its answers were divided by
 
@@ -58,9 +61,13 @@ class FitTemperature(pl.Callback):
         self._divisors.append(float(module.temperature))
         verdicts = step.verdicts[step.verdicts.is_validated]
         made_in = np.searchsorted(self._ends, _milliseconds(step.labels.close_time[verdicts.row]))
-        self._judged = self._judged.joined(_judged(verdicts, np.array(self._divisors)[made_in]))
-        self._judged = self._judged.newest(self.n_events if step.change is None else step.change)
-        self._temperature = fit_temperature(*self._judged, self.spread)
+        if len(verdicts):
+            self._fresh.append(_judged(verdicts, np.array(self._divisors)[made_in]))
+        n_new = sum(fresh.weight.sum() for fresh in self._fresh)
+        if step.change is not None or n_new > _LEAST_NEW * self._judged.weight.sum():
+            self._judged = self._judged.joined(self._fresh).newest(step.change or self.n_events)
+            self._fresh = []
+            self._temperature = fit_temperature(*self._judged, self.spread)
         module.temperature.fill_(self._temperature)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -72,7 +79,7 @@ class FitTemperature(pl.Callback):
         """Return the judged events, and what was divided by what."""
         return {
             "temperature": self._temperature,
-            "judged": [torch.from_numpy(values) for values in self._judged],
+            "judged": [[torch.from_numpy(values) for values in part] for part in (self._judged, *self._fresh)],
             "ends": self._ends.copy(),
             "divisors": self._divisors.copy(),
         }
@@ -80,7 +87,7 @@ class FitTemperature(pl.Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take up where the callback that gave the state stood."""
         self._temperature = state_dict["temperature"]
-        self._judged = _Judged(*(values.numpy() for values in state_dict["judged"]))
+        self._judged, *self._fresh = [_Judged(*(values.numpy() for values in part)) for part in state_dict["judged"]]
         self._ends, self._divisors = list(state_dict["ends"]), list(state_dict["divisors"])
 
 
@@ -91,10 +98,9 @@ class _Judged(NamedTuple):
     truth: IntArray
     weight: FloatArray
 
-    def joined(self, more: "_Judged") -> "_Judged":
-        if not len(self.truth):
-            return more
-        return _Judged(*(np.concatenate(parts) for parts in zip(self, more, strict=True)))
+    def joined(self, more: list["_Judged"]) -> "_Judged":
+        parts = [part for part in (self, *more) if len(part.truth)]  # an empty one does not know how many classes
+        return _Judged(*(np.concatenate(columns) for columns in zip(*parts, strict=True))) if parts else self
 
     def newest(self, n_events: int) -> "_Judged":
         n = int(np.searchsorted(np.cumsum(self.weight[::-1]), n_events + 1e-6))  # whole events: their weights sum to 1

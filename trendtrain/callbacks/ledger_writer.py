@@ -1,6 +1,8 @@
 """Write each step's predictions and verdicts to the ledger."""
 
 import json
+import time
+from typing import Any, Final
 
 import lightning.pytorch as pl
 import numpy as np
@@ -13,12 +15,17 @@ from trendtrain.market.labels import Labels
 from trendtrain.market.timeframe import parse_timeframe
 from trendtrain.storage.ledger import Ledger
 from trendtrain.storage.ledger_rows import LineRows, PredictionRows, VerdictRows
-from trendtrain.storage.ledger_write import Progress
+from trendtrain.storage.ledger_write import Progress, StepRows
 from trendtrain.validation.predictions import Predictions, Verdicts
+
+_SECONDS_BETWEEN: Final = 1.0
 
 
 class LedgerWriter(pl.Callback):
-    """Keep predictions and verdicts in a database, one transaction a step; a repeated step replaces itself.
+    """Keep predictions and verdicts in a database; a repeated step replaces itself.
+
+    Steps are written together, in one transaction: a second after the last, before a checkpoint, and at the end. What a
+    killed run has not written is repeated when it is resumed, since no checkpoint knows of it.
 
     The run is `running` from `setup` on, then `finished`, `interrupted` or `failed`; one that was killed stays running.
 
@@ -35,20 +42,26 @@ class LedgerWriter(pl.Callback):
         self.config = config
         self.model = model
         self._last_step = -1
+        self._waiting: list[StepRows] = []
+        self._written_at = -_SECONDS_BETWEEN
+        self._name = ""
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Enter the run and its model."""
         self.ledger.begin(self.run_id, self.config, np.datetime64("now", "ms"))
         kind = model_class(pl_module)
         class_path = f"{kind.__module__}.{kind.__qualname__}"
-        self.ledger.describe_model(self.run_id, self.model or kind.__name__, kind.__name__, class_path)
+        self._name = self.model or kind.__name__
+        self.ledger.describe_model(self.run_id, self._name, kind.__name__, class_path)
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Note that the run ended without an error."""
+        self._write()
         self.ledger.end(self.run_id, "finished")
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Note how the run ended; Lightning leaves `teardown` out then."""
+        self._write()
         is_interrupt = isinstance(exception, KeyboardInterrupt | SIGTERMException)
         self.ledger.end(self.run_id, "interrupted" if is_interrupt else "failed")
 
@@ -57,23 +70,25 @@ class LedgerWriter(pl.Callback):
         self.ledger.rewind(self.run_id, self._last_step)
 
     def on_walk_step(self, trainer: pl.Trainer, step: WalkStep) -> None:
-        """Write the step."""
-        self.ledger.record(
-            self.run_id,
-            self._name_of(trainer.lightning_module),
-            step.index,
-            prediction_rows(step.predictions, step.labels),
-            verdict_rows(step.verdicts, step.labels),
-            pass_=step.pass_,
-            progress=Progress(step.n_steps, step.stats),
-        )
+        """Take the step in, and write if the last write was a second ago."""
+        predictions, verdicts = prediction_rows(step.predictions, step.labels), verdict_rows(step.verdicts, step.labels)
+        progress = Progress(step.n_steps, step.stats)
+        self._waiting.append(StepRows(step.index, predictions, verdicts, step.pass_, progress))
         self._last_step = step.index
+        if time.monotonic() - self._written_at >= _SECONDS_BETWEEN:
+            self._write()
 
     def on_change(self, trainer: pl.Trainer, step: WalkStep) -> None:
         """Note that the verdicts of all series showed a change, and what the replay forgot for it, if anything."""
+        self._write()
         cut = json.dumps({"events_kept": step.change} if step.is_cut else {})
-        model = self._name_of(trainer.lightning_module)
-        self.ledger.record_alarm(self.run_id, model, step.index, None, step.now, kind="accuracy", cut=cut)
+        self.ledger.record_alarm(self.run_id, self._name, step.index, None, step.now, kind="accuracy", cut=cut)
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Write what a run that is resumed from here will not repeat."""
+        self._write()
 
     def state_dict(self) -> dict[str, int]:
         """Return the last step written."""
@@ -83,8 +98,10 @@ class LedgerWriter(pl.Callback):
         """Take up the last step written."""
         self._last_step = state_dict["last_step"]
 
-    def _name_of(self, module: pl.LightningModule) -> str:
-        return self.model or model_class(module).__name__
+    def _write(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        self.ledger.record_steps(self.run_id, self._name, waiting)
+        self._written_at = time.monotonic()
 
 
 def model_class(module: pl.LightningModule) -> type:

@@ -46,8 +46,8 @@ def loader(dataset: WindowDataset, sampler: Sampler[Draw], device: torch.device)
 class GatherAhead:
     """Gather and pin the next batch in a thread while the last one is used.
 
-    Draws are made in the caller's thread, a batch before they are used: what the model says of a batch weighs the
-    draws from the next but one on. The same seed still gives the same batches.
+    Draws are made in the caller's thread, a batch before they are used. The batches are the same: verdicts and answers
+    weigh the draws of the next step. It has no `sampler` to see: Lightning would take it for a `DataLoader`.
 
     Args:
         dataset: Gives the batch of a draw.
@@ -57,16 +57,16 @@ class GatherAhead:
 
     def __init__(self, dataset: WindowDataset, sampler: Any, pin: bool = True) -> None:
         self.dataset = dataset
-        self.sampler = sampler
+        self._sampler = sampler
         self.pin = pin
 
     def __len__(self) -> int:
-        return len(self.sampler)
+        return len(self._sampler)
 
     def __iter__(self) -> Iterator[Batch]:
         with ThreadPoolExecutor(1) as thread:
             ahead = None
-            for draw in self.sampler:
+            for draw in self._sampler:
                 last, ahead = ahead, thread.submit(self._gather, draw)
                 if last is not None:
                     yield last.result()

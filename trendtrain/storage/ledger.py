@@ -15,6 +15,7 @@ from trendtrain.storage.ledger_rows import PredictionRows, VerdictRows
 from trendtrain.storage.ledger_stats import LedgerStats, count_runs
 from trendtrain.storage.ledger_write import (
     Progress,
+    StepRows,
     forget_after,
     now_ms,
     update_run,
@@ -108,14 +109,30 @@ class Ledger:
         Raises:
             ValueError: If the run was not begun, or a verdict judges a prediction that was never recorded.
         """
+        self.record_steps(run_id, model, [StepRows(step, predictions, verdicts, pass_, progress)])
+
+    def record_steps(self, run_id: str, model: str, steps: Sequence[StepRows]) -> None:
+        """Write what steps predicted and judged, all in one transaction; what is repeated is replaced.
+
+        Args:
+            run_id: A run that was begun.
+            model: Name of the model.
+            steps: In the order they were done.
+
+        Raises:
+            ValueError: If the run was not begun, or a verdict judges a prediction that was never recorded.
+        """
+        if not steps:
+            return
         try:
             with self.engine.begin() as connection:
-                update_run(connection, run_id, step=step, **({} if progress is None else progress.columns))
-                write_predictions(connection, (run_id, model, pass_), step, predictions)
-                write_verdicts(connection, (run_id, model, pass_), step, verdicts)
+                update_run(connection, run_id, **steps[-1].run_columns)
+                for step in steps:
+                    write_predictions(connection, (run_id, model, step.pass_), step.step, step.predictions)
+                    write_verdicts(connection, (run_id, model, step.pass_), step.step, step.verdicts)
         except IntegrityError as error:
             rule = "`run_id` must be begun, and each verdict judge a recorded prediction"
-            raise ValueError(f"{rule}, got run {run_id!r}, model {model!r}, pass {pass_}: {error.orig}.") from error
+            raise ValueError(f"{rule}, got run {run_id!r}, model {model!r}: {error.orig}.") from error
 
     def record_alarm(
         self, run_id: str, model: str, step: int, series: Series | None, known_at: Moment, kind: str, cut: str

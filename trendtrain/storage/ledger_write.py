@@ -32,6 +32,30 @@ class Progress:
         return {"n_steps": self.n_steps, **dict(zip(names, numbers, strict=True))}
 
 
+@dataclass(frozen=True, eq=False)
+class StepRows:
+    """What a step predicted and judged, as the ledger takes it.
+
+    Attributes:
+        step: Walk-forward step.
+        predictions: Made in this step; None for none.
+        verdicts: Reached in this step, on predictions of this step or earlier ones; None for none.
+        pass_: Which pass over the stream, from 0.
+        progress: How far the run is with it; None leaves the run's counts as they are.
+    """
+
+    step: int
+    predictions: PredictionRows | None
+    verdicts: VerdictRows | None
+    pass_: int = 0
+    progress: Progress | None = None
+
+    @property
+    def run_columns(self) -> dict[str, int | None]:
+        """The columns of `runs` that tell of it."""
+        return {"step": self.step, **({} if self.progress is None else self.progress.columns)}
+
+
 def now_ms() -> int:
     """Return the time it is, ms."""
     return time.time_ns() // 1_000_000
