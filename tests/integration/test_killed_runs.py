@@ -124,7 +124,7 @@ def test_a_run_killed_again_and_again_goes_on(seed: int, runs: Runs, whole: RunI
     assert_as_if_never_stopped(runs, whole)
 
 
-CHECKPOINT, FLUSH = (WalkCheckpoint, "_save"), (Ledger, "record")
+CHECKPOINT, FLUSH = (WalkCheckpoint, "_save"), (Ledger, "record_steps")
 STORES = [
     CHECKPOINT,
     FLUSH,
