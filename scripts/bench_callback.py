@@ -4,9 +4,11 @@
 ./scripts/bench_callback.py [--batches 400] [--runs 5] [--json FILE]
 
 A foreign module and loader, validated in one pass. Timed is the processor time of the pass, on one thread, and so
-mostly blind to what else the machine does. The judging of all predictions and the metrics at the end of the pass are
-shared among its batches. Runs with and without take turns; the cost is the median of their differences. `copy` is what
-a callback costs that only copies rows and logits into a buffer it allocated beforehand. Three sizes of model.
+mostly blind to what else the machine does, without that of the module's own step: it varies from run to run by more
+than the callback costs, and is the same work with and without. The judging of all predictions and the metrics at the
+end of the pass are shared among its batches. Runs with and without take turns; the cost is the median of their
+differences (`with_step_us`: the same of the whole pass). `copy` is what a callback costs that only copies rows and
+logits into a buffer it allocated beforehand. Three sizes of model.
 """
 
 import argparse
@@ -38,10 +40,14 @@ class Stranger(pl.LightningModule):
         self.net = nn.Sequential(
             nn.Linear(64, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 2)
         )
+        self.seconds = 0.0
 
     def validation_step(self, batch: list[Tensor], batch_idx: int) -> Tensor:
         """Return the logits."""
-        return self.net(batch[0])
+        start = time.thread_time()
+        logits = self.net(batch[0])
+        self.seconds += time.thread_time() - start
+        return logits
 
 
 class Copies(pl.Callback):
@@ -70,9 +76,9 @@ class Clock(pl.Callback):
         self.seconds = time.thread_time() - self.start
 
 
-def seconds(module: pl.LightningModule, loader: DataLoader[Any], *callbacks: pl.Callback) -> float:
-    """Return the seconds of one pass."""
-    clock = Clock()
+def seconds(module: Stranger, loader: DataLoader[Any], *callbacks: pl.Callback) -> tuple[float, float]:
+    """Return the seconds of one pass, and of the module's own steps in it."""
+    clock, module.seconds = Clock(), 0.0
     trainer = pl.Trainer(
         accelerator="cpu",
         callbacks=[*callbacks, clock],
@@ -82,7 +88,7 @@ def seconds(module: pl.LightningModule, loader: DataLoader[Any], *callbacks: pl.
         enable_model_summary=False,
     )
     trainer.validate(module, loader, verbose=False)
-    return clock.seconds
+    return clock.seconds, module.seconds
 
 
 def compare(name: str, labels: Labels, n_batches: int, n_runs: int) -> dict[str, Any]:
@@ -92,21 +98,29 @@ def compare(name: str, labels: Labels, n_batches: int, n_runs: int) -> dict[str,
     data = TensorDataset(torch.randn(n_rows, 64), torch.arange(n_rows))
     loader = DataLoader(data, batch_sampler=None, batch_size=None, sampler=_Slices(n_batches))
     kinds = {"without": list, "with": lambda: [TrendValidation(labels)], "copy": lambda: [Copies(n_rows)]}
-    taken: dict[str, list[float]] = {kind: [] for kind in kinds}
+    taken: dict[str, list[tuple[float, float]]] = {kind: [] for kind in kinds}
     for _ in range(n_runs + 1):
         for kind, make in kinds.items():
-            taken[kind].append(seconds(module, loader, *make()) / n_batches * 1e6)
-    taken = {kind: values[1:] for kind, values in taken.items()}  # the first warms up
-    costs = {kind: [a - b for a, b in zip(taken[kind], taken["without"], strict=True)] for kind in ("with", "copy")}
+            taken[kind].append(seconds(module, loader, *make()))
+    whole, step = (  # the first run warms up
+        {kind: [value[i] / n_batches * 1e6 for value in values[1:]] for kind, values in taken.items()} for i in (0, 1)
+    )
+    around = {kind: [a - b for a, b in zip(whole[kind], step[kind], strict=True)] for kind in kinds}
+    cost = _more(around, "with")
     return {
         "model": name,
         "parameters": sum(one.numel() for one in module.parameters()),
-        "batch_us": statistics.median(taken["without"]),
-        "callback_us": statistics.median(costs["with"]),
-        "callback_us_least": min(costs["with"]),
-        "callback_us_most": max(costs["with"]),
-        "copy_us": statistics.median(costs["copy"]),
+        "batch_us": statistics.median(whole["without"]),
+        "callback_us": statistics.median(cost),
+        "callback_us_least": min(cost),
+        "callback_us_most": max(cost),
+        "with_step_us": statistics.median(_more(whole, "with")),
+        "copy_us": statistics.median(_more(around, "copy")),
     }
+
+
+def _more(taken: dict[str, list[float]], kind: str) -> list[float]:
+    return [a - b for a, b in zip(taken[kind], taken["without"], strict=True)]
 
 
 class _Slices(torch.utils.data.Sampler[list[int]]):

@@ -127,9 +127,7 @@ def test_verdicts_of_another_model_do_not_count(ledger: Ledger) -> None:
 
 
 def test_a_step_is_recorded_whole_or_not_at_all(ledger: Ledger, engine: Engine) -> None:
-    with pytest.raises(
-        ValueError, match="each verdict judge a recorded prediction, got run 'one', model 'cnn': "
-    ):
+    with pytest.raises(ValueError, match="each verdict judge a recorded prediction, got run 'one', model 'cnn': "):
         ledger.record("one", "cnn", 0, predicted([0]), judged({7: CORRECT}))
     assert rows_of(engine, "predictions") == []
 

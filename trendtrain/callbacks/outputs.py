@@ -69,7 +69,7 @@ def to_predictions(rows: Any, scores: Any) -> Predictions:
     if row.shape != probability.shape[:1]:
         shapes = f"{tuple(row.shape)} and {probability.shape}"
         raise InputError(f"`key` must give one row a prediction, got shapes {shapes}.")
-    return Predictions(row.numpy().astype(np.int64), probability)
+    return Predictions(row.numpy().astype(np.int64, copy=False), probability)
 
 
 class PassOutputs:
@@ -87,7 +87,7 @@ class PassOutputs:
         if not self._rows:
             to_predictions(rows, scores)
         row, score = _copied(rows), _copied(scores)
-        if row.shape[:1] != score.shape[:1]:
+        if len(row) != len(score):
             raise InputError(
                 f"`key` must give one row a prediction, got shapes {tuple(row.shape)} and {tuple(score.shape)}."
             )
@@ -110,7 +110,8 @@ class PassOutputs:
 
 
 def _copied(values: Any) -> Tensor:
-    tensor = torch.as_tensor(values).detach()
+    tensor = values if isinstance(values, Tensor) else torch.as_tensor(values)
+    tensor = tensor.detach() if tensor.requires_grad else tensor
     return tensor.clone() if tensor.is_cpu else tensor.cpu()
 
 
