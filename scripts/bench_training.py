@@ -3,11 +3,13 @@
 
 ./scripts/bench_training.py [--models cnn mlp] [--steps 60] [--runs 5] [--profile] [--json FILE] [key=value]
 
-Ours is `trendtrain train` from the first batch to the last: replay, delayed labels, judging, scores, ledger, charts and
-checkpoints as they come by default. The loop is what one would write without any of that: all windows made beforehand
-and kept in memory, rows drawn at random from the known half, AdamW, clipped gradients, and a prediction of the next
-bars after every 8 batches. Both take the same net, batches and number of predictions, on one thread, in turns; a sample
-is a row trained on or predicted. `--profile` says where our time goes.
+Ours is `trendtrain train` from the first batch of the walk to the last, without its warm-up: replay, delayed labels,
+judging, scores, ledger, charts and checkpoints as they come by default. The loop is what one would write without any of
+that: all windows made beforehand and kept in memory, rows drawn at random from the known half, AdamW, clipped
+gradients, and a prediction of the next bars after every 8 batches. `trainer` does the work of the loop in a Lightning
+Trainer without a callback or a logger: what is lost there, no callback can win back. All take the same net, batches and
+number of predictions, on one thread, in turns; a sample is a row trained on or predicted. `--profile` says where our
+time goes.
 """
 
 import argparse
@@ -17,6 +19,7 @@ import pstats
 import statistics
 import tempfile
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +32,6 @@ from omegaconf import DictConfig
 
 from trendtrain.data import PivotDataModule
 from trendtrain.market import Series, planted_market
-from trendtrain.models.module import weighted_cross_entropy
 
 
 class Clock(pl.Callback):
@@ -58,6 +60,7 @@ def config_of(model: str, folder: Path, options: argparse.Namespace) -> DictConf
         "experiment=planted",
         f"data.source.n_bars={options.bars}",
         f"walk.steps={options.steps}",
+        "walk.warmup=0",
         f"db.url=sqlite:///{folder / 'run.db'}",
         "trainer.enable_progress_bar=false",
         "+callbacks.clock._target_=__main__.Clock",
@@ -77,69 +80,110 @@ def ours(cfg: DictConfig, folder: Path) -> float:
 
 
 class Loop:
-    """The hand-written loop."""
+    """The hand-written loop, and the same work in a Trainer without any callback."""
 
     def __init__(self, cfg: DictConfig) -> None:
         bars = planted_market(cfg.data.source.n_bars, seed=0)
         datamodule = PivotDataModule({Series("LOOP", "1m"): bars}, window=cfg.data.window)
         datamodule.setup()
         rows = torch.arange(cfg.data.window - 1, len(bars))
+        self.cfg = cfg
         self.device = "cuda" if torch.cuda.is_available() and cfg.trainer.accelerator in ("auto", "gpu") else "cpu"
-        dataset = datamodule.train_dataloader().dataset
-        self.inputs = {key: values.to(self.device) for key, values in dataset.windows.gather(rows).items()}
-        self.label = torch.from_numpy(datamodule.labels.direction[rows.numpy()].astype("int64")).to(self.device)
-        self.module = instantiate(cfg.model).to(self.device)
+        windows = datamodule.train_dataloader().dataset.windows
+        inputs = windows.gather(rows)
+        if cfg.data.transitions:  # of what has no label yet, nothing that follows is drawn
+            following = torch.from_numpy(datamodule.labels.known_at).clamp_min(cfg.data.window - 1)[rows]
+            inputs |= {f"next_{name}": values for name, values in windows.gather(following).items()}
+        inputs["label"] = torch.from_numpy(datamodule.labels.direction[rows.numpy()].astype("int64"))
+        inputs["weight"] = torch.ones(len(rows))
+        self.inputs = {name: values.to(self.device) for name, values in inputs.items()}
         self.batch, self.n_batches, self.n_steps = cfg.replay.batch_size, cfg.replay.n_batches, cfg.walk.steps
+        self.half = len(rows) // 2
 
     def run(self) -> float:
         """Return the seconds of the loop."""
-        net, use_side = self.module.net, self.module.use_side
-        optimizer = torch.optim.AdamW(net.parameters(), lr=self.module.lr, weight_decay=self.module.weight_decay)
-        half, length = len(self.label) // 2, 256
-        weight = torch.ones(self.batch, device=self.device)
+        module = instantiate(self.cfg.model).to(self.device)
+        optimizer = torch.optim.AdamW(module.net.parameters(), lr=module.lr, weight_decay=module.weight_decay)
+        module.on_fit_start()
         losses, answers = [], []
         start = time.perf_counter()
         for step in range(self.n_steps):
-            net.train()
-            for _ in range(self.n_batches):
-                row = torch.randint(half, (self.batch,), device=self.device)
-                logits = self._logits(net, row, use_side)
-                loss = weighted_cross_entropy(logits, self.label[row], weight)
+            module.train()
+            for i in range(self.n_batches):
+                batch = self.drawn()
+                loss, _ = module.loss(batch)
                 optimizer.zero_grad()
                 loss.backward()
-                torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+                torch.nn.utils.clip_grad_norm_(module.net.parameters(), 1.0)
                 optimizer.step()
+                module.on_train_batch_end(None, batch, i)  # a target network follows
                 losses.append(loss.detach())
-            net.eval()
+            module.eval()
             with torch.no_grad():
-                following = torch.arange(half + step * length, half + (step + 1) * length, device=self.device)
-                answers.append(self._logits(net, following, use_side).cpu())
+                batch = self.following(step)
+                answers.append(module(batch["window"], batch.get("side")).cpu())
         return time.perf_counter() - start
 
-    def _logits(self, net: torch.nn.Module, row: torch.Tensor, use_side: bool) -> torch.Tensor:
-        window = self.inputs["window"].index_select(0, row)
-        return net(window, self.inputs["side"].index_select(0, row)) if use_side else net(window)
+    def run_in_trainer(self) -> float:
+        """Return the seconds of a stock Trainer that does the same, and nothing for us."""
+        off = ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary")
+        trainer = pl.Trainer(
+            accelerator=self.cfg.trainer.accelerator,
+            max_epochs=self.n_steps,
+            gradient_clip_val=1.0,
+            num_sanity_val_steps=0,
+            callbacks=[Clock()],
+            **dict.fromkeys(off, False),
+        )
+        steps = iter(range(self.n_steps))
+        draws = Batches(self.n_batches, self.drawn)
+        trainer.fit(instantiate(self.cfg.model), draws, Batches(1, lambda: self.following(next(steps))))
+        return Clock.seconds
+
+    def drawn(self) -> dict[str, torch.Tensor]:
+        """Return a batch of random rows of the known half."""
+        row = torch.randint(self.half, (self.batch,), device=self.device)
+        return {name: values.index_select(0, row) for name, values in self.inputs.items()}
+
+    def following(self, step: int) -> dict[str, torch.Tensor]:
+        """Return the bars of a step."""
+        part = slice(self.half + step * 256, self.half + (step + 1) * 256)
+        return {name: values[part] for name, values in self.inputs.items() if name in ("window", "side")}
+
+
+class Batches:
+    """A loader of so many batches."""
+
+    def __init__(self, n_batches: int, make: Callable[[], Any]) -> None:
+        self.n_batches, self.make = n_batches, make
+
+    def __len__(self) -> int:
+        return self.n_batches
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self.make() for _ in range(self.n_batches))
 
 
 def compare(model: str, options: argparse.Namespace) -> Row:
-    """Return the medians of ours and the loop for one model."""
-    times: dict[str, list[float]] = {"ours": [], "loop": []}
+    """Return the medians of ours, a bare Trainer and the loop for one model."""
+    times: dict[str, list[float]] = {"ours": [], "trainer": [], "loop": []}
     with tempfile.TemporaryDirectory() as name:
         cfg = config_of(model, Path(name), options)
         loop = Loop(cfg)
         for i in range(options.runs + 1):
             times["ours"].append(ours(cfg, Path(name) / str(i)))
+            times["trainer"].append(loop.run_in_trainer())
             times["loop"].append(loop.run())
     seconds = {kind: statistics.median(values[1:]) for kind, values in times.items()}  # the first warms up
     n_samples = options.steps * (cfg.replay.n_batches * cfg.replay.batch_size + 256)
     return {
         "job": model,
-        "parameters": sum(one.numel() for one in loop.module.net.parameters()),
+        "parameters": sum(one.numel() for one in instantiate(cfg.model.net).parameters()),
         "device": loop.device,
-        "ours samples/s": n_samples / seconds["ours"],
-        "loop samples/s": n_samples / seconds["loop"],
+        **{f"{kind} samples/s": n_samples / taken for kind, taken in seconds.items()},
         "ratio": seconds["loop"] / seconds["ours"],
-        "us more a batch": (seconds["ours"] - seconds["loop"]) / options.steps / cfg.replay.n_batches * 1e6,
+        "trainer's ratio": seconds["loop"] / seconds["trainer"],
+        "ms more a batch": (seconds["ours"] - seconds["loop"]) / options.steps / cfg.replay.n_batches * 1e3,
     }
 
 
