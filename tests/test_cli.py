@@ -303,6 +303,22 @@ def test_files_are_imported_and_walked(tmp_path: Path, csv: Callable[..., Path])
     assert list(summary_of(tmp_path / "run")["series"]) == ["ETH"]
 
 
+def test_a_folder_is_trained_on_beside_files_that_are_no_bars(
+    tmp_path: Path, csv: Callable[..., Path], capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "bars"
+    folder.mkdir()
+    csv(n=1500).rename(folder / "ETH_5m.csv")
+    (folder / "MANIFEST.csv").write_text("file,sha256\nETH_5m.csv,ab12\n")
+    told = f"left out {folder / 'MANIFEST.csv'}: it has no column time, open, high, low, close\n"
+    assert train(tmp_path / "run", "data=files", f"data.path={folder}", "walk.step=128bars") == 0
+    assert capfd.readouterr().err.count(told) == 1
+    assert main(["import", str(folder), "--db", f"sqlite:///{tmp_path / 'other.db'}"]) == 0
+    assert capfd.readouterr().err == told
+    assert main(["label", str(folder), "--out", str(tmp_path / "labels.csv")]) == 0
+    assert capfd.readouterr().err == told
+
+
 def test_a_database_is_walked_like_the_files_in_it(tmp_path: Path, csv: Callable[..., Path]) -> None:
     path, db = csv(n=1500), tmp_path / "bars.db"
     assert main(["import", str(path), "--db", f"sqlite:///{db}"]) == 0

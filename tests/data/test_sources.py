@@ -108,6 +108,18 @@ def test_symbols_and_timeframes_choose(
     assert list(from_database(store, symbols, timeframes)) == expected
 
 
+def test_files_of_series_that_are_not_asked_for_do_not_matter(store: BarStore, folder: Path) -> None:
+    broken = "open_time,open,high,low,close\n2024-01-01,1,2,3,4\n2024-01-02,1,1,1,1\n2024-01-03,1,1,1,1\n"
+    (folder / "C_1d.csv").write_text(broken)  # its high lies below its low
+    (folder / "D_1h.csv").write_text(broken.replace("1,2,3,4", "one,2,3,4"))  # cannot be read at all
+    assert list(from_files(store, folder, symbols=["A", "B"])) == [("A", "1m"), ("A", "5m"), ("B", "1m")]
+    assert list(from_files(store, folder, timeframes="1m")) == [("A", "1m"), ("B", "1m")]
+    assert len(store.series()) == 3
+    for wanted, message in ((("C",), "`high` must be"), (("A", "D"), "`open` must be a number, got one")):
+        with pytest.raises(InputError, match=message):
+            from_files(store, folder, symbols=wanted)
+
+
 def test_files_give_the_bars_of_their_time_alone(store: BarStore, tmp_path: Path) -> None:
     bars = random_walk(100, seed=0)
     store.write("A", "1m", bars)

@@ -214,6 +214,62 @@ def test_a_folder_gives_its_supported_files_by_name(tmp_path: Path) -> None:
     assert [file.name for file in find_files(tmp_path)] == ["a.parquet", "b.csv"]
 
 
+NO_BARS = {
+    "MANIFEST.csv": "file,symbol,timeframe,bars\nETHUSDT_1h.csv,ETHUSDT,1h,9\n",
+    "notes.csv": "Bars of two years\nthese, and those, from here, and there\nmore\n",
+    "numbers.txt": "1,2,3\n4,5,6\n",
+}
+
+
+def test_files_of_a_folder_that_are_no_bars_are_left_out_and_named_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bars = [write_csv(tmp_path, csv_of(*ROWS), "B_1m.csv"), write_csv(tmp_path, "2024;1;2\n", "C_1m.csv.gz")]
+    candles = "".join(f"{1_704_067_200 + 60 * i},1,2,1,2,1\n" for i in range(3))
+    bars.append(write_csv(tmp_path, candles, "D_1m.csv"))  # nameless, but of a layout that is known
+    pd.DataFrame({"open": [1.0], "high": 1.0, "low": 1.0, "close": 1.0}).set_index(
+        pd.DatetimeIndex(["2024-01-01"], name="date")
+    ).to_parquet(tmp_path / "E_1m.parquet")
+    for name, text in NO_BARS.items():
+        write_csv(tmp_path, text, name)
+    assert find_files(tmp_path) == [*bars, tmp_path / "E_1m.parquet"]
+    told = capsys.readouterr().err.splitlines()
+    assert told == [f"left out {tmp_path / name}: it has no column time, open, high, low, close" for name in NO_BARS]
+
+
+def test_a_price_that_is_missing_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_csv(tmp_path, csv_of(*ROWS), "A_1m.csv")
+    write_csv(tmp_path, csv_of(*ROWS).replace("high", "hihg"), "B_1m.csv")
+    assert [file.name for file in find_files(tmp_path)] == ["A_1m.csv"]
+    assert capsys.readouterr().err == f"left out {tmp_path / 'B_1m.csv'}: it has no column high\n"
+
+
+def test_bars_that_are_broken_are_not_left_out(tmp_path: Path) -> None:
+    for name, text in {"A.csv": csv_of(), "B.csv": csv_of("x,1,1,1,1,1"), "C.csv": csv_of(ROWS[0] + ",9")}.items():
+        write_csv(tmp_path, text, name)
+    assert len(find_files(tmp_path)) == 3
+
+
+def test_a_folder_of_no_bars_is_refused(tmp_path: Path) -> None:
+    for name, text in NO_BARS.items():
+        write_csv(tmp_path, text, name)
+    with pytest.raises(InputError, match=r"must hold files of bars, got .* 3 of none, as MANIFEST\.csv, which has no"):
+        find_files(tmp_path)
+
+
+def test_a_given_layout_decides_what_columns_mean(tmp_path: Path) -> None:
+    for name, text in NO_BARS.items():
+        write_csv(tmp_path, text, name)
+    assert len(find_files(tmp_path, "bitfinex")) == 3
+
+
+def test_a_file_given_by_name_is_taken_as_it_is(tmp_path: Path) -> None:
+    path = write_csv(tmp_path, NO_BARS["MANIFEST.csv"], "MANIFEST.csv")
+    assert find_files(path) == [path]
+    with pytest.raises(InputError, match="missing time, open"):
+        read_bars(path)
+
+
 def test_a_folder_without_files_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
         InputError, match=r"`path` must hold CSV, Parquet, Feather or JSON files, got the folder .* without"

@@ -33,7 +33,7 @@ def run(options: argparse.Namespace) -> int:
     from trendtrain.storage.importers import ReadOptions, find_files, import_files
     from trendtrain.terminal import show
 
-    files = [file for path in options.path for file in find_files(path)]
+    files = [file for path in options.path for file in find_files(path, options.layout)]
     read = ReadOptions(options.symbol, options.timeframe, options.layout, options.timezone)
     engine = open_database(options.db)
     try:

@@ -21,7 +21,7 @@ def label_files(options: Namespace) -> int:
     Raises:
         InputError: If an option or a file breaks a rule; nothing is written then.
     """
-    files = [file for path in options.path for file in find_files(path)]
+    files = [file for path in options.path for file in find_files(path, options.layout)]
     plots = _import_plots(options, files)
     rules = LabelRules(tuple(options.strength), options.tie, options.inside, options.max_gap, options.flat_band)
     contents, targets = read_all(options, files)

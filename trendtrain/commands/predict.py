@@ -33,7 +33,7 @@ def run(options: argparse.Namespace) -> int:
 
     sys.path.append(str(Path.cwd()))  # so that a checkpoint of a user's own net finds its file
     torch.set_num_threads(1)
-    files = [file for path in options.path for file in find_files(path)]
+    files = [file for path in options.path for file in find_files(path, options.layout)]
     contents, targets = read_all(options, files)
     predictor = Predictor(options.ckpt)
     everything = [(series, bars, predictor.predict(bars)) for series, bars in contents]

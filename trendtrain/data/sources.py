@@ -14,8 +14,12 @@ from trendtrain.market.synthetic import (
     random_walk,
     synthetic_market,
 )
+from trendtrain.market.timeframe import format_timeframe
 from trendtrain.storage.bars import BarStore
-from trendtrain.storage.importers import ReadOptions, import_path
+from trendtrain.storage.importers import ReadOptions, find_files
+from trendtrain.storage.importers.file_names import split_name
+from trendtrain.storage.importers.files import FileBars, read_file
+from trendtrain.storage.importers.imports import import_contents
 
 Names = str | Sequence[str] | None
 
@@ -71,7 +75,8 @@ def from_files(
 ) -> dict[Series, Bars]:
     """Import a file or a folder of files, and return their series over the time the files span.
 
-    A file with rows in conflict, or that break a price rule, is refused; `trendtrain import` shows what is wrong.
+    A file with rows in conflict, or that break a price rule, is refused; `trendtrain import` shows what is wrong. Where
+    symbols or timeframes are given, the files of other series are neither imported nor checked.
 
     Args:
         store: Where bars are kept.
@@ -87,9 +92,10 @@ def from_files(
     if path is None:
         raise InputError("`data.path` must name a file or folder of bars, got none.")
     spans: dict[Series, list[np.datetime64]] = {}
-    for report in import_path(store, path, ReadOptions(layout=layout, timezone=timezone)):
+    contents = _read_files(path, ReadOptions(layout=layout, timezone=timezone), symbols, timeframes)
+    chosen = _chosen(list({content.series for content in contents}), symbols, timeframes, f"the files of {path}")
+    for report in import_contents(store, [content for content in contents if content.series in chosen]):
         spans.setdefault(report.series, []).extend([report.quality.first, report.quality.last])
-    chosen = _chosen(list(spans), symbols, timeframes, f"the files of {path}")
     one = np.timedelta64(1, "ms")
     return {series: store.load(*series, start=min(spans[series]), end=max(spans[series]) + one) for series in chosen}
 
@@ -106,6 +112,25 @@ def from_database(store: BarStore, symbols: Names = None, timeframes: Names = No
         InputError: If the database lacks a wanted series.
     """
     return {series: store.load(*series) for series in _chosen(store.series(), symbols, timeframes, "the database")}
+
+
+def _read_files(path: str | Path, options: ReadOptions, symbols: Names, timeframes: Names) -> list[FileBars]:
+    """Read files, but for those that cannot be read and by their name are of a series that is not wanted."""
+    contents = []
+    for file in find_files(path, options.layout):
+        try:
+            contents.append(read_file(file, options))
+        except InputError:
+            if not _names_another(file, _listed(symbols), _listed(timeframes)):
+                raise
+    return contents
+
+
+def _names_another(file: Path, symbols: list[str] | None, timeframes: list[str] | None) -> bool:
+    name = split_name(file.name)
+    length = None if name.timeframe is None else format_timeframe(name.timeframe)
+    pairs = ((name.symbol, symbols), (length, timeframes))
+    return any(own is not None and wanted is not None and own not in wanted for own, wanted in pairs)
 
 
 def _chosen(there: list[Series], symbols: Names, timeframes: Names, where: str) -> list[Series]:

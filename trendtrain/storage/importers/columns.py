@@ -37,7 +37,7 @@ def find_columns(source: Source) -> dict[str, pd.Series]:
         ['close', 'high', 'low', 'open', 'time']
     """
     found = {job: column for job, names in _NAMES.items() if (column := find_column(source, *names)) is not None}
-    _check_complete(found, source)
+    _check_complete(source)
     found["time"] = _join_clock(source, found["time"])
     return {job: column for job, column in found.items() if job != "symbol" or column.notna().any()}
 
@@ -53,6 +53,15 @@ def find_column(source: Source, *names: str) -> pd.Series | None:
         spelled[plain_name(name)].append(name)
     present = [name for name in names if name in spelled]
     return source.table[_only(spelled[present[0]])] if present else None
+
+
+def missing_columns(source: Source) -> list[str]:
+    """Return which of the columns that bars must have a file lacks.
+
+    Raises:
+        BarsError: If two columns have one of their names.
+    """
+    return [job for job in _REQUIRED if find_column(source, *_NAMES[job]) is None]
 
 
 def _join_clock(source: Source, times: pd.Series) -> pd.Series:
@@ -104,9 +113,8 @@ def _only(names: list[str]) -> str:
     return names[0]
 
 
-def _check_complete(found: dict[str, pd.Series], source: Source) -> None:
-    missing = [job for job in _REQUIRED if job not in found]
-    if missing:
+def _check_complete(source: Source) -> None:
+    if missing := missing_columns(source):
         rule = f"columns must include {', '.join(_REQUIRED)} (a time is one of {', '.join(TIMES[:-1])})"
         raise BarsError(f"{rule}; missing {', '.join(missing)}, found {source.shown_names()}.")
     if len(source.table) == 0:

@@ -1,5 +1,6 @@
 """Read files of bars, in whatever layout."""
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,8 +9,9 @@ import numpy as np
 from trendtrain.errors import InputError
 from trendtrain.market.bars import Bars, BarsError, Series, TimeArray
 from trendtrain.market.timeframe import format_timeframe, parse_timeframe
+from trendtrain.storage.importers.columns import missing_columns
 from trendtrain.storage.importers.file_names import NameParts, split_name
-from trendtrain.storage.importers.layouts import choose_layout
+from trendtrain.storage.importers.layouts import choose_layout, generic
 from trendtrain.storage.importers.raw_bars import ReadOptions, check_timezone
 from trendtrain.storage.importers.readers import is_supported, read_source
 from trendtrain.storage.importers.settle import Findings, settle
@@ -41,11 +43,17 @@ class FileBars:
     findings: Findings
 
 
-def find_files(path: str | Path) -> list[Path]:
-    """Return a file, or the supported files of a folder (not of folders in it) by name.
+def find_files(path: str | Path, layout: str | None = None) -> list[Path]:
+    """Return a file, or the files of bars of a folder (not of folders in it) by name.
+
+    A file of a folder whose columns are not those of bars is left out, and a line on standard error says so.
+
+    Args:
+        path: A file, taken as it is, or a folder.
+        layout: The layout of all files, where it is given: none is left out then, since it decides what columns mean.
 
     Raises:
-        InputError: If nothing is there, or the folder has no supported file.
+        InputError: If nothing is there, or the folder has no supported file, or none with bars.
     """
     path = Path(path)
     if path.is_file():
@@ -55,7 +63,22 @@ def find_files(path: str | Path) -> list[Path]:
     files = sorted(file for file in path.iterdir() if file.is_file() and is_supported(file))
     if not files:
         raise InputError(f"`path` must hold CSV, Parquet, Feather or JSON files, got the folder {path} without any.")
-    return files
+    missing = {} if layout is not None else {file: columns for file in files if (columns := _missing(file))}
+    if len(missing) == len(files):
+        got = f"{files[0].name}, which has no column {', '.join(missing[files[0]])}"
+        raise InputError(f"`path` must hold files of bars, got the folder {path} with {len(files)} of none, as {got}.")
+    for file, columns in missing.items():
+        sys.stderr.write(f"left out {file}: it has no column {', '.join(columns)}\n")
+    return [file for file in files if file not in missing]
+
+
+def _missing(file: Path) -> list[str]:
+    """Return which columns of bars a file lacks; none where a layout knows it, or reading it says more."""
+    try:
+        source = read_source(file, is_glance=True)
+        return missing_columns(source) if choose_layout(source, None) is generic else []
+    except (InputError, BarsError):
+        return []
 
 
 def read_bars(

@@ -47,6 +47,13 @@ def import_files(
         InputError: If a file breaks a rule, or its bars do not fit those stored.
     """
     contents = [read_file(file, options) for file in files]
+    return import_contents(store, contents, strict, may_replace)
+
+
+def import_contents(
+    store: BarStore, contents: Sequence[FileBars], strict: bool = True, may_replace: bool = True
+) -> list[ImportReport]:
+    """Write the bars of files that are read already; see `import_files`."""
     if strict:
         for content in contents:
             refuse_faults(content)
@@ -58,7 +65,7 @@ def import_path(
     store: BarStore, path: str | Path, options: ReadOptions = EVERYTHING_FROM_THE_FILE, strict: bool = True
 ) -> list[ImportReport]:
     """Write the bars of a file, or of all files of a folder; see `import_files`."""
-    return import_files(store, find_files(path), options, strict)
+    return import_files(store, find_files(path, options.layout), options, strict)
 
 
 def _import(store: BarStore, content: FileBars, n_replaced: int) -> ImportReport:

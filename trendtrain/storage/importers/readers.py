@@ -31,8 +31,12 @@ _UNREADABLE: Final = (
 )
 
 
-def read_source(path: Path) -> Source:
+def read_source(path: Path, is_glance: bool = False) -> Source:
     """Return what a file holds, nothing renamed or converted; an index that means something becomes a column.
+
+    Args:
+        path: The file.
+        is_glance: Whether to read of text, the slow form, no more than shows what columns there are.
 
     Raises:
         InputError: If there is no such file, its extension is unknown, it is empty, or it cannot be read.
@@ -45,7 +49,7 @@ def read_source(path: Path) -> Source:
         raise InputError(f"{path}: a file must hold bars, got 0 bytes.")
     try:
         with path.open("rb") as file:
-            return _read(path, path.name, ending, file)
+            return _read(path, path.name, ending, file, is_glance)
     except pd.errors.EmptyDataError as error:
         raise InputError(f"{path}: a file must hold bars, got no columns.") from error
     except InputError:
@@ -75,19 +79,19 @@ def is_supported(path: Path) -> bool:
     return path.name.lower().endswith(ENDINGS) and not path.name.startswith(".")
 
 
-def _read(path: Path, name: str, ending: str, file: BinaryIO) -> Source:
+def _read(path: Path, name: str, ending: str, file: BinaryIO, is_glance: bool) -> Source:
     if ending == ".zip":
-        return _read_zip(path, file)
+        return _read_zip(path, file, is_glance)
     if ending.endswith(".gz"):
         with gzip.open(file) as unpacked:
             # typeshed: a GzipFile is no BinaryIO, though it reads like one
-            return _read(path, name, ending.removesuffix(".gz"), unpacked)  # type: ignore[arg-type]
+            return _read(path, name, ending.removesuffix(".gz"), unpacked, is_glance)  # type: ignore[arg-type]
     if ending in (".csv", ".txt"):
-        return Source(path, name, *read_text(file))
+        return Source(path, name, *read_text(file, is_glance))
     return Source(path, name, _with_index(_READERS[ending](file)))
 
 
-def _read_zip(path: Path, file: BinaryIO) -> Source:
+def _read_zip(path: Path, file: BinaryIO, is_glance: bool) -> Source:
     with zipfile.ZipFile(file) as archive:
         members = [name for name in archive.namelist() if not name.startswith("__MACOSX/") and name[-1] != "/"]
         if len(members) != 1:
@@ -97,7 +101,7 @@ def _read_zip(path: Path, file: BinaryIO) -> Source:
         if not is_supported(member) or extension(member) == ".zip":
             raise InputError(f"{path}: a zip must hold a CSV, Parquet, Feather or JSON file, got {member.name}.")
         with archive.open(members[0]) as unpacked:
-            return _read(path, member.name, extension(member), unpacked)  # type: ignore[arg-type]
+            return _read(path, member.name, extension(member), unpacked, is_glance)  # type: ignore[arg-type]
 
 
 def _read_parquet(file: BinaryIO) -> pd.DataFrame:
