@@ -139,6 +139,38 @@ def test_a_module_without_a_temperature_is_left_as_it_is(make_datamodule: Make, 
     assert fit.state_dict()["ends"] == []
 
 
+class Log(pl.Callback):
+    """Keep the steps, and the temperature that the module in training has after each."""
+
+    def __init__(self) -> None:
+        self.steps: list[WalkStep] = []
+        self.temperatures: list[float] = []
+
+    def on_walk_step(self, trainer: pl.Trainer, step: WalkStep) -> None:
+        self.steps.append(step)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        self.temperatures.append(float(pl_module.temperature))
+
+
+def test_the_order_of_temperature_and_averaging_does_not_matter(
+    make_datamodule: Make, make_module: Make, make_trainer: Make
+) -> None:
+    found = []
+    for swap in (False, True):
+        module, log = make_module(), Log()
+        both = [FitTemperature(n_events=200), AverageWeights(0.9)]
+        callbacks = [TrendValidation(), ReseedGenerators(0), *(reversed(both) if swap else both), log]
+        make_trainer(*callbacks).fit(module, make_datamodule())
+        found.append((torch.cat([values.flatten() for values in module.state_dict().values()]), log))
+    (state, log), (other_state, other_log) = found
+    torch.testing.assert_close(state, other_state, rtol=0, atol=0)
+    assert len(set(log.temperatures)) > 5
+    assert log.temperatures == other_log.temperatures
+    for a, b in zip(log.steps, other_log.steps, strict=True):
+        np.testing.assert_array_equal(a.predictions.probability, b.predictions.probability)
+
+
 def parts(folder: Path) -> list[pl.Callback]:
     more = [FitTemperature(spread=1.0), AverageWeights(0.9), WalkCheckpoint(folder, every_n_steps=5)]
     return [TrendValidation(), ReseedGenerators(0), *more]

@@ -1,6 +1,7 @@
 """Lightning hooks: a few lines around pure functions."""
 
 from trendtrain.callbacks.average_weights import AverageWeights
+from trendtrain.callbacks.decay_by_events import DecayByEvents
 from trendtrain.callbacks.fit_temperature import FitTemperature
 from trendtrain.callbacks.ledger_writer import LedgerWriter
 from trendtrain.callbacks.reseed import ReseedGenerators
@@ -13,6 +14,7 @@ from trendtrain.callbacks.walk_step import WalkStep
 
 __all__ = [
     "AverageWeights",
+    "DecayByEvents",
     "FitTemperature",
     "LedgerWriter",
     "ReseedGenerators",
