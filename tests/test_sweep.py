@@ -1,5 +1,6 @@
 import json
 import math
+import os
 import signal
 import subprocess
 import sys
@@ -140,14 +141,47 @@ def test_the_ablation_of_twelve_runs_ends_without_a_hand_and_its_table_is_right(
         assert mean["event_accuracy"] == pytest.approx(sum(run["values"]["event_accuracy"] for run in own) / 3)
 
 
-@pytest.mark.full
-def test_sigterm_ends_a_sweep_with_the_processes_of_its_runs(tmp_path: Path) -> None:
-    where = (f"hydra.sweep.dir={tmp_path / 'sweep'}", f"db.url=sqlite:///{tmp_path / 'sweep.db'}")
-    command = [sys.executable, "-m", "trendtrain.cli", "train", *SMALL, *where, "hydra.launcher.n_jobs=2"]
+@pytest.mark.parametrize(
+    ("number", "exit_code", "launcher"),
+    [
+        (signal.SIGINT, 130, ["hydra/launcher=basic"]),
+        pytest.param(signal.SIGINT, 130, ["hydra.launcher.n_jobs=2"], marks=pytest.mark.full),
+        pytest.param(signal.SIGTERM, 143, ["hydra.launcher.n_jobs=2"], marks=pytest.mark.full),
+    ],
+)
+def test_a_signal_ends_a_sweep_with_all_its_processes_and_a_table_of_what_had_ended(
+    number: signal.Signals, exit_code: int, launcher: list[str], tmp_path: Path
+) -> None:
+    folder = tmp_path / "sweep"
+    where = (f"hydra.sweep.dir={folder}", f"db.url=sqlite:///{tmp_path / 'sweep.db'}", *launcher)
+    command = [sys.executable, "-m", "trendtrain.cli", "train", *SMALL, *where]
     seeds = "seed=" + ",".join(map(str, range(40)))
-    with subprocess.Popen([*command, seeds], stdout=subprocess.PIPE, text=True) as sweep:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen([*command, seeds], **pipes, text=True, start_new_session=True) as sweep:
         assert sweep.stdout is not None
-        assert "finished" in sweep.stdout.readline()
-        sweep.send_signal(signal.SIGTERM)
-        sweep.communicate(timeout=60)  # the pipe ends with the last process that holds it
-    assert sweep.returncode == 143
+        assert "run 0 finished" in sweep.stdout.readline() or launcher != ["hydra/launcher=basic"]
+        os.killpg(sweep.pid, number) if number == signal.SIGINT else sweep.send_signal(number)  # as a terminal does
+        shown, error = sweep.communicate(timeout=60)  # the pipes end with the last process that holds them
+    assert sweep.returncode == exit_code, error
+    kept = json.loads((folder / "sweep.json").read_text())
+    finished = [run for run in kept["runs"] if run["status"] == "finished"]
+    assert 1 <= len(finished) < 40
+    assert all(run["status"] in ("finished", "interrupted", "terminated") for run in kept["runs"])
+    for run in finished:
+        assert run["values"] == json.loads((folder / run["folder"] / "summary.json").read_text())
+        assert f"{run['values']['event_accuracy']:.4f}" in shown
+    assert f"{len(kept['runs'])} runs in" in shown
+
+
+@pytest.mark.parametrize("status", ["interrupted", "terminated"])
+def test_a_run_that_was_cut_short_is_in_no_mean(status: str) -> None:
+    runs = [swept({"seed": "0"}, 0.6), replace(swept({"seed": "1"}, 0.9), status=status)]
+    (mean,) = seed_means(runs)
+    assert (mean.n_seeds, mean.event_accuracy) == (1, 0.6)
+
+
+def test_of_a_sweep_that_was_cut_off_runs_that_had_not_ended_are_left_out(tmp_path: Path) -> None:
+    leave(tmp_path / "0", ["seed=0"], summary(0.6))
+    note_failure(leave(tmp_path / "1", ["seed=1"], None), 2, "`lr` must be more")
+    leave(tmp_path / "2", ["seed=2"], None)
+    assert [run.status for run in read_sweep(tmp_path, is_cut=True)] == ["finished", "failed: `lr` must be more"]

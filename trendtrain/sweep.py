@@ -13,6 +13,8 @@ from omegaconf import OmegaConf
 from trendtrain.summary import write_json
 
 _FAILURE_FILE = "failure.json"
+_LEFT = ("summary.json", _FAILURE_FILE)  # one of them, by a run that has ended
+_CUT_SHORT = ("interrupted", "terminated")
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class SeedMean:
 
     Attributes:
         overrides: What they have in common that others have not.
-        n_seeds: How many finished.
+        n_seeds: How many came to an end of their own.
         event_accuracy, nll, ece: Means over seeds.
         seed_error: Standard error of the mean event accuracy over seeds; NaN of one. How much the market itself leaves
             to chance is not in it: seeds share the bars, unless those are synthetic.
@@ -69,9 +71,13 @@ def note_failure(folder: Path, exit_code: int, reason: str) -> None:
     write_json(folder / _FAILURE_FILE, {"exit_code": exit_code, "reason": reason})
 
 
-def read_sweep(folder: Path) -> list[SweptRun]:
-    """Return the runs of a sweep in the order of their numbers, with only the overrides in which they differ."""
+def read_sweep(folder: Path, is_cut: bool = False) -> list[SweptRun]:
+    """Return the runs of a sweep in the order of their numbers, with only the overrides in which they differ.
+
+    Of a sweep that was cut off, runs that left nothing are left out: they had not ended.
+    """
     homes = [home.parent for home in folder.glob("*/.hydra")]
+    homes = [home for home in homes if not is_cut or any((home / name).exists() for name in _LEFT)]
     homes.sort(key=lambda home: (not home.name.isdigit(), int(home.name) if home.name.isdigit() else 0, home.name))
     asked = [_overrides(home) for home in homes]
     varied = {key for one in asked for key in one if any(other.get(key) != one[key] for other in asked)}
@@ -87,7 +93,7 @@ def seed_means(runs: Sequence[SweptRun]) -> list[SeedMean]:
     for run in runs:
         key = tuple((name, value) for name, value in run.overrides.items() if name != "seed")
         members = groups.setdefault(key, {})
-        if run.values:
+        if run.values and run.status not in _CUT_SHORT:
             members[run.overrides.get("seed", "")] = run
     first = next(iter(groups.values()), {})
     return [_mean(dict(key), members, first) for key, members in groups.items()]

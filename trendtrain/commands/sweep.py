@@ -3,8 +3,9 @@
 import signal
 import sys
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
@@ -13,9 +14,13 @@ from omegaconf import DictConfig
 
 from trendtrain.commands.errors import line_of
 
+if TYPE_CHECKING:
+    from trendtrain.sweep import SweptRun
+
 _EXIT_FAILED, _EXIT_MISTAKE, _EXIT_CTRL_C, _EXIT_SIGTERM = 1, 2, 130, 143
 
 exit_codes: list[int] = []  # of the sweeps that ended in this process: Hydra hands no value back
+under_way: list[Path] = []  # folders of those that have not
 
 
 class SweepReport(Callback):
@@ -24,20 +29,36 @@ class SweepReport(Callback):
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Let SIGTERM end the processes of the runs with this one: by default they would stay behind."""
         signal.signal(signal.SIGTERM, _end)
+        under_way.append(Path(config.hydra.sweep.dir))
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Gather what the runs left in their folders: they may have run in processes of their own."""
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        from trendtrain.summary import without_nan, write_json
-        from trendtrain.sweep import as_json, read_sweep
-        from trendtrain.sweep_report import sweep_tables
-        from trendtrain.terminal import show
+        from trendtrain.sweep import read_sweep
 
-        folder = Path(config.hydra.sweep.dir)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        folder = under_way.pop()
         runs = read_sweep(folder)
-        write_json(folder / "sweep.json", without_nan(as_json(runs)))
-        show(sweep_tables(folder, runs))
+        _report(folder, runs)
         exit_codes.append(max(run.exit_code for run in runs))
+
+
+def report_cut() -> None:
+    """Report the runs that have ended where Ctrl-C or SIGTERM has cut a sweep off: of that Hydra tells no callback."""
+    from trendtrain.sweep import read_sweep
+
+    for folder in under_way:
+        if runs := read_sweep(folder, is_cut=True):
+            _report(folder, runs)
+
+
+def _report(folder: Path, runs: Sequence["SweptRun"]) -> None:
+    from trendtrain.summary import without_nan, write_json
+    from trendtrain.sweep import as_json
+    from trendtrain.sweep_report import sweep_tables
+    from trendtrain.terminal import show
+
+    write_json(folder / "sweep.json", without_nan(as_json(runs)))
+    show(sweep_tables(folder, runs))
 
 
 def _end(number: int, frame: object) -> None:

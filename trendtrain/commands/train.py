@@ -42,8 +42,12 @@ def run_overrides(overrides: list[str]) -> int:
     sys.argv = ["trendtrain train", *overrides]
     sys.path.append(str(Path.cwd()))  # so that `_target_=mynet.MyNet` finds a user's file
     sweep.exit_codes.clear()
+    sweep.under_way.clear()
     try:
         job()
+    except (KeyboardInterrupt, SystemExit):
+        sweep.report_cut()
+        raise
     except MissingConfigException as error:
         return say(_unknown_choice(error))
     except mistakes as error:
