@@ -653,6 +653,15 @@ def test_a_mistake_on_the_command_line_is_one_line(
     assert not (tmp_path / "run" / "summary.json").exists()
 
 
+@pytest.mark.parametrize("override", ["walk.start=7", "replay.beta=2", "model.lr=-1"])
+def test_a_mistake_is_told_before_bars_are_brought_in(
+    override: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    files = ("data=files", f"data.path={tmp_path / 'none.csv'}")  # would be the mistake that is told
+    assert train(tmp_path / "run", *files, override) == 2
+    assert f"got {override.partition('=')[2]}" in one_line(capfd)
+
+
 def test_fewer_bars_than_a_window_are_one_line(
     tmp_path: Path, csv: Callable[..., Path], capfd: pytest.CaptureFixture[str]
 ) -> None:

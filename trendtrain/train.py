@@ -25,6 +25,7 @@ from trendtrain.callbacks.walk_checkpoint import WalkCheckpoint
 from trendtrain.data.datamodule import PivotDataModule
 from trendtrain.errors import InputError, check_at_least, check_choice, check_number
 from trendtrain.models.weights import load_weights
+from trendtrain.replay.memory import ReplayMemory
 from trendtrain.storage.bars import BarStore
 from trendtrain.storage.database import open_database
 from trendtrain.storage.ledger import Ledger
@@ -71,10 +72,10 @@ class _Run:
         self.id = self._identity()
         torch.set_num_threads(cfg.n_threads)
         pl.seed_everything(cfg.seed, verbose=False)
-        self.datamodule = _datamodule(cfg, store)
         self.module = instantiate(cfg.model)
         if cfg.init_from is not None:
             load_weights(getattr(self.module, "net", self.module), cfg.init_from, "init_from")
+        self.datamodule = _datamodule(cfg, store)
         self.validation: TrendValidation = instantiate(cfg.callbacks.validation)
         self.trainer = self._trainer(ledger)
         if self.trainer.world_size > 1:
@@ -183,6 +184,8 @@ def _check(cfg: DictConfig) -> None:
 
 
 def _datamodule(cfg: DictConfig, store: BarStore) -> PivotDataModule:
+    walk, replay = instantiate(cfg.walk), _unwatched(instantiate(cfg.replay))
+    replay(memory=ReplayMemory(0), seed=cfg.seed)  # checks its rules before bars are brought in, which may take long
     datamodule = PivotDataModule(
         series=instantiate(cfg.data.source)(store),
         labeler=instantiate(cfg.labels),
@@ -191,8 +194,8 @@ def _datamodule(cfg: DictConfig, store: BarStore) -> PivotDataModule:
         transitions=cfg.data.transitions,
         resident=cfg.data.resident,
         window=cfg.data.window,
-        walk=instantiate(cfg.walk),
-        replay=_unwatched(instantiate(cfg.replay)),
+        walk=walk,
+        replay=replay,
         max_gap=cfg.labels.get("max_gap"),
         n_classes=cfg.n_classes,
         seed=cfg.seed,
