@@ -37,6 +37,8 @@ def adamw(
     # One kernel for all weights. On a GPU the default is as fast, and the fused one leaves no gradient to clip in fp16.
     is_fused = all(one.device.type == "cpu" for one in trained)
     optimizer = torch.optim.AdamW(trained, lr=lr, weight_decay=weight_decay, fused=is_fused or None)
+    # Else Lightning refuses to clip gradients in mixed precision, since the fused kernel could unscale them as well.
+    optimizer._step_supports_amp_scaling = False
     if not lr_warmup and lr_cosine is None:
         return optimizer
     factor = partial(rate_factor, n_warmup=lr_warmup, n_batches=lr_cosine)
