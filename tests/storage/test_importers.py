@@ -216,6 +216,7 @@ def test_a_folder_gives_its_supported_files_by_name(tmp_path: Path) -> None:
 
 NO_BARS = {
     "MANIFEST.csv": "file,symbol,timeframe,bars\nETHUSDT_1h.csv,ETHUSDT,1h,9\n",
+    "about.json": '{"exchange": "binance", "files": 3}',
     "notes.csv": "Bars of two years\nthese, and those, from here, and there\nmore\n",
     "numbers.txt": "1,2,3\n4,5,6\n",
 }
@@ -253,14 +254,14 @@ def test_bars_that_are_broken_are_not_left_out(tmp_path: Path) -> None:
 def test_a_folder_of_no_bars_is_refused(tmp_path: Path) -> None:
     for name, text in NO_BARS.items():
         write_csv(tmp_path, text, name)
-    with pytest.raises(InputError, match=r"must hold files of bars, got .* 3 of none, as MANIFEST\.csv, which has no"):
+    with pytest.raises(InputError, match=r"must hold files of bars, got .* 4 of none, as MANIFEST\.csv, which has no"):
         find_files(tmp_path)
 
 
 def test_a_given_layout_decides_what_columns_mean(tmp_path: Path) -> None:
     for name, text in NO_BARS.items():
         write_csv(tmp_path, text, name)
-    assert len(find_files(tmp_path, "bitfinex")) == 3
+    assert len(find_files(tmp_path, "bitfinex")) == 4
 
 
 def test_a_file_given_by_name_is_taken_as_it_is(tmp_path: Path) -> None:

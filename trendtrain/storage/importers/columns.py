@@ -19,7 +19,7 @@ _NAMES: Final = {
     "symbol": ("symbol", "ticker", "pair"),
 }
 _CLOCK: Final = re.compile(r"\d{1,2}:\d\d")
-_REQUIRED: Final = ("time", *PRICES)
+REQUIRED: Final = ("time", *PRICES)
 
 
 def find_columns(source: Source) -> dict[str, pd.Series]:
@@ -61,7 +61,7 @@ def missing_columns(source: Source) -> list[str]:
     Raises:
         BarsError: If two columns have one of their names.
     """
-    return [job for job in _REQUIRED if find_column(source, *_NAMES[job]) is None]
+    return [job for job in REQUIRED if find_column(source, *_NAMES[job]) is None]
 
 
 def _join_clock(source: Source, times: pd.Series) -> pd.Series:
@@ -115,7 +115,7 @@ def _only(names: list[str]) -> str:
 
 def _check_complete(source: Source) -> None:
     if missing := missing_columns(source):
-        rule = f"columns must include {', '.join(_REQUIRED)} (a time is one of {', '.join(TIMES[:-1])})"
+        rule = f"columns must include {', '.join(REQUIRED)} (a time is one of {', '.join(TIMES[:-1])})"
         raise BarsError(f"{rule}; missing {', '.join(missing)}, found {source.shown_names()}.")
     if len(source.table) == 0:
         raise BarsError("a file must hold bars, got a header without rows.")

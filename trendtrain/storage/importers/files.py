@@ -9,11 +9,11 @@ import numpy as np
 from trendtrain.errors import InputError
 from trendtrain.market.bars import Bars, BarsError, Series, TimeArray
 from trendtrain.market.timeframe import format_timeframe, parse_timeframe
-from trendtrain.storage.importers.columns import missing_columns
+from trendtrain.storage.importers.columns import REQUIRED, missing_columns
 from trendtrain.storage.importers.file_names import NameParts, split_name
 from trendtrain.storage.importers.layouts import choose_layout, generic
 from trendtrain.storage.importers.raw_bars import ReadOptions, check_timezone
-from trendtrain.storage.importers.readers import is_supported, read_source
+from trendtrain.storage.importers.readers import NoTableError, is_supported, read_source
 from trendtrain.storage.importers.settle import Findings, settle
 from trendtrain.storage.importers.source import Source
 from trendtrain.storage.importers.spacing import infer_timeframe, is_even
@@ -77,8 +77,8 @@ def _missing(file: Path) -> list[str]:
     try:
         source = read_source(file, is_glance=True)
         return missing_columns(source) if choose_layout(source, None) is generic else []
-    except (InputError, BarsError):
-        return []
+    except (InputError, BarsError) as error:
+        return list(REQUIRED) if isinstance(error.__cause__, NoTableError) else []
 
 
 def read_bars(

@@ -31,6 +31,10 @@ _UNREADABLE: Final = (
 )
 
 
+class NoTableError(ValueError):
+    """A file that can be read, but holds no rows and columns."""
+
+
 def read_source(path: Path, is_glance: bool = False) -> Source:
     """Return what a file holds, nothing renamed or converted; an index that means something becomes a column.
 
@@ -116,7 +120,7 @@ def _read_json(file: BinaryIO) -> pd.DataFrame:
     if isinstance(content, list) and content and all(isinstance(candle, list) for candle in content):
         return _from_candles(content)
     if not isinstance(content, (dict, list)) or not _holds_columns(content):
-        raise ValueError("JSON must hold records or columns with names, or a list of candles")
+        raise NoTableError("JSON must hold records or columns with names, or a list of candles")
     return pd.DataFrame(content)
 
 
