@@ -1,5 +1,6 @@
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -176,6 +177,18 @@ def test_a_walk_without_a_verdict_has_pivots_alone(
     datamodule = make_datamodule(walk=Walk(start=0.3, step="5bars", steps=1))
     tags = fit(tmp_path, make_trainer, make_module, datamodule).Tags()["images"]
     assert set(tags) == {"figures/pivots/AAA/5m", "figures/pivots/BBB/15m"}
+
+
+def test_a_series_that_has_not_begun_has_no_picture_yet(
+    tmp_path: Path, make_trainer: Make, make_module: Make, make_datamodule: Make
+) -> None:
+    early, late = synthetic_market(700, seed=2), synthetic_market(700, seed=3)
+    late = replace(late, open_time=late.open_time + np.timedelta64(90, "D"))
+    series = {Series("AAA", "5m"): early, Series("BBB", "5m"): late}
+    for steps, drawn in ((2, {"AAA"}), (None, {"AAA", "BBB"})):
+        walk = Walk(start=str(early.open_time[300]), step="200bars", steps=steps)
+        charts = fit(tmp_path / str(steps), make_trainer, make_module, make_datamodule(series=series, walk=walk))
+        assert set(charts.Tags()["images"]) == SCORES | {f"figures/pivots/{name}/5m" for name in drawn}
 
 
 def test_pictures_come_a_handful_of_times_in_between(

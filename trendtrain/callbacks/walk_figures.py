@@ -64,7 +64,8 @@ def _figures(step: WalkStep, datamodule: Any) -> Iterator[tuple[str, Figure]]:
     if step.board.n_events:
         yield from _score_figures(step)
     if isinstance(datamodule, HasBars):
-        for name in step.labels.series[:_MOST_CHARTS]:
+        begun = [name for name in step.labels.series if datamodule.series[name].close_time[0] <= step.now]
+        for name in begun[:_MOST_CHARTS]:
             stretch = newest_stretch(step, name, datamodule.series[name], datamodule.labeler)
             yield f"figures/pivots/{name.symbol}/{name.timeframe}", draw_stretch(stretch)
 
