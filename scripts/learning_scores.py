@@ -92,12 +92,17 @@ def recovery(stream: Stream, run: Run) -> Row:
 
 
 def pooled(rows: list[Row]) -> Row:
-    """Return the mean over seeds of one strategy in one scenario, with the errors of the means."""
+    """Return the mean over seeds of one strategy in one scenario, with the errors of the means.
+
+    Every seed of a scenario is a market of its own. Real bars (`bars` 0) are the same for all seeds, so that more seeds
+    leave the error as it is.
+    """
+    n_markets = 1 if all(row.get("bars") == 0 for row in rows) else len(rows)
     mean = {
         name: float(np.mean([row[name] for row in rows])) for name in ("event_accuracy", "difference", "nll", "ece")
     }
     errors = ("accuracy_se", "difference_se")
-    mean |= {name: math.sqrt(sum(row[name] ** 2 for row in rows)) / len(rows) for name in errors}
+    mean |= {name: math.sqrt(np.mean([row[name] ** 2 for row in rows]) / n_markets) for name in errors}
     mean["alarms"] = float(np.mean([row["n_alarms"] for row in rows]))
     if "rare_accuracy" in rows[0]:
         mean["rare"] = float(np.mean([row["rare_accuracy"] for row in rows]))

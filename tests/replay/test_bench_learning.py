@@ -159,6 +159,14 @@ def test_recovery_is_read_off_events_after_a_flip() -> None:
     assert pool["slowest_alarm"] == found["alarm_delays"][0]
 
 
+@pytest.mark.parametrize(("bars", "error"), [(90_000, 2.0), (0, 4.0)])
+def test_more_seeds_make_the_error_smaller_only_where_each_has_a_market_of_its_own(bars: int, error: float) -> None:
+    scores = dict.fromkeys(("event_accuracy", "difference", "nll", "ece", "n_alarms"), 0.0)
+    row = scores | {"bars": bars, "accuracy_se": 4.0, "difference_se": 4.0}
+    pool = pooled([row] * 4)
+    assert pool["accuracy_se"] == pool["difference_se"] == error
+
+
 def in_torch(net: SmallNet) -> torch.nn.Sequential:
     """The same net in torch."""
     twin = torch.nn.Sequential(torch.nn.Linear(5, 32), torch.nn.ReLU(), torch.nn.Linear(32, 32), torch.nn.ReLU())
