@@ -5,6 +5,7 @@ import io
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
+from itertools import islice
 from typing import Any, Final, Protocol, runtime_checkable
 
 import numpy as np
@@ -64,10 +65,11 @@ def _figures(step: WalkStep, datamodule: Any) -> Iterator[tuple[str, Figure]]:
     if step.board.n_events:
         yield from _score_figures(step)
     if isinstance(datamodule, HasBars):
-        begun = [name for name in step.labels.series if datamodule.series[name].close_time[0] <= step.now]
-        for name in begun[:_MOST_CHARTS]:
-            stretch = newest_stretch(step, name, datamodule.series[name], datamodule.labeler)
-            yield f"figures/pivots/{name.symbol}/{name.timeframe}", draw_stretch(stretch)
+        stretches = (
+            newest_stretch(step, name, datamodule.series[name], datamodule.labeler) for name in step.labels.series
+        )
+        for stretch in islice((stretch for stretch in stretches if len(stretch.bars)), _MOST_CHARTS):  # begun by now
+            yield f"figures/pivots/{stretch.series.symbol}/{stretch.series.timeframe}", draw_stretch(stretch)
 
 
 def _picture(tag: str, figure: Figure) -> Summary.Value:

@@ -23,6 +23,12 @@ exit_codes: list[int] = []  # of the sweeps that ended in this process: Hydra ha
 under_way: list[Path] = []  # folders of those that have not
 
 
+def forget() -> None:
+    """Start anew: nothing has ended, nothing is under way."""
+    exit_codes.clear()
+    under_way.clear()
+
+
 class SweepReport(Callback):
     """When all runs have ended, write `sweep.json` and show them in one table."""
 

@@ -23,7 +23,6 @@ def run_overrides(overrides: list[str]) -> int:
 
     mistakes = (InputError, HydraException, OmegaConfBaseException)
 
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come here instead of being printed with a traceback
     exit_codes: list[int] = []
     is_started = False
 
@@ -39,10 +38,8 @@ def run_overrides(overrides: list[str]) -> int:
         except mistakes as error:
             exit_codes.append(say(error))
 
-    sys.argv = ["trendtrain train", *overrides]
-    sys.path.append(str(Path.cwd()))  # so that `_target_=mynet.MyNet` finds a user's file
-    sweep.exit_codes.clear()
-    sweep.under_way.clear()
+    _prepare_hydra(overrides)
+    sweep.forget()
     try:
         job()
     except (KeyboardInterrupt, SystemExit):
@@ -57,6 +54,12 @@ def run_overrides(overrides: list[str]) -> int:
             raise
         return say(InputError(f"`hydra.run.dir` must be a folder that can be written, got {error}."))
     return max([*exit_codes, *sweep.exit_codes], default=0)
+
+
+def _prepare_hydra(overrides: list[str]) -> None:
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come to the caller instead of being printed with a traceback
+    sys.argv = ["trendtrain train", *overrides]
+    sys.path.append(str(Path.cwd()))  # so that `_target_=mynet.MyNet` finds a user's file
 
 
 def _unknown_choice(error: "MissingConfigException") -> Exception:
