@@ -1,5 +1,6 @@
 """Predict with weights averaged over time."""
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
@@ -31,7 +32,7 @@ class AverageWeights(WeightAveraging):
     def __init__(self, decay: float = 0.995) -> None:
         check_number("decay", decay, 0.0, 0.999999)
         self.decay = decay
-        super().__init__(use_buffers=False, avg_fn=partial(exponential_average, decay=decay))
+        super().__init__(use_buffers=False, multi_avg_fn=partial(exponential_average_, decay=decay))
 
     def should_update(self, step_idx: int | None = None, epoch_idx: int | None = None) -> bool:
         """Say whether the batch that was the `step_idx`th is averaged."""
@@ -43,14 +44,18 @@ class AverageWeights(WeightAveraging):
             self._average_model.n_averaged.zero_()
 
 
-def exponential_average(averaged: Tensor, current: Tensor, n_averaged: Tensor | int, decay: float) -> Tensor:
-    """Return D * averaged + (1 - D) * current, with D = min(decay, (1 + n) / (10 + n)) ** 4 of n batches so far.
+def exponential_average_(
+    averaged: Sequence[Tensor], current: Sequence[Tensor], n_averaged: Tensor | int, decay: float
+) -> None:
+    """Let each average become D * averaged + (1 - D) * current, D = min(decay, (1 + n) / (10 + n)) ** 4 of n batches.
 
     Example:
         >>> one, zero = Tensor([1.0]), Tensor([0.0])
-        >>> [round(exponential_average(one, zero, n, 0.995).item(), 3) for n in (1, 10, 1000)]  # 4 n batches
-        [0.016, 0.452, 0.98]
+        >>> exponential_average_([one], [zero], n_averaged=10, decay=0.995)  # 40 batches so far
+        >>> one
+        tensor([0.4521])
     """
     n_batches = BATCHES_A_TIME * float(n_averaged)
     share = min(decay, (1.0 + n_batches) / (10.0 + n_batches)) ** BATCHES_A_TIME
-    return averaged.lerp(current, 1.0 - share)
+    for mean, newest in zip(averaged, current, strict=True):
+        mean.lerp_(newest, 1.0 - share)

@@ -1,7 +1,10 @@
 """Give each step its own global random state, so that a resumed run draws what it would have drawn."""
 
+import random
+
 import lightning.pytorch as pl
 import numpy as np
+import torch
 
 
 class ReseedGenerators(pl.Callback):
@@ -17,4 +20,10 @@ class ReseedGenerators(pl.Callback):
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Seed them."""
         entropy = np.random.SeedSequence([self.seed, trainer.current_epoch, trainer.global_rank])
-        pl.seed_everything(int(entropy.generate_state(1)[0]), verbose=False)
+        seed = int(entropy.generate_state(1)[0])
+        if pl_module.device.type != "cpu":
+            pl.seed_everything(seed, verbose=False)
+            return
+        random.seed(seed)
+        np.random.seed(seed)  # noqa: NPY002 (a module may draw from it)
+        torch.default_generator.manual_seed(seed)  # `torch.manual_seed` writes down the stack, for GPUs: 0.4 ms

@@ -32,27 +32,30 @@ class Windows:
         InputError: If there are fewer rows than a window has.
     """
 
-    _ON_DEVICE = ("_features", "_levels", "_unit", "_side", "_scale")
+    _ON_DEVICE = ("_channels", "_levels", "_close", "_per_unit", "_side", "_scale")
 
     def __init__(self, inputs: Inputs, window: int) -> None:
         if len(inputs) < window:
             raise InputError(f"`window` must be at most the number of bars, got {window} for {len(inputs)} bars.")
         self.window = window
-        self._features = torch.from_numpy(inputs.features)
         self._levels = torch.from_numpy(inputs.levels)
-        self._unit = torch.from_numpy(inputs.unit)
+        self._n_levels = inputs.levels.shape[1]
+        # (n_rows, F): room for the levels, so that features are gathered into their place
+        self._channels = torch.from_numpy(np.pad(inputs.features, ((0, 0), (self._n_levels, 0))))
+        self._close = self._levels[:, :1].contiguous()
+        self._per_unit = torch.from_numpy(1.0 / inputs.unit).float()[:, None]
         self._side = torch.from_numpy(inputs.side)
         back = torch.arange(window - 1, -1, -1, dtype=torch.float64)  # j, bars back
         scale = torch.rsqrt(back + 2.0).float()
-        self._scale = scale.repeat_interleave(inputs.levels.shape[1])  # (T * L,): a last axis of L would be slow
+        self._scale = scale.repeat_interleave(self._n_levels)  # (T * L,): a last axis of L would be slow
 
     def __len__(self) -> int:
-        return len(self._unit)
+        return len(self._side)
 
     @property
     def n_features(self) -> int:
         """F, the channels of a window."""
-        return self._levels.shape[1] + self._features.shape[1]
+        return self._channels.shape[1]
 
     @property
     def n_side(self) -> int:
@@ -67,7 +70,7 @@ class Windows:
     @property
     def device(self) -> torch.device:
         """Where windows are gathered."""
-        return self._unit.device
+        return self._side.device
 
     def to(self, device: torch.device) -> None:
         """Move to a device, and gather there from now on."""
@@ -79,11 +82,13 @@ class Windows:
         row = row.to(self.device, non_blocking=True)
         first = row - (self.window - 1)
         levels = _all_windows(self._levels, self.window).index_select(0, first)  # (B, T * L)
-        levels = levels.sub_(self._levels[row, :1]).float()  # log prices of one magnitude cancel in float64 alone
-        levels.mul_(self._unit[row, None].reciprocal().float()).mul_(self._scale).clamp_(-_LEVEL_CLIP, _LEVEL_CLIP)
-        features = _all_windows(self._features, self.window).index_select(0, first)
-        parts = [values.view(len(row), self.window, -1) for values in (levels, features)]
-        batch = {"window": torch.cat(parts, dim=2)}
+        levels = levels.sub_(
+            self._close.index_select(0, row)
+        ).float()  # log prices of one magnitude cancel in float64 alone
+        levels.mul_(self._per_unit.index_select(0, row)).mul_(self._scale).clamp_(-_LEVEL_CLIP, _LEVEL_CLIP)
+        window = _all_windows(self._channels, self.window).index_select(0, first).view(len(row), self.window, -1)
+        window[:, :, : self._n_levels] = levels.view(len(row), self.window, -1)
+        batch = {"window": window}
         return batch | {"side": self._side.index_select(0, row)} if self.n_side else batch
 
 

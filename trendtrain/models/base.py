@@ -72,11 +72,15 @@ class NetModule(pl.LightningModule, ABC):
         return {"loss": loss, "logits": logits.detach()}
 
     def on_train_epoch_end(self) -> None:
-        """Log the epoch's mean loss: once, since logging each step costs as much as a small batch."""
+        """Tell monitors and loggers the epoch's mean loss: where `self.log` would bring it, in a fifth of the time."""
         n_warmup = getattr(getattr(self.trainer, "datamodule", None), "n_warmup", 0)
-        walk_step = float(self.current_epoch - n_warmup)  # x of the chart, as in all others; the warm-up is left of 0
-        self.log_dict({"train/loss": torch.stack(self._losses).mean(), "step": walk_step})
+        walk_step = self.current_epoch - n_warmup  # x of the chart, as in all others; the warm-up is left of 0
+        loss = torch.stack(self._losses).mean()
         self._losses.clear()
+        self.trainer.callback_metrics["train/loss"] = loss
+        for logger in self.loggers:
+            logger.log_metrics({"train/loss": loss.item()}, step=walk_step)
+            logger.save()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> Batch:
         """Return the calibrated logits of a batch of the stream."""

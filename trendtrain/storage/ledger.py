@@ -20,8 +20,7 @@ from trendtrain.storage.ledger_write import (
     now_ms,
     update_run,
     write_alarm,
-    write_predictions,
-    write_verdicts,
+    write_steps,
 )
 from trendtrain.storage.moments import Moment, to_milliseconds
 from trendtrain.storage.prune import check_rule, prune
@@ -127,9 +126,7 @@ class Ledger:
         try:
             with self.engine.begin() as connection:
                 update_run(connection, run_id, **steps[-1].run_columns)
-                for step in steps:
-                    write_predictions(connection, (run_id, model, step.pass_), step.step, step.predictions)
-                    write_verdicts(connection, (run_id, model, step.pass_), step.step, step.verdicts)
+                write_steps(connection, run_id, model, steps)
         except IntegrityError as error:
             rule = "`run_id` must be begun, and each verdict judge a recorded prediction"
             raise ValueError(f"{rule}, got run {run_id!r}, model {model!r}: {error.orig}.") from error

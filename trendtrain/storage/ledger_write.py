@@ -1,12 +1,14 @@
 """What the ledger writes and deletes inside a transaction."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from sqlalchemy import Connection, and_, delete, exists, insert, select, update
 
+from trendtrain.market.bars import Series
 from trendtrain.storage.ledger_keys import claim_ids, claim_lines, claim_tracks
 from trendtrain.storage.ledger_rows import PredictionRows, VerdictRows
 from trendtrain.storage.schema import alarms, lines, prediction_rows, runs, tracks, training_events, verdict_rows
@@ -69,21 +71,24 @@ def update_run(connection: Connection, run_id: str, **values: object) -> None:
     connection.execute(update(runs).where(runs.c.id == run_id).values(updated_at=now_ms(), **values))
 
 
-def write_predictions(connection: Connection, track: Track, step: int, rows: PredictionRows | None) -> None:
-    """Write what was predicted in a step."""
-    if rows is not None and len(rows) > 0:
-        numbers = claim_tracks(connection, *track, claim_ids(connection, rows.series))
-        replace_rows(connection, prediction_rows, rows.rows(numbers, step))
+def write_steps(connection: Connection, run_id: str, model: str, steps: Sequence[StepRows]) -> None:
+    """Write what was predicted and judged in steps, the lines that judged, and a training event a series."""
 
+    @cache  # the same in most steps
+    def claimed(names: tuple[Series, ...], pass_: int) -> tuple[list[int], list[int]]:
+        series_ids = claim_ids(connection, names)
+        return series_ids, claim_tracks(connection, run_id, model, pass_, series_ids)
 
-def write_verdicts(connection: Connection, track: Track, step: int, rows: VerdictRows | None) -> None:
-    """Write what was judged in a step, the lines that judged, and a training event a series."""
-    if rows is not None and len(rows) > 0:
-        series_ids = claim_ids(connection, rows.series)
-        line_ids = claim_lines(connection, track[0], series_ids, rows.lines)
-        numbers = claim_tracks(connection, *track, series_ids)
-        replace_rows(connection, verdict_rows, rows.rows(numbers, step, line_ids))
-        replace_rows(connection, training_events, _training_events(track, step, series_ids, rows))
+    for one in steps:
+        if one.predictions is not None and len(one.predictions) > 0:
+            _, numbers = claimed(one.predictions.series, one.pass_)
+            replace_rows(connection, prediction_rows, one.predictions.rows(numbers, one.step))
+        if one.verdicts is not None and len(one.verdicts) > 0:
+            series_ids, numbers = claimed(one.verdicts.series, one.pass_)
+            line_ids = claim_lines(connection, run_id, series_ids, one.verdicts.lines)
+            replace_rows(connection, verdict_rows, one.verdicts.rows(numbers, one.step, line_ids))
+            events = _training_events((run_id, model, one.pass_), one.step, series_ids, one.verdicts)
+            replace_rows(connection, training_events, events)
 
 
 def _training_events(track: Track, step: int, series_ids: list[int], rows: VerdictRows) -> Iterator[Row]:
