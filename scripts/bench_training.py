@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """Time the whole walk-forward against a hand-written torch loop that does the same forward and backward work.
 
-./scripts/bench_training.py [--models cnn mlp] [--steps 60] [--runs 5] [--profile] [--json FILE] [key=value]
+./scripts/bench_training.py [--models cnn mlp] [--steps 115] [--runs 5] [--profile] [--json FILE] [key=value]
 
 Ours is `trendtrain train` from the first batch of the walk to the last, without its warm-up: replay, delayed labels,
 judging, scores, ledger, charts and checkpoints as they come by default. The loop is what one would write without any of
@@ -202,7 +202,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="+", default=["cnn"])
     parser.add_argument("--bars", type=int, default=60_000)
-    parser.add_argument("--steps", type=int, default=60)
+    parser.add_argument("--steps", type=int, default=115, help="of the walk: 115 are all that 60,000 bars have")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--profile", action="store_true")
     parser.add_argument("--json", type=Path)
