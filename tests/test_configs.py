@@ -103,6 +103,25 @@ def test_the_uniform_replay_weighs_all_alike() -> None:
 
 
 @pytest.mark.parametrize(
+    "overrides",
+    [
+        (),
+        ("model=mlp",),
+        ("model=transformer",),
+        ("experiment=planted", "model=mlp"),
+        ("experiment=crypto_pooled",),
+        ("experiment=replay_ablation",),
+    ],
+)
+def test_two_heads_are_one_switch(overrides: tuple[str, ...]) -> None:
+    one, two = (composed(f"replay={replay}", *overrides) for replay in ("gradient", "two_heads"))
+    assert (len(two.replay.half_life), two.model.net.two_heads, one.model.net.two_heads) == (2, True, False)
+    assert instantiate(two.model).net.two_heads
+    two.replay.half_life, two.model.net.two_heads = one.replay.half_life, False
+    assert two == one
+
+
+@pytest.mark.parametrize(
     ("key", "value"),
     [
         ("seed", 0),

@@ -29,6 +29,9 @@ PAST = {
 }
 MODULES = {
     "cnn": lambda f, s: TrendModule(CnnNet(f, 12, n_side=s, width=8, kernels=(3, 4)), lr=1e-2, use_side=True),
+    "two heads": lambda f, s: TrendModule(
+        CnnNet(f, 12, n_side=s, width=8, kernels=(3, 4), two_heads=True), lr=1e-2, use_side=True
+    ),
     "dqn": lambda f, s: QModule(DuelingQNet(f, 12, n_side=s, width=8, kernels=(3, 4)), lr=1e-2, use_side=True),
 }
 
@@ -80,6 +83,7 @@ def weights(module: pl.LightningModule) -> list[FloatArray]:
 
 
 def walk(series: dict[Series, Bars], model: str) -> Watch:
+    replay = REPLAY | ({"half_life": [30.0, None]} if model == "two heads" else {})
     datamodule = PivotDataModule(
         series,
         labeler=LABELER,
@@ -87,7 +91,7 @@ def walk(series: dict[Series, Bars], model: str) -> Watch:
         window=12,
         transitions=model == "dqn",
         walk=Walk(start=0.3, step="90bars", batch_size=64, warmup=0.5),
-        replay=partial(ReplaySampler, **REPLAY, detector=AlarmsOften()),
+        replay=partial(ReplaySampler, **replay, detector=AlarmsOften()),
     )
     datamodule.setup()
     torch.manual_seed(0)

@@ -1,61 +1,36 @@
 import io
 from functools import partial
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from slow_memory import SlowMemory, surprise
+from sampler_examples import (
+    ALL_VERDICTS,
+    EVENT,
+    IS_WRONG,
+    N_EVENTS,
+    N_ROWS,
+    QUANTITY,
+    STRATEGIES,
+    flat,
+    sampler_of,
+    slow_chances,
+    unweighted_mean,
+    verdicts_of,
+)
+from slow_memory import surprise
 
 from trendtrain.errors import InputError
 from trendtrain.evaluate import ChangeDetector
 from trendtrain.replay import Draw, ReplayMemory, ReplaySampler, weigh, weigh_by_gradient
 from trendtrain.validation import Predictions, Verdicts
 
-N_EVENTS, N_ROWS = 60, 1200
-RANDOM = np.random.default_rng(0)
-EVENT = np.sort(np.concatenate([np.arange(N_EVENTS), RANDOM.integers(N_EVENTS, size=N_ROWS - N_EVENTS)]))
-IS_WRONG = RANDOM.random(N_ROWS) < 0.4
-QUANTITY = 2.0 * IS_WRONG + RANDOM.normal(size=N_ROWS)  # wrong rows have more of it
-
-
-STRATEGIES = {"uniform": partial(weigh, wrong=1.0), "incorrect": weigh, "gradient": weigh_by_gradient}
 HALF_LIVES = (None, 15.0)
 CASES = [(strategy, half_life) for strategy in STRATEGIES for half_life in HALF_LIVES]
 
 
-def verdicts_of(rows: np.ndarray, outcome: np.ndarray) -> Verdicts:
-    """UP came everywhere; a wrong prediction gave it a chance below one half."""
-    up = np.where(outcome == 0, 0.45 - 0.4 * (rows % 7) / 7.0, 0.55 + 0.4 * (rows % 7) / 7.0)
-    predictions = Predictions(rows, np.stack([1.0 - up, up], axis=1))
-    return Verdicts(predictions, np.ones(len(rows), dtype=np.int8), outcome, EVENT[rows], rows)
-
-
-ALL_VERDICTS = verdicts_of(np.arange(N_ROWS), np.where(IS_WRONG, 0, 1))
-
-
-def sampler_of(
-    beta: float = 1.0, batch_size: int = 2048, n_batches: int = 200, strategy: str = "incorrect", **options: Any
-) -> ReplaySampler:
-    sampler = ReplaySampler(ReplayMemory(N_ROWS), batch_size, n_batches, STRATEGIES[strategy], beta, **options)
-    sampler.add(np.arange(N_ROWS), EVENT)
-    sampler.reweight(ALL_VERDICTS)
-    return sampler
-
-
-def slow_chances(half_life: float | None, weight: np.ndarray) -> np.ndarray:
-    events = [np.flatnonzero(event == EVENT).tolist() for event in range(N_EVENTS)]
-    weights = dict(enumerate(np.asarray(weight, dtype=np.float16).tolist()))
-    return SlowMemory(N_ROWS, events, weights).chances(half_life)
-
-
 def weighted_means(sampler: ReplaySampler) -> np.ndarray:
     return np.array([(draw.weight * QUANTITY[draw.row]).mean() for draw in sampler])
-
-
-def unweighted_mean(half_life: float | None = None) -> float:
-    """The mean of the quantity over events by their age, each event the mean of its rows."""
-    return float(slow_chances(half_life, np.ones(N_ROWS)) @ QUANTITY)
 
 
 @pytest.mark.parametrize(("strategy", "half_life"), CASES)
@@ -121,10 +96,6 @@ def test_another_seed_draws_otherwise() -> None:
     assert flat(sampler_of(batch_size=32, seed=4)) != flat(sampler_of(batch_size=32, seed=5))
 
 
-def flat(sampler: ReplaySampler, n: int = 5) -> list[list[float]]:
-    return [values.tolist() for _ in range(n) for values in sampler.draw()]
-
-
 def test_a_restored_sampler_never_stopped() -> None:
     original = sampler_of(batch_size=32)
     flat(original)
@@ -185,8 +156,19 @@ def test_a_weighting_of_the_users_own_is_used() -> None:
     assert (sampler.draw().row < 10).mean() > 0.95
 
 
-def test_a_draw_is_rows_and_weights() -> None:
-    assert Draw._fields == ("row", "weight")
+def test_a_draw_is_rows_weights_and_what_two_half_lives_need() -> None:
+    assert Draw._fields == ("row", "weight", "head")
+    assert sampler_of().draw().head is None
+
+
+@pytest.mark.parametrize("half_life", HALF_LIVES)
+def test_draws_by_one_half_life_are_the_memorys_own(half_life: float | None) -> None:
+    sampler, twin, random = sampler_of(half_life=half_life, seed=3), sampler_of(), np.random.default_rng(3)
+    for _ in range(5):
+        draw, row = sampler.draw(), twin.memory.draw(2048, random, half_life).row
+        weight = 1.0 / twin.memory.weight[row].astype(np.float64)
+        np.testing.assert_array_equal(draw.row, row)
+        np.testing.assert_array_equal(draw.weight, weight / weight.mean())
 
 
 @pytest.mark.parametrize(

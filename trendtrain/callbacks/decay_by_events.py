@@ -17,6 +17,7 @@ class DecayByEvents(pl.Callback):
     `prior_events` amounts to depends on the market and the net, but where it is right for some events, it is so for
     more of them (Loshchilov & Hutter 2019, arXiv 1711.05101; Wang & Aitchison 2024, arXiv 2405.13698: the best decay
     goes as 1 / data). A half-life h bounds N at about h / ln 2; what a change cuts off the memory counts no more.
+    Two half-lives give the mean of their decays.
 
     It is set when an epoch starts, from the memory alone: a resumed run needs no state. Groups of parameters without
     decay (0) stay without.
@@ -50,8 +51,10 @@ class DecayByEvents(pl.Callback):
         decayed = [group for group in groups if group.get("weight_decay")]
         if not decayed:
             raise InputError("`DecayByEvents` must have an optimizer with a `weight_decay` above 0, got none.")
+        replay = datamodule.replay
+        decays = [self.decay(replay.memory.n_events, half_life) for half_life in replay.half_lives]
         for group in decayed:
-            group["weight_decay"] = self.decay(datamodule.replay.memory.n_events, datamodule.replay.half_life)
+            group["weight_decay"] = sum(decays) / len(decays)
 
 
 def effective_events(n_events: int, half_life: float | None) -> float:

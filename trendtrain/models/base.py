@@ -60,10 +60,9 @@ class NetModule(pl.LightningModule, ABC):
     def loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return the loss of a batch, normalised by its weights, and the logits of its rows."""
 
-    def forward(self, window: Tensor, side: Tensor | None = None) -> Tensor:
-        """Return logits, (B, T, F) and (B, S) -> (B, C)."""
-        logits: Tensor = ask(self.net, window, side, self.use_side)
-        return logits
+    def forward(self, window: Tensor, side: Tensor | None = None, head: Tensor | None = None) -> Tensor:
+        """Return logits, (B, T, F), (B, S) and (B,) -> (B, C)."""
+        return ask(self.net, window, side, self.use_side, head)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Batch:
         """Return the loss of a batch, and the logits, which tell the replay what is hard."""
@@ -91,17 +90,33 @@ class NetModule(pl.LightningModule, ABC):
         return adamw(self.net.parameters(), self.lr, self.weight_decay, self.lr_warmup, self.lr_cosine)
 
 
-def ask(net: nn.Module, window: Tensor, side: Tensor | None, use_side: bool) -> Tensor:
-    """Return what a net answers to windows, and to side inputs if it takes them.
+def ask(net: nn.Module, window: Tensor, side: Tensor | None, use_side: bool, head: Tensor | None = None) -> Tensor:
+    """Return what a net answers to windows, to side inputs if it takes them, by the head of each row if it has two.
 
     Raises:
         InputError: If these are no logits of two classes or more for each window.
     """
-    answer: Tensor = net(window, side) if use_side else net(window)
+    given = (window, side) if use_side else (window,)
+    answer: Tensor = net(*given) if head is None else net(*given, head=head)
     if answer.dim() != 2 or answer.shape[1] < 2:
         shapes = f"{tuple(answer.shape)} for windows {tuple(window.shape)}"
         raise InputError(f"`net` must map windows (B, T, F) to logits (B, C), C at least 2, got {shapes}.")
     return answer
+
+
+def head_of(net: nn.Module, batch: Batch) -> Tensor | None:
+    """Return which of a net's two heads each row of a training batch is for, (B,); None for a net without `two_heads`.
+
+    Raises:
+        InputError: If the batch is for two heads and the net has one, or the other way round.
+    """
+    head, two_heads = batch.get("head"), getattr(net, "two_heads", False)
+    if head is None and two_heads:
+        raise InputError("`replay.half_life` must be a list of two for a net of two heads, got batches without `head`.")
+    if head is not None and not two_heads:
+        rule = "`net` must have `two_heads` where `replay.half_life` is a list of two"
+        raise InputError(f"{rule}, got {type(net).__name__} without them.")
+    return head
 
 
 def weighted_mean(losses: Tensor, weight: Tensor) -> Tensor:

@@ -26,6 +26,7 @@ class CnnNet(nn.Module):
         width: Hidden channels.
         kernels: Kernel of each layer.
         dropout: Share of hidden units dropped before the head.
+        two_heads: Whether the last layer answers twice, for rows drawn by two half-lives: see `answer_of`.
 
     Raises:
         InputError: If a number lies outside its range, or the kernels do not cover the window.
@@ -46,19 +47,21 @@ class CnnNet(nn.Module):
         width: int = 32,
         kernels: Sequence[int] = (4, 4, 6),
         dropout: float = 0.1,
+        two_heads: bool = False,
     ) -> None:
         super().__init__()
         for kernel in kernels:
             check_at_least("kernels", kernel, 1)
         if prod(kernels) != window:
             raise InputError(f"`kernels` must multiply to the window ({window}), got {list(kernels)}.")
-        self.head = Head(width, n_features, n_side, n_classes, width, dropout)
+        self.two_heads = two_heads
+        self.head = Head(width, n_features, n_side, n_classes, width, dropout, two_heads)
         channels = pairwise([n_features, *[width] * len(kernels)])
         layers = zip(channels, kernels, strict=True)
         self.body = nn.Sequential(*(nn.Sequential(Patches(a, b, kernel), nn.GELU()) for (a, b), kernel in layers))
 
-    def forward(self, window: Tensor, side: Tensor | None = None) -> Tensor:
-        """Return the logits of the answer at each window's last bar, (B, T, F) and (B, S) -> (B, C)."""
+    def forward(self, window: Tensor, side: Tensor | None = None, head: Tensor | None = None) -> Tensor:
+        """Return the logits of the answer at each window's last bar, (B, T, F), (B, S) and (B,) -> (B, C)."""
         hidden = self.body(window)[:, -1]  # (B, T, F) -> (B, H)
-        logits: Tensor = self.head(hidden, window, side)
+        logits: Tensor = self.head(hidden, window, side, head)
         return logits

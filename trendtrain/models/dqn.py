@@ -24,6 +24,7 @@ class DuelingQNet(nn.Module):
 
     Args:
         n_features, window, n_classes, n_side, width, kernels: As in `CnnNet`; a class is an action.
+        two_heads: Refused, for `replay=two_heads` asks it of any net.
 
     Example:
         >>> import torch
@@ -39,8 +40,10 @@ class DuelingQNet(nn.Module):
         n_side: int = 0,
         width: int = 32,
         kernels: Sequence[int] = (4, 4, 6),
+        two_heads: bool = False,
     ) -> None:
         super().__init__()
+        _check_one_head(two_heads)
         check_shape(n_features, n_side, n_classes)
         self.net = CnnNet(n_features, window, n_classes + 1, n_side, width, kernels, dropout=0.0)
 
@@ -93,6 +96,7 @@ class QModule(NetModule):
         seed: int = 0,
     ) -> None:
         super().__init__(net, lr, weight_decay, lr_warmup, lr_cosine, use_side)
+        _check_one_head(getattr(net, "two_heads", False))
         check_number("discount", discount, 0.0, 0.999)
         check_number("target_rate", target_rate, 1e-6, 1.0)
         check_number("epsilon", epsilon, 0.0, 1.0)
@@ -110,6 +114,7 @@ class QModule(NetModule):
 
     def loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return the weighted squared error of a batch's Q-values, and all its Q-values."""
+        _check_one_head("head" in batch)
         values = self(batch["window"], batch.get("side"))
         goal = self._rewards(batch, values.shape[1]) + self.discount * self._next_value(batch)
         errors = (values - goal).square()  # not Huber's: Q is a mean of noisy rewards, which only squares find
@@ -169,3 +174,9 @@ def verdict_rewards(label: Tensor, n_actions: int) -> Tensor:
     """Return +1 for the action that is the label and -1 for the others, (B,) -> (B, n_actions)."""
     actions = torch.arange(n_actions, device=label.device)
     return 2.0 * (label[:, None] == actions).float() - 1.0
+
+
+def _check_one_head(has_two: bool) -> None:
+    if has_two:
+        rule = "`two_heads` must be false, and `replay.half_life` one half-life, for Q-learning"
+        raise InputError(f"{rule}, whose values are no chances to average, got two.")

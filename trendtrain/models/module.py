@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from trendtrain.market.directions import UNKNOWN
-from trendtrain.models.base import Batch, NetModule, weighted_mean
+from trendtrain.models.base import Batch, NetModule, head_of, weighted_mean
 
 
 class TrendModule(NetModule):
@@ -18,8 +18,8 @@ class TrendModule(NetModule):
     """
 
     def loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Return the weighted cross-entropy of a batch and its logits."""
-        logits = self(batch["window"], batch.get("side"))
+        """Return the weighted cross-entropy of a batch and its logits; of two heads, those of each row's own."""
+        logits = self(batch["window"], batch.get("side"), head_of(self.net, batch))
         return weighted_cross_entropy(logits, batch["label"], batch["weight"]), logits
 
 

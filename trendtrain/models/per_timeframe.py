@@ -43,12 +43,19 @@ class PerTimeframe(nn.Module):
         self.nets = nn.ModuleList(deepcopy(net) for _ in timeframes)
         self.register_buffer("code", torch.tensor(minutes).log2() / 10.0, persistent=False)
 
-    def forward(self, window: Tensor, side: Tensor) -> Tensor:
-        """Return what each row's own net answers, (B, T, F) and (B, S) -> (B, C)."""
+    @property
+    def two_heads(self) -> bool:
+        """Whether the copies have two heads each."""
+        return bool(getattr(self.nets[0], "two_heads", False))
+
+    def forward(self, window: Tensor, side: Tensor, head: Tensor | None = None) -> Tensor:
+        """Return what each row's own net answers, (B, T, F), (B, S) and (B,) -> (B, C)."""
         distance, which = (side[:, -1:] - self.code).abs().min(dim=1)
         if len(distance) and distance.max() > _NEAR:
             minutes = 2.0 ** (10.0 * side[distance.argmax(), -1].item())
             raise InputError(f"`timeframes` must name each timeframe of the data, got bars of {minutes:g} minutes too.")
         rows = [torch.nonzero(which == i)[:, 0] for i in range(len(self.nets))]
-        answers = [net(window[part], side[part]) for net, part in zip(self.nets, rows, strict=True) if len(part)]
-        return torch.cat(answers)[torch.cat(rows).argsort()] if answers else self.nets[0](window, side)
+        given = (window, side) if head is None else (window, side, head)
+        parts = zip(self.nets, rows, strict=True)
+        answers = [net(*(values[part] for values in given)) for net, part in parts if len(part)]
+        return torch.cat(answers)[torch.cat(rows).argsort()] if answers else self.nets[0](*given)

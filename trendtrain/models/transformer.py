@@ -25,6 +25,7 @@ class TransformerNet(nn.Module):
         n_heads: Attention heads.
         n_layers: Blocks.
         dropout: Share of hidden units dropped in the head.
+        two_heads: Whether the last layer answers twice, for rows drawn by two half-lives: see `answer_of`.
 
     Raises:
         InputError: If a number lies outside its range, or does not divide what it should.
@@ -46,9 +47,11 @@ class TransformerNet(nn.Module):
         n_heads: int = 4,
         n_layers: int = 2,
         dropout: float = 0.1,
+        two_heads: bool = False,
     ) -> None:
         super().__init__()
-        self.head = Head(width, n_features, n_side, n_classes, width, dropout)
+        self.two_heads = two_heads
+        self.head = Head(width, n_features, n_side, n_classes, width, dropout, two_heads)
         _check_divides("patch", patch, "window", window)
         _check_divides("n_heads", n_heads, "width", width)
         check_at_least("n_layers", n_layers, 1)
@@ -57,9 +60,9 @@ class TransformerNet(nn.Module):
         self.blocks = nn.Sequential(*(_Block(width, n_heads) for _ in range(n_layers)))
         self.norm = nn.LayerNorm(width)
 
-    def forward(self, window: Tensor, side: Tensor | None = None) -> Tensor:
-        """Return the logits of the answer at each window's last bar, (B, T, F) and (B, S) -> (B, C)."""
-        logits: Tensor = self.head(self.body(window)[:, -1], window, side)
+    def forward(self, window: Tensor, side: Tensor | None = None, head: Tensor | None = None) -> Tensor:
+        """Return the logits of the answer at each window's last bar, (B, T, F), (B, S) and (B,) -> (B, C)."""
+        logits: Tensor = self.head(self.body(window)[:, -1], window, side, head)
         return logits
 
     def body(self, window: Tensor) -> Tensor:

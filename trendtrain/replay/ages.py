@@ -1,8 +1,33 @@
 """How old the event of a draw is: uniform, or the younger the likelier."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from trendtrain.errors import InputError, check_number
 from trendtrain.market.bars import FloatArray, IntArray
+
+HalfLife = float | None  # in events; None: all ages alike
+
+
+def half_lives_of(half_life: HalfLife | Sequence[HalfLife], name: str = "half_life") -> tuple[HalfLife, ...]:
+    """Return one half-life, or both of two, as a tuple.
+
+    Raises:
+        InputError: If a half-life is below 1 event, or there are more than two.
+
+    Example:
+        >>> half_lives_of(700.0), half_lives_of([700.0, None])
+        ((700.0,), (700.0, None))
+    """
+    is_list = isinstance(half_life, Sequence) and not isinstance(half_life, str)
+    half_lives = tuple(half_life) if is_list else (half_life,)  # type: ignore[arg-type]
+    if is_list and len(half_lives) != 2:
+        raise InputError(f"`{name}` must be one half-life or a list of two, got {list(half_lives)}.")
+    for one in half_lives:
+        if one is not None:
+            check_number(name, one, 1.0)
+    return half_lives  # type: ignore[return-value]
 
 
 def draw_ages(uniform: FloatArray, n_events: int, half_life: float | None) -> IntArray:

@@ -1,12 +1,13 @@
 """Draw training batches from a replay memory, lazily, and say how much each row counts."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from trendtrain.errors import check_at_least, check_number
 from trendtrain.market.bars import FloatArray, IntArray
+from trendtrain.replay.ages import HalfLife, half_lives_of
 from trendtrain.replay.draw_stats import DrawStats
 from trendtrain.replay.memory import ReplayMemory
 from trendtrain.validation.predictions import Verdicts
@@ -14,10 +15,11 @@ from trendtrain.validation.score import event_means
 
 
 class Draw(NamedTuple):
-    """Rows of a batch and how much each counts in the loss, shape (B,) both."""
+    """Rows of a batch, how much each counts in the loss, and, of two half-lives, for which it was drawn; shape (B,)."""
 
     row: IntArray
     weight: FloatArray
+    head: IntArray | None = None
 
 
 class Detector(Protocol):
@@ -41,13 +43,16 @@ class ReplaySampler:
     (Schaul et al. 2015; Fujimoto et al. 2020). The preference for recent events is not undone: it is how the model
     follows the market.
 
+    With two half-lives half of a batch is drawn by each, for a net with a head for each (`two_heads`); of an odd batch
+    the first draws one row more. Weights are then divided by the mean of their own half.
+
     Args:
         memory: The bars known so far; while it is empty, batches carry weight 0.
         batch_size: Rows a batch.
         n_batches: Batches an epoch (a walk step).
         weigh: The replay weight of each verdict's bar.
         beta: How much of the preference is corrected, 0 (none: biased) to 1 (all).
-        half_life: After how many events an event is half as likely to be drawn; None for never.
+        half_life: After how many events an event is half as likely to be drawn, None for never; or a list of two.
         max_bars: Bars held at most, the oldest events leave first; None for all.
         detector: Says when verdicts show a change; None looks for none.
         forgets: Whether a change makes the memory forget what came before it; False only tells of it.
@@ -64,17 +69,16 @@ class ReplaySampler:
         n_batches: int,
         weigh: Callable[[Verdicts], FloatArray],
         beta: float = 1.0,
-        half_life: float | None = None,
+        half_life: HalfLife | Sequence[HalfLife] = None,
         max_bars: int | None = None,
         detector: Detector | None = None,
         forgets: bool = True,
         seed: int = 0,
     ) -> None:
-        check_at_least("replay.batch_size", batch_size, 1)
+        half_lives = half_lives_of(half_life, "replay.half_life")
+        check_at_least("replay.batch_size", batch_size, len(half_lives))
         check_at_least("replay.n_batches", n_batches, 1)
         check_number("replay.beta", beta, 0.0, 1.0)
-        if half_life is not None:
-            check_number("replay.half_life", half_life, 1.0)
         if max_bars is not None:
             check_at_least("replay.max_bars", max_bars, 1)
         self.memory = memory
@@ -82,7 +86,7 @@ class ReplaySampler:
         self.n_batches = n_batches
         self.weigh = weigh
         self.beta = beta
-        self.half_life = half_life
+        self.half_lives = half_lives
         self.max_bars = max_bars
         self.detector = detector
         self.forgets = forgets
@@ -100,12 +104,21 @@ class ReplaySampler:
 
     def draw(self) -> Draw:
         """Return the next batch; of an empty memory, row 0 with weight 0."""
+        n, is_double = self.batch_size, len(self.half_lives) == 2
+        sizes = [n - n // 2, n // 2] if is_double else [n]
+        head = np.repeat([0, 1], sizes) if is_double else None
         if self.memory.n_events == 0:
-            return Draw(np.zeros(self.batch_size, dtype=np.int64), np.zeros(self.batch_size))
-        row, age = self.memory.draw(self.batch_size, self._random, self.half_life)
-        weight = self.memory.weight[row].astype(np.float64) ** -self.beta
+            return Draw(np.zeros(n, dtype=np.int64), np.zeros(n), head)
+        parts = [self._part(size, half_life) for size, half_life in zip(sizes, self.half_lives, strict=True)]
+        row, weight, age = map(np.concatenate, zip(*parts, strict=True)) if is_double else parts[0]
         self._stats.add_draw(weight, age)
-        return Draw(row, weight / weight.mean())
+        return Draw(row, weight, head)
+
+    def _part(self, n: int, half_life: HalfLife) -> tuple[IntArray, FloatArray, IntArray]:
+        """Return rows, their importance weights of mean 1, and their ages in events, shape (n,) each."""
+        row, age = self.memory.draw(n, self._random, half_life)
+        weight = self.memory.weight[row].astype(np.float64) ** -self.beta
+        return row, weight / weight.mean(), age
 
     def add(self, rows: IntArray, events: IntArray) -> None:
         """Let newly known rows in, the rows of an event together; the oldest leave where there are too many."""
