@@ -192,7 +192,7 @@ def test_rows_of_each_timeframe_find_their_own_net_and_head() -> None:
         nn.init.normal_(copy.layers[0].weight)
     assert net.two_heads
     assert not PerTimeframe(net_of("mlp", two_heads=False), ["1m"]).two_heads
-    batch = batch_of(4, head=torch.tensor([0, 1, 1, 0]))
+    batch = batch_of(4, head=torch.tensor([0, 0, 1, 1]))
     which = torch.tensor([1, 0, 1, 0])
     batch["side"][:, -1] = net.code[which]
     logits = TrendModule(net, use_side=True).loss(batch)[1]
