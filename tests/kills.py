@@ -73,18 +73,29 @@ def kill_again_and_again(
 
 
 class Storing:
-    """Work that can be ended with SIGKILL right before or after the n-th file or database operation in a function.
+    """Work that can be ended with a signal right before or after the n-th file or database operation in a function.
 
     Args:
         work: What to kill.
         owner: The class or module of the function.
         name: The function.
+        by: The signal.
+        exit_code: How the work ends by it.
     """
 
-    def __init__(self, work: Work, owner: Any, name: str) -> None:
+    def __init__(
+        self,
+        work: Work,
+        owner: Any,
+        name: str,
+        by: signal.Signals = signal.SIGKILL,
+        exit_code: int = -signal.SIGKILL,
+    ) -> None:
         self.work = work
         self.owner = owner
         self.name = name
+        self.by = by
+        self.exit_code = exit_code
         self.function = getattr(owner, name)
         self._seen = _FORK.Value("q", 0)
         self._last = -1
@@ -107,7 +118,7 @@ class Storing:
             before()
             process = start(self)
             process.join()
-            assert process.exitcode == -signal.SIGKILL
+            assert process.exitcode == self.exit_code
             yield n_killed
 
     def __call__(self) -> None:
@@ -129,7 +140,7 @@ class Storing:
         if event not in ("c_call", "c_return") or not _stores(function):
             return
         if self._seen.value == self._last:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), self.by)
         self._seen.value += 1
 
 

@@ -54,8 +54,12 @@ class RunIn:
         return self.folder / "checkpoints" / "last.ckpt"
 
     def here(self, *overrides: str) -> int:
-        """Train in this process."""
-        return main(["train", *self.overrides, *overrides])
+        """Train in this process, and put back the arguments that it changes."""
+        argv = sys.argv
+        try:
+            return main(["train", *self.overrides, *overrides])
+        finally:
+            sys.argv = argv
 
     def start(self, *overrides: str) -> "subprocess.Popen[str]":
         """Train in a process of its own."""

@@ -1,3 +1,4 @@
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,7 +13,14 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
-from trendtrain.callbacks import ReseedGenerators, TrendCharts, TrendValidation, WalkCheckpoint, WalkStep
+from trendtrain.callbacks import (
+    ReseedGenerators,
+    TrendCharts,
+    TrendValidation,
+    WalkCheckpoint,
+    WalkStep,
+    walk_figures,
+)
 from trendtrain.data import Walk
 from trendtrain.market import Series, synthetic_market
 
@@ -95,6 +103,23 @@ def test_another_logger_is_left_alone(
     trainer = make_trainer(TrendValidation(), TrendCharts(), logger=logger, max_epochs=1)
     trainer.fit(make_module(), make_datamodule())
     assert "trend/" not in (tmp_path / "lightning_logs" / "version_0" / "metrics.csv").read_text()
+
+
+def test_an_interrupt_waits_for_the_figures(
+    tmp_path: Path, make_trainer: Make, make_module: Make, make_datamodule: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw = walk_figures.draw_pictures
+
+    def interrupted(*arguments: Any) -> Any:
+        signal.raise_signal(signal.SIGINT)
+        return draw(*arguments)
+
+    monkeypatch.setattr(walk_figures, "draw_pictures", interrupted)
+    logger = TensorBoardLogger(tmp_path, name="tb", version="")
+    trainer = make_trainer(TrendValidation(), TrendCharts(), logger=logger, max_epochs=1)
+    with pytest.raises(SystemExit):
+        trainer.fit(make_module(), make_datamodule())
+    assert read(tmp_path / "tb").Tags()["images"]
 
 
 # -- a walk that is long enough for intervals -------------------------------------------------------------------------

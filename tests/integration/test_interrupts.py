@@ -2,7 +2,6 @@
 
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -42,10 +41,8 @@ def assert_ledger_tells_the_summary(run: RunIn) -> None:
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> RunIn:
     """A run that never stopped."""
-    argv = sys.argv
     run = RunIn(tmp_path_factory.mktemp("whole"))
     assert run.here() == 0
-    sys.argv = argv
     return run
 
 
@@ -153,10 +150,8 @@ LISTENING = (
 @pytest.fixture(scope="module")
 def never(tmp_path_factory: pytest.TempPathFactory) -> RunIn:
     """A run that nobody interrupts."""
-    argv = sys.argv
     run = RunIn(tmp_path_factory.mktemp("never"), *LISTENING)
     assert run.here() == 0
-    sys.argv = argv
     return run
 
 

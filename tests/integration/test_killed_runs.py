@@ -64,10 +64,8 @@ class Runs:
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> RunIn:
     """A run that never stopped."""
-    argv = sys.argv
     run = RunIn(tmp_path_factory.mktemp("whole") / "run", *SHORT)
     assert run.here() == 0
-    sys.argv = argv
     assert all(run.ledger().values())  # there is something to compare in every table,
     assert {"trend/accuracy", "replay/alarms"} <= set(run.charts())  # and in the charts
     return run
@@ -142,4 +140,10 @@ STORES = [
 @pytest.mark.parametrize(("store", "n_kills"), [(CHECKPOINT, 1), (FLUSH, 1), *(full(store, 10) for store in STORES)])
 def test_a_run_killed_while_it_stores_goes_on(store: tuple[Any, str], n_kills: int, runs: Runs, whole: RunIn) -> None:
     for _ in Storing(runs, *store).kill_again_and_again(n_kills, runs.renew):
+        assert_as_if_never_stopped(runs, whole)
+
+
+@pytest.mark.parametrize("n_kills", [4, full(10)])
+def test_a_run_interrupted_while_it_stores_leaves_no_lock_behind(n_kills: int, runs: Runs, whole: RunIn) -> None:
+    for _ in Storing(runs, *FLUSH, by=signal.SIGINT, exit_code=130).kill_again_and_again(n_kills, runs.renew):
         assert_as_if_never_stopped(runs, whole)

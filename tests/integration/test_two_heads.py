@@ -1,7 +1,6 @@
 """`trendtrain train replay=two_heads`: it goes on after a stop, predicts, and says what does not fit it."""
 
 import signal
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -51,10 +50,8 @@ OPTIONS = (
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> RunIn:
     """A run that never stopped."""
-    argv = sys.argv
     run = RunIn(tmp_path_factory.mktemp("two_heads"), *OPTIONS)
     assert run.here() == 0
-    sys.argv = argv
     return run
 
 

@@ -8,6 +8,7 @@ import lightning.pytorch as pl
 import numpy as np
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
+from trendtrain.callbacks.signals import interrupts_held
 from trendtrain.callbacks.walk_step import WalkStep
 from trendtrain.errors import InputError
 from trendtrain.market.bars import IntArray, TimeArray
@@ -26,6 +27,8 @@ class LedgerWriter(pl.Callback):
 
     Steps are written together, in one transaction: a second after the last, before a checkpoint, and at the end. What a
     killed run has not written is repeated when it is resumed, since no checkpoint knows of it.
+
+    Ctrl-C waits until a transaction is done: cut off in it, SQLite's would stay open, and lock the next one out.
 
     The run is `running` from `setup` on, then `finished`, `interrupted` or `failed`; one that was killed stays running.
 
@@ -46,6 +49,7 @@ class LedgerWriter(pl.Callback):
         self._written_at = -_SECONDS_BETWEEN
         self._name = ""
 
+    @interrupts_held()
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Enter the run and its model."""
         self.ledger.begin(self.run_id, self.config, np.datetime64("now", "ms"))
@@ -54,17 +58,20 @@ class LedgerWriter(pl.Callback):
         self._name = self.model or kind.__name__
         self.ledger.describe_model(self.run_id, self._name, kind.__name__, class_path)
 
+    @interrupts_held()
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Note that the run ended without an error."""
         self._write()
         self.ledger.end(self.run_id, "finished")
 
+    @interrupts_held()
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Note how the run ended; Lightning leaves `teardown` out then."""
         self._write()
         is_interrupt = isinstance(exception, KeyboardInterrupt | SIGTERMException)
         self.ledger.end(self.run_id, "interrupted" if is_interrupt else "failed")
 
+    @interrupts_held()
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Where a run is resumed, forget what was written after the checkpoint."""
         self.ledger.rewind(self.run_id, self._last_step)
@@ -78,6 +85,7 @@ class LedgerWriter(pl.Callback):
         if time.monotonic() - self._written_at >= _SECONDS_BETWEEN:
             self._write()
 
+    @interrupts_held()
     def on_change(self, trainer: pl.Trainer, step: WalkStep) -> None:
         """Note that the verdicts of all series showed a change, and what the replay forgot for it, if anything."""
         self._write()
@@ -98,6 +106,7 @@ class LedgerWriter(pl.Callback):
         """Take up the last step written."""
         self._last_step = state_dict["last_step"]
 
+    @interrupts_held()
     def _write(self) -> None:
         waiting, self._waiting = self._waiting, []
         self.ledger.record_steps(self.run_id, self._name, waiting)

@@ -14,6 +14,7 @@ from torch.utils.tensorboard.writer import FileWriter
 
 from trendtrain.callbacks.bands import Bands
 from trendtrain.callbacks.run_card import chart_order, compared, describe_run
+from trendtrain.callbacks.signals import interrupts_held
 from trendtrain.callbacks.walk_step import WalkStep
 
 _FIRST_FIGURES: Final = 256  # steps
@@ -78,6 +79,7 @@ def _is_power_of_two(n: int, least: int) -> bool:
     return n >= least and n & (n - 1) == 0
 
 
+@interrupts_held()  # matplotlib makes errors of its own of them
 def _draw(trainer: pl.Trainer, writers: list[FileWriter], step: WalkStep) -> None:
     """Write the figures, or say once, at the end, what they need."""
     try:
