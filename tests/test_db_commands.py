@@ -116,6 +116,16 @@ def test_stats_in_json_have_null_where_there_is_no_number(url: str, capfd: pytes
     assert row["accuracy"] is row["event_accuracy"] is None
 
 
+def test_stats_of_a_run_without_predictions_say_where_others_are(
+    filled: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    engine = open_database(filled)
+    Ledger(engine).begin("failed", "", np.datetime64("2030-01-01"))
+    engine.dispose()
+    hint = f"No predictions yet in {filled} by this run; --run all shows those of others."
+    assert " ".join(said(["stats", "--db", filled], capfd).split()) == hint
+
+
 @pytest.mark.parametrize("action", ["info", "compact", "prune --keep-runs 1", "export BTC 5m --out b.csv"])
 def test_a_database_that_is_not_there_is_not_made(
     action: str, url: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]

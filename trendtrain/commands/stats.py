@@ -37,9 +37,11 @@ def run(options: argparse.Namespace) -> int:
             comparison = Ledger(engine).compare([run_id(name) for name in options.compare])
             found, table = without_nan(comparison.as_dict()), comparison_table(comparison)
         else:
-            rows = Ledger(engine).stats(None if options.run_id is None else run_id(options.run_id))
+            ledger = Ledger(engine)
+            rows = ledger.stats(None if options.run_id is None else run_id(options.run_id))
             found = [row.as_dict() for row in rows]
-            table = stats_table(rows) if rows else f"No predictions yet in {options.db}."
+            hint = " by this run; --run all shows those of others" if not rows and ledger.stats("all") else ""
+            table = stats_table(rows) if rows else f"No predictions yet in {options.db}{hint}."
     finally:
         engine.dispose()
     if options.json:
