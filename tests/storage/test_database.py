@@ -2,12 +2,14 @@ import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from ledger_examples import predicted
 from sqlalchemy import Engine, MetaData, inspect, text
 
 from trendtrain.errors import InputError
-from trendtrain.storage import open_database
+from trendtrain.storage import Ledger, open_database
 from trendtrain.storage.schema import metadata
 from trendtrain.storage.views import VIEWS
 
@@ -87,3 +89,23 @@ def test_processes_may_open_a_new_file_together(tmp_path: Path) -> None:
     n_tables = connection.execute("SELECT count(*) FROM sqlite_master WHERE type = 'table'").fetchone()
     assert n_tables == (len(metadata.tables) + 1,)
     connection.close()
+
+
+@pytest.mark.parametrize("moment", ["c_call", "c_return"])
+@pytest.mark.parametrize("operation", ["execute", "executemany", "commit"])
+def test_ctrl_c_inside_a_transaction_leaves_no_lock_behind(operation: str, moment: str, tmp_path: Path) -> None:
+    engine = open_database(f"sqlite:///{tmp_path / 'a.db'}?timeout=0.1")
+    ledger = Ledger(engine)
+    ledger.begin("one", "{}", "2024-01-01")
+
+    def interrupt(_frame: object, event: str, function: Any) -> None:
+        if event == moment and function.__name__ == operation and type(function.__self__).__module__ == "sqlite3":
+            sys.setprofile(None)
+            raise KeyboardInterrupt
+
+    sys.setprofile(interrupt)
+    with pytest.raises(KeyboardInterrupt) as caught:  # its traceback holds the cursor, as that of a run does
+        ledger.record("one", "cnn", 0, predicted([0, 1]), None)
+    ledger.end("one", "interrupted")
+    assert caught.tb is not None
+    engine.dispose()

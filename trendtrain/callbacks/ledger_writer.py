@@ -28,7 +28,7 @@ class LedgerWriter(pl.Callback):
     Steps are written together, in one transaction: a second after the last, before a checkpoint, and at the end. What a
     killed run has not written is repeated when it is resumed, since no checkpoint knows of it.
 
-    Ctrl-C waits until a transaction is done: cut off in it, SQLite's would stay open, and lock the next one out.
+    Ctrl-C waits until steps are written.
 
     The run is `running` from `setup` on, then `finished`, `interrupted` or `failed`; one that was killed stays running.
 
@@ -49,7 +49,6 @@ class LedgerWriter(pl.Callback):
         self._written_at = -_SECONDS_BETWEEN
         self._name = ""
 
-    @interrupts_held()
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Enter the run and its model."""
         self.ledger.begin(self.run_id, self.config, np.datetime64("now", "ms"))
@@ -58,20 +57,17 @@ class LedgerWriter(pl.Callback):
         self._name = self.model or kind.__name__
         self.ledger.describe_model(self.run_id, self._name, kind.__name__, class_path)
 
-    @interrupts_held()
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Note that the run ended without an error."""
         self._write()
         self.ledger.end(self.run_id, "finished")
 
-    @interrupts_held()
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Note how the run ended; Lightning leaves `teardown` out then."""
         self._write()
         is_interrupt = isinstance(exception, KeyboardInterrupt | SIGTERMException)
         self.ledger.end(self.run_id, "interrupted" if is_interrupt else "failed")
 
-    @interrupts_held()
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Where a run is resumed, forget what was written after the checkpoint."""
         self.ledger.rewind(self.run_id, self._last_step)
@@ -85,7 +81,6 @@ class LedgerWriter(pl.Callback):
         if time.monotonic() - self._written_at >= _SECONDS_BETWEEN:
             self._write()
 
-    @interrupts_held()
     def on_change(self, trainer: pl.Trainer, step: WalkStep) -> None:
         """Note that the verdicts of all series showed a change, and what the replay forgot for it, if anything."""
         self._write()

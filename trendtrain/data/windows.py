@@ -82,9 +82,8 @@ class Windows:
         row = row.to(self.device, non_blocking=True)
         first = row - (self.window - 1)
         levels = _all_windows(self._levels, self.window).index_select(0, first)  # (B, T * L)
-        levels = levels.sub_(
-            self._close.index_select(0, row)
-        ).float()  # log prices of one magnitude cancel in float64 alone
+        levels.sub_(self._close.index_select(0, row))  # log prices of one magnitude cancel in float64 alone
+        levels = levels.float()
         levels.mul_(self._per_unit.index_select(0, row)).mul_(self._scale).clamp_(-_LEVEL_CLIP, _LEVEL_CLIP)
         window = _all_windows(self._channels, self.window).index_select(0, first).view(len(row), self.window, -1)
         window[:, :, : self._n_levels] = levels.view(len(row), self.window, -1)

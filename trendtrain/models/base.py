@@ -71,7 +71,7 @@ class NetModule(pl.LightningModule, ABC):
         return {"loss": loss, "logits": logits.detach()}
 
     def on_train_epoch_end(self) -> None:
-        """Tell monitors and loggers the epoch's mean loss: where `self.log` would bring it, in a fifth of the time."""
+        """Tell monitors and loggers the epoch's mean loss: where `self.log` would bring it, in half the time."""
         n_warmup = getattr(getattr(self.trainer, "datamodule", None), "n_warmup", 0)
         walk_step = self.current_epoch - n_warmup  # x of the chart, as in all others; the warm-up is left of 0
         loss = torch.stack(self._losses).mean()

@@ -122,6 +122,7 @@ def _engine(url: URL) -> Engine:
         raise InputError(f"`db.url` must name an installed database driver, got {url}: {reason}.") from error
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _set_pragmas)
+        event.listen(engine, "invalidate", _roll_back)
     if engine.dialect.driver == "psycopg":
         event.listen(engine, "before_cursor_execute", _read_binary)
     return engine
@@ -141,6 +142,11 @@ def _set_pragmas(connection: DBAPIConnection, _record: object) -> None:
     for pragma in _PRAGMAS:
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _roll_back(connection: DBAPIConnection, _record: object, _error: BaseException | None) -> None:
+    """Give up the lock of a transaction that Ctrl-C cut off: closed as it is, a used cursor would keep it open."""
+    connection.rollback()
 
 
 def _read_binary(
