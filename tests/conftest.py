@@ -1,10 +1,19 @@
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import settings
+from postgres_server import PostgresServer, find_programs
+from sqlalchemy import Engine
+
+from trendtrain.market.bars import Bars
+from trendtrain.storage import open_database
+
+MakeBars = Callable[..., Bars]
 
 IS_FULL = os.environ.get("TRENDTRAIN_FULL") == "1"
 
@@ -35,3 +44,47 @@ def _process_stays() -> Iterator[None]:
     if os.environ != environment:
         os.environ.clear()
         os.environ.update(environment)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server, started once."""
+    programs = find_programs()
+    if programs is None:
+        pytest.skip("PostgreSQL is not installed: no initdb on the PATH")
+    pytest.importorskip("psycopg", reason="the driver psycopg is not installed", exc_type=ImportError)
+    server = PostgresServer(programs)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def db_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of an empty database; `parametrize("db_url", ["sqlite"], indirect=True)` for one kind alone."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'bars.db'}"
+    else:
+        with request.getfixturevalue("postgres").database() as url:
+            yield url
+
+
+@pytest.fixture
+def engine(db_url: str) -> Iterator[Engine]:
+    """A database with all tables and no rows."""
+    engine = open_database(db_url)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def make_bars() -> MakeBars:
+    def make(minutes: list[int] | range, price: float = 100.0, volume: float = 1.0) -> Bars:
+        time = np.datetime64("2024-01-01", "ms") + np.asarray(minutes, np.int64) * np.timedelta64(1, "m")
+        prices = price + np.arange(len(time), dtype=np.float64)
+        volumes = np.full(len(time), volume)
+        return Bars(time, prices, prices + 1, prices - 1, prices, volumes, np.timedelta64(1, "m"))
+
+    return make

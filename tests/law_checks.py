@@ -9,14 +9,13 @@ import numpy.typing as npt
 import torch
 from reference import HIGH, LOW, slow_labels, slow_lines, slow_pivots
 
-from trendtrain.data.features import bar_features, price_levels, skill_features, volatility_unit
-from trendtrain.data.inputs import by_segment, inputs_of
+from trendtrain.data.arena import by_segment, inputs_of
 from trendtrain.data.windows import Windows
-from trendtrain.evaluate import online_logistic
+from trendtrain.features.bar import bar_features, price_levels, skill_features, volatility_unit
 from trendtrain.laws import BarsFunction, check_causal
 from trendtrain.market import Bars, Labels, LabelTracker, Lines, Pivots, PivotTracker, find_pivots, label_bars
 from trendtrain.models import CnnNet, DuelingQNet, MlpNet, TransformerNet
-from trendtrain.validation import BASELINE_NAMES, baseline_directions
+from trendtrain.validation import BASELINE_NAMES, baseline_directions, online_logistic
 
 Array = npt.NDArray[Any]
 

@@ -14,7 +14,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from trendtrain.cli import main
 from trendtrain.storage import open_database
-from trendtrain.storage.ledger import Ledger
+from trendtrain.storage.ledger.ledger import Ledger
 
 TABLES = ("predictions", "verdicts", "lines", "training_events", "alarms", "models", "runs")
 # What the database numbers by itself, names the run, or says when and how it was started.

@@ -26,10 +26,10 @@ from trendtrain.data.datamodule import PivotDataModule
 from trendtrain.errors import InputError, check_at_least, check_choice, check_number
 from trendtrain.models.weights import load_weights
 from trendtrain.replay.memory import ReplayMemory
-from trendtrain.storage.bars import BarStore
+from trendtrain.reports.summary import Summary, write_json
+from trendtrain.storage.bars.store import BarStore
 from trendtrain.storage.database import open_database
-from trendtrain.storage.ledger import Ledger
-from trendtrain.summary import Summary, write_json
+from trendtrain.storage.ledger.ledger import Ledger
 
 _EXIT_CTRL_C = 130
 _EXIT_SIGTERM = 143

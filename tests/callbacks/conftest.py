@@ -16,7 +16,7 @@ from trendtrain.market import Bars, Series, label_bars, synthetic_market
 from trendtrain.models import CnnNet, TrendModule
 from trendtrain.replay import ReplaySampler, weigh
 from trendtrain.storage import open_database
-from trendtrain.storage.ledger import Ledger
+from trendtrain.storage.ledger.ledger import Ledger
 
 torch.set_num_threads(1)  # small nets: on busy cores a second thread costs tenfold, and gains nothing
 

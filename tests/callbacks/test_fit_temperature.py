@@ -18,8 +18,8 @@ from trendtrain.callbacks import (
     WalkStep,
 )
 from trendtrain.errors import InputError
-from trendtrain.evaluate import fit_temperature
 from trendtrain.models import CnnNet, TrendModule
+from trendtrain.validation import fit_temperature
 
 Make = Callable[..., Any]
 

@@ -29,7 +29,7 @@ from trendtrain.market import Labels, Series, synthetic_market
 from trendtrain.models import CnnNet, TrendModule
 from trendtrain.replay import ReplayMemory, ReplaySampler, weigh
 from trendtrain.storage import open_database
-from trendtrain.storage.ledger import Ledger
+from trendtrain.storage.ledger.ledger import Ledger
 from trendtrain.validation import Verdicts
 
 pytestmark = pytest.mark.parametrize("pl", NAMESPACES.values(), ids=NAMESPACES.keys())

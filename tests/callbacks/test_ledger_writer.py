@@ -12,10 +12,10 @@ from sqlalchemy import Engine, text
 
 from trendtrain.callbacks import LedgerWriter, ReseedGenerators, TrendValidation, WalkCheckpoint
 from trendtrain.callbacks.ledger_writer import model_class
-from trendtrain.callbacks.walk_step import WalkStep
 from trendtrain.market import Series
 from trendtrain.storage import open_database
-from trendtrain.storage.ledger import Ledger
+from trendtrain.storage.ledger.ledger import Ledger
+from trendtrain.stream.walk_step import WalkStep
 
 Make = Callable[..., Any]
 

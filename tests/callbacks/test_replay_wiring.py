@@ -16,7 +16,7 @@ from trendtrain.callbacks import LedgerWriter, TrendValidation, WalkStep
 from trendtrain.models import TrendModule
 from trendtrain.replay import ReplaySampler, weigh, weigh_by_gradient
 from trendtrain.storage import open_database
-from trendtrain.storage.ledger import Ledger
+from trendtrain.storage.ledger.ledger import Ledger
 from trendtrain.validation import Predictions
 
 Make = Callable[..., Any]

@@ -19,8 +19,8 @@ from trendtrain.callbacks import (
     TrendValidation,
     WalkCheckpoint,
     WalkStep,
-    walk_figures,
 )
+from trendtrain.charts import walk_figures
 from trendtrain.data import Walk
 from trendtrain.market import Series, synthetic_market
 

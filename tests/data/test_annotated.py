@@ -10,16 +10,16 @@ from hypothesis import strategies as st
 from old_annotations import START, market
 from torch.utils.data import DataLoader, Subset
 
+from trendtrain.annotations import Annotation
 from trendtrain.data.annotated import AnnotatedDataset
-from trendtrain.data.features import bar_features, skill_features
-from trendtrain.data.inputs import inputs_of
+from trendtrain.data.arena import inputs_of
 from trendtrain.data.windows import Windows
 from trendtrain.errors import InputError
+from trendtrain.features.bar import bar_features, skill_features
 from trendtrain.market import Bars
 from trendtrain.market.directions import DOWN, UP
 from trendtrain.models import TrendModule
 from trendtrain.storage import BarStore, open_database
-from trendtrain.storage.annotations import Annotation
 
 WINDOW = 16
 MARKETS = {("BTC", "5m"): market("5m", 300), ("BTC", "1h"): market("1h", 200, 1), ("ETH", "5m"): market("5m", 250, 2)}

@@ -8,14 +8,13 @@ import pytest
 import torch
 
 from trendtrain.data import PivotDataModule, Walk
-from trendtrain.data.features import bar_features, skill_features, volatility_unit
-from trendtrain.data.inputs import by_segment, inputs_of
+from trendtrain.data.arena import by_segment, inputs_of
 from trendtrain.errors import InputError
-from trendtrain.evaluate import online_logistic
+from trendtrain.features.bar import bar_features, skill_features, volatility_unit
 from trendtrain.market import Bars, Labels, Series, label_bars, synthetic_market
 from trendtrain.market.bars import segments
 from trendtrain.replay import ReplaySampler, weigh
-from trendtrain.validation import BASELINE_NAMES, Predictions, ValidationBuffer, Verdicts
+from trendtrain.validation import BASELINE_NAMES, Pending, Predictions, Verdicts, online_logistic
 
 WINDOW = 12
 ONE = {Series("A", "5m"): synthetic_market(1200, seed=0)}
@@ -185,7 +184,7 @@ def judged(datamodule: PivotDataModule, is_correct: bool) -> Verdicts:
     """Let the datamodule know that a third of its known rows were predicted rightly or wrongly."""
     rows = np.array(held(datamodule)[::3])
     says_up = (datamodule.labels.direction[rows] == 1) == is_correct
-    buffer = ValidationBuffer()
+    buffer = Pending()
     buffer.add(Predictions(rows, np.stack([1.0 - says_up, 1.0 * says_up], axis=1)))
     verdicts = buffer.judge(datamodule.labels, datamodule.clock.now)
     assert len(verdicts) == len(rows)

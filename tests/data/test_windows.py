@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 import torch
 
-from trendtrain.data.features import bar_features, skill_features, volatility_unit
-from trendtrain.data.inputs import inputs_of
+from trendtrain.data.arena import inputs_of
 from trendtrain.data.windows import WindowDataset, Windows
 from trendtrain.errors import InputError
+from trendtrain.features.bar import bar_features, skill_features, volatility_unit
 from trendtrain.market import Bars, synthetic_market
 from trendtrain.replay import Draw
 

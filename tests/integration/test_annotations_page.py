@@ -9,7 +9,7 @@ from pathlib import Path
 
 from old_annotations import market, old_annotation, write_json
 
-from trendtrain.storage.annotations.small_form import parse_annotation
+from trendtrain.annotations.small_form import parse_annotation
 
 PAGE = (Path(__file__).parents[2] / "docs" / "annotations.md").read_text()
 

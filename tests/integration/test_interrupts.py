@@ -12,7 +12,7 @@ import pytest
 import torch
 from train_runs import RunIn
 
-from trendtrain.callbacks.walk_step import WalkStep
+from trendtrain.stream.walk_step import WalkStep
 
 torch.set_num_threads(1)  # small nets: on busy cores a second thread costs tenfold, and gains nothing
 

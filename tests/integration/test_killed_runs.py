@@ -15,8 +15,8 @@ from train_runs import RunIn
 
 import trendtrain.train
 from trendtrain.callbacks import WalkCheckpoint
+from trendtrain.reports.summary import Summary
 from trendtrain.storage import BarStore, Ledger
-from trendtrain.summary import Summary
 
 torch.set_num_threads(1)  # small nets; and what is forked must have one
 

@@ -11,8 +11,8 @@ import torch
 from train_runs import AlarmsOften
 
 from trendtrain.callbacks import AverageWeights, FitTemperature, ReseedGenerators, TrendValidation, WalkStep
-from trendtrain.callbacks.bands import Bands
-from trendtrain.callbacks.walk_figures import newest_stretch
+from trendtrain.charts.bands import Bands
+from trendtrain.charts.walk_figures import newest_stretch
 from trendtrain.data import PivotDataModule, Walk
 from trendtrain.market import Bars, Series, label_bars, synthetic_market
 from trendtrain.market.bars import FloatArray

@@ -12,12 +12,12 @@ from train_runs import RunIn
 
 from trendtrain.callbacks import WalkStep
 from trendtrain.cli import main
-from trendtrain.data.features import bar_features, skill_features
-from trendtrain.data.inputs import inputs_of
+from trendtrain.data.arena import inputs_of
 from trendtrain.data.windows import Windows
+from trendtrain.features.bar import bar_features, skill_features
 from trendtrain.models import CnnNet, load_weights
 from trendtrain.storage import BarStore, open_database
-from trendtrain.storage.bar_files import write_bars
+from trendtrain.storage.bars.files import write_bars
 
 torch.set_num_threads(1)  # small nets: on busy cores a second thread costs tenfold, and gains nothing
 

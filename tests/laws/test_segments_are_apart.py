@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from law_checks import Array, assert_same, rows_of_labels, unit_column
 
 from trendtrain.data import PivotDataModule
-from trendtrain.data.features import bar_features
-from trendtrain.data.inputs import by_segment
-from trendtrain.data.walk import Walk
+from trendtrain.data.arena import by_segment
+from trendtrain.features.bar import bar_features
 from trendtrain.market import Bars, Series, find_pivots, label_bars, synthetic_market
 from trendtrain.market.averages import ema
 from trendtrain.market.bars import segments
-from trendtrain.validation.baselines import returns
+from trendtrain.stream.walk import Walk
+from trendtrain.validation.simple_rules import returns
 
 GAPS = st.sampled_from([0, 1, 3])
 WHERE = st.floats(0.0, 1.0)

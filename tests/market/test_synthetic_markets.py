@@ -21,7 +21,7 @@ from trendtrain.market import (
     synthetic_market,
 )
 from trendtrain.market.averages import ema
-from trendtrain.validation import Predictions, Scoreboard, ValidationBuffer
+from trendtrain.validation import Pending, Predictions, Scoreboard
 
 Market = Callable[[int, int], Bars]
 MARKETS = [synthetic_market, random_walk, planted_market, flipping_market, foretold_market]
@@ -105,7 +105,7 @@ def test_bayes_filter_before_a_cut_stays(cut: int) -> None:
 
 
 def event_accuracy(bars: Bars, up: np.ndarray) -> float:
-    labels, buffer = label_bars(bars), ValidationBuffer()
+    labels, buffer = label_bars(bars), Pending()
     buffer.add(Predictions(np.arange(len(bars)), np.column_stack([1 - up, up])))
     board = Scoreboard(labels, {})
     board.update(buffer.judge(labels, now=len(bars) - 1))

@@ -2,9 +2,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from trendtrain.data.features import bar_features, skill_features
-from trendtrain.data.inputs import inputs_of
+from trendtrain.data.arena import inputs_of
 from trendtrain.errors import InputError
+from trendtrain.features.bar import bar_features, skill_features
 from trendtrain.market import random_walk
 from trendtrain.models import MlpNet, PerTimeframe
 

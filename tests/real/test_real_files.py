@@ -8,11 +8,11 @@ import pandas as pd
 import pytest
 
 from trendtrain.errors import InputError
+from trendtrain.importing import ReadOptions, import_files
+from trendtrain.importing.files import FileBars, read_file
+from trendtrain.importing.quality import describe
 from trendtrain.market import Bars
 from trendtrain.storage import BarStore, open_database
-from trendtrain.storage.importers import ReadOptions, import_files
-from trendtrain.storage.importers.files import FileBars, read_file
-from trendtrain.storage.importers.quality import describe
 
 FOLDER = Path(os.environ.get("TRENDTRAIN_DATA", "none"))
 QUIRKS = FOLDER / "quirks"

@@ -21,9 +21,8 @@ from sampler_examples import (
 from slow_memory import surprise
 
 from trendtrain.errors import InputError
-from trendtrain.evaluate import ChangeDetector
 from trendtrain.replay import Draw, ReplayMemory, ReplaySampler, weigh, weigh_by_gradient
-from trendtrain.validation import Predictions, Verdicts
+from trendtrain.validation import ChangeDetector, Predictions, Verdicts
 
 HALF_LIVES = (None, 15.0)
 CASES = [(strategy, half_life) for strategy in STRATEGIES for half_life in HALF_LIVES]

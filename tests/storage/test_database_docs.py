@@ -3,7 +3,7 @@
 import doctest
 from pathlib import Path
 
-from trendtrain.storage import blocks, packing
+from trendtrain.storage.bars import blocks, packing
 
 DOCS = Path(__file__).parents[2] / "docs" / "database.md"
 

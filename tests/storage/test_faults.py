@@ -14,7 +14,8 @@ from stored import assert_same
 from trendtrain.cli import main
 from trendtrain.errors import InputError
 from trendtrain.market.bars import Bars
-from trendtrain.storage import BarStore, blocks, open_database
+from trendtrain.storage import BarStore, open_database
+from trendtrain.storage.bars import blocks
 
 MakeBars = Callable[..., Bars]
 ADVICE = "What was stored before stays; mend that and run the same command again."

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from kills import Work, finish, kill_again_and_again
 
+from trendtrain.importing import import_path
 from trendtrain.market.bars import Bars
-from trendtrain.storage import BarStore, blocks, open_database
-from trendtrain.storage.importers import import_path
+from trendtrain.storage import BarStore, open_database
+from trendtrain.storage.bars import blocks
 from trendtrain.storage.schema import metadata
 
 SYMBOLS = ("A", "B", "C", "D")

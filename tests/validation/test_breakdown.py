@@ -9,7 +9,7 @@ from torchmetrics.functional.classification import binary_calibration_error
 
 from trendtrain.market import Labels, Series, label_bars, synthetic_market
 from trendtrain.market.bars import Bars
-from trendtrain.validation import Predictions, Scoreboard, ValidationBuffer, Verdicts
+from trendtrain.validation import Pending, Predictions, Scoreboard, Verdicts
 from trendtrain.validation.score import calendar_blocks, estimate
 
 PARTS = {
@@ -24,7 +24,7 @@ GROUPED = ("direction", "kind", "delay_bars", "symbol", "timeframe", "hour")
 def judged(seed: int, n_classes: int = 2, n_steps: int = 1) -> tuple[Scoreboard, Verdicts]:
     random = np.random.default_rng(seed)
     weight = random.integers(0, 5, (len(LABELS), n_classes)) + 1e-9
-    buffer, board, parts = ValidationBuffer(), Scoreboard(LABELS, {}), []
+    buffer, board, parts = Pending(), Scoreboard(LABELS, {}), []
     buffer.add(Predictions(np.arange(len(LABELS)), weight / weight.sum(axis=1, keepdims=True)))
     times = np.unique(LABELS.close_time)
     for now in times[np.linspace(0, len(times) - 1, n_steps + 1).astype(int)[1:]]:
@@ -172,7 +172,7 @@ def every_bar_an_event(bars: Bars, random: np.random.Generator) -> tuple[Scorebo
     truth = np.append(random.integers(0, 2, n - 1), -1)
     labels = Labels.of_bars(bars, truth, known_at, np.append(np.arange(n - 1), -1))
     p_up = random.random(n - 1).astype(np.float32).astype(np.float64)
-    buffer, board = ValidationBuffer(), Scoreboard(labels, {})
+    buffer, board = Pending(), Scoreboard(labels, {})
     buffer.add(Predictions(np.arange(n - 1), np.column_stack([1 - p_up, p_up])))
     board.update(buffer.judge(labels, n - 1))
     return board, p_up, truth[:-1]

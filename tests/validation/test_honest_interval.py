@@ -7,7 +7,7 @@ import pytest
 
 from trendtrain.market import Bars, label_bars, random_walk
 from trendtrain.market.bars import IntArray
-from trendtrain.validation import Predictions, Scoreboard, ValidationBuffer
+from trendtrain.validation import Pending, Predictions, Scoreboard
 
 
 def momentum(bars: Bars, n_bars: int = 30) -> IntArray:
@@ -27,7 +27,7 @@ def persistent_coin(bars: Bars, seed: int) -> IntArray:
 
 def judged(bars: Bars, answers: IntArray) -> tuple[bool, float]:
     """Return whether the interval holds one half, and how many errors the accuracy is away from it."""
-    labels, buffer = label_bars(bars), ValidationBuffer()
+    labels, buffer = label_bars(bars), Pending()
     board = Scoreboard(labels, {})
     for start in range(0, len(bars), 5000):
         rows = np.arange(start, min(len(bars), start + 5000))

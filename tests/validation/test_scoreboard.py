@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trendtrain.market import Labels, Series, label_bars, synthetic_market
-from trendtrain.validation import Predictions, Scoreboard, ValidationBuffer, Verdicts, baseline_directions
+from trendtrain.validation import Pending, Predictions, Scoreboard, Verdicts, baseline_directions
 from trendtrain.validation.score import calendar_blocks, estimate
 from trendtrain.validation.scoreboard import delay_quantile
 
@@ -33,7 +33,7 @@ def predicted(seed: int, n_classes: int = 2) -> Predictions:
 
 
 def judged_at(predictions: Predictions, times: list[np.datetime64]) -> tuple[Scoreboard, list[Verdicts]]:
-    buffer, board, parts = ValidationBuffer(), Scoreboard(STACKED, BASELINES), []
+    buffer, board, parts = Pending(), Scoreboard(STACKED, BASELINES), []
     buffer.add(predictions)
     for now in [*times, STACKED.close_time.max()]:
         parts.append(buffer.judge(STACKED, now))
@@ -150,7 +150,7 @@ def test_a_series_scores_as_if_it_were_alone() -> None:
     start = int(STACKED.offset[1])
     board, _ = judged_at(predicted(4), [])
     alone = Scoreboard(LABELS[name], {rule: answers[start:] for rule, answers in BASELINES.items()})
-    buffer = ValidationBuffer()
+    buffer = Pending()
     buffer.add(Predictions(np.arange(len(PARTS[name])), predicted(4).probability[start:]))
     alone.update(buffer.judge(LABELS[name], len(PARTS[name]) - 1))
     assert flat(board.scores(1)) == pytest.approx(flat(alone.scores()), rel=1e-12, nan_ok=True)
@@ -209,7 +209,7 @@ def test_what_is_pending_is_expected_to_be_right_as_often_as_it_is_confident() -
 
 
 def test_the_accuracies_of_new_events_come_back_from_an_update() -> None:
-    buffer, board = ValidationBuffer(), Scoreboard(STACKED, {})
+    buffer, board = Pending(), Scoreboard(STACKED, {})
     buffer.add(predicted(9))
     found = [board.update(buffer.judge(STACKED, now)) for now in np.unique(STACKED.close_time)[500::500]]
     assert np.concatenate(found).mean() == pytest.approx(board.scores()["event_accuracy"])
@@ -217,7 +217,7 @@ def test_the_accuracies_of_new_events_come_back_from_an_update() -> None:
 
 
 def test_the_counts_of_the_series_add_up() -> None:
-    buffer, board = ValidationBuffer(), Scoreboard(STACKED, BASELINES)
+    buffer, board = Pending(), Scoreboard(STACKED, BASELINES)
     buffer.add(predicted(6))
     board.update(buffer.judge(STACKED, np.unique(STACKED.close_time)[900]))
     parts = board.stats(buffer.pending)

@@ -10,7 +10,7 @@ from trendtrain.callbacks.trend_early_stopping import TrendEarlyStopping
 from trendtrain.callbacks.trend_validation import TrendValidation
 from trendtrain.callbacks.walk_checkpoint import WalkCheckpoint
 from trendtrain.callbacks.walk_progress import WalkProgress
-from trendtrain.callbacks.walk_step import WalkStep
+from trendtrain.stream.walk_step import WalkStep
 
 __all__ = [
     "AverageWeights",

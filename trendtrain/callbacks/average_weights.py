@@ -8,8 +8,8 @@ import lightning.pytorch as pl
 from lightning.pytorch.callbacks import WeightAveraging
 from torch import Tensor
 
-from trendtrain.callbacks.walk_step import WalkStep
 from trendtrain.errors import check_number
+from trendtrain.stream.walk_step import WalkStep
 
 BATCHES_A_TIME: Final = 4
 

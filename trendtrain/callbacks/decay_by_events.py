@@ -4,7 +4,7 @@ import math
 
 import lightning.pytorch as pl
 
-from trendtrain.callbacks.walk_step import Stream
+from trendtrain.callbacks.listeners import Stream
 from trendtrain.errors import InputError, check_number
 
 

@@ -7,12 +7,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trendtrain.callbacks.walk_step import Stream, WalkStep
+from trendtrain.callbacks.listeners import Stream
 from trendtrain.errors import check_at_least, check_number
-from trendtrain.evaluate.temperature import fit_temperature
 from trendtrain.market.bars import FloatArray, IntArray
+from trendtrain.stream.walk_step import WalkStep
 from trendtrain.validation.predictions import Verdicts
 from trendtrain.validation.score import group
+from trendtrain.validation.temperature import fit_temperature
 
 _LEAST_CHANCE = 1e-12  # a log of it is finite
 _LEAST_NEW = 0.05  # of the events fitted to

@@ -9,14 +9,14 @@ import numpy as np
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from trendtrain.callbacks.signals import interrupts_held
-from trendtrain.callbacks.walk_step import WalkStep
 from trendtrain.errors import InputError
 from trendtrain.market.bars import IntArray, TimeArray
 from trendtrain.market.labels import Labels
 from trendtrain.market.timeframe import parse_timeframe
-from trendtrain.storage.ledger import Ledger
-from trendtrain.storage.ledger_rows import LineRows, PredictionRows, VerdictRows
-from trendtrain.storage.ledger_write import Progress, StepRows
+from trendtrain.storage.ledger.ledger import Ledger
+from trendtrain.storage.ledger.rows import LineRows, PredictionRows, VerdictRows
+from trendtrain.storage.ledger.write import Progress, StepRows
+from trendtrain.stream.walk_step import WalkStep
 from trendtrain.validation.predictions import Predictions, Verdicts
 
 _SECONDS_BETWEEN: Final = 1.0

@@ -12,10 +12,10 @@ from tensorboard.plugins.text.summary_v2 import text_pb
 from torch.utils.tensorboard.summary import custom_scalars, hparams
 from torch.utils.tensorboard.writer import FileWriter
 
-from trendtrain.callbacks.bands import Bands
-from trendtrain.callbacks.run_card import chart_order, compared, describe_run
 from trendtrain.callbacks.signals import interrupts_held
-from trendtrain.callbacks.walk_step import WalkStep
+from trendtrain.charts.bands import Bands
+from trendtrain.charts.run_card import chart_order, compared, describe_run
+from trendtrain.stream.walk_step import WalkStep
 
 _FIRST_FIGURES: Final = 256  # steps
 _FINAL: Final = ("trend/event_accuracy", "trend/over_best", "trend/nll", "trend/ece")  # what runs compare by
@@ -83,7 +83,7 @@ def _is_power_of_two(n: int, least: int) -> bool:
 def _draw(trainer: pl.Trainer, writers: list[FileWriter], step: WalkStep) -> None:
     """Write the figures, or say once, at the end, what they need."""
     try:
-        from trendtrain.callbacks.walk_figures import draw_pictures
+        from trendtrain.charts.walk_figures import draw_pictures
     except ModuleNotFoundError as error:
         if error.name != "matplotlib":
             raise

@@ -7,6 +7,7 @@ import lightning.pytorch as pl
 import torch
 
 from trendtrain.callbacks.arrays import to_arrays, to_tensors
+from trendtrain.callbacks.listeners import ChangeListener, StepListener, Stream, WarmupListener
 from trendtrain.callbacks.outputs import PassOutputs, row_of, scores_of
 from trendtrain.callbacks.refusals import (
     check_classes,
@@ -18,12 +19,12 @@ from trendtrain.callbacks.refusals import (
     refuse_many_devices,
 )
 from trendtrain.callbacks.signals import interrupts_held
-from trendtrain.callbacks.walk_step import ChangeListener, StepListener, Stream, WalkStep, WarmupListener, scalars
 from trendtrain.errors import InputError
 from trendtrain.market.bars import IntArray
 from trendtrain.market.labels import Labels
 from trendtrain.replay.sampler import ReplaySampler
-from trendtrain.validation.buffer import ValidationBuffer
+from trendtrain.stream.walk_step import WalkStep, scalars
+from trendtrain.validation.pending import Pending
 from trendtrain.validation.predictions import Verdicts
 from trendtrain.validation.scoreboard import Scoreboard
 
@@ -64,7 +65,7 @@ class TrendValidation(pl.Callback):
         self.direction = direction
         self.replay = replay
         self.on_verdicts = on_verdicts
-        self.buffer = ValidationBuffer()
+        self.buffer = Pending()
         self.board: Scoreboard
         self._stream: Stream | None = None
         self._outputs = PassOutputs()
@@ -245,7 +246,7 @@ class TrendValidation(pl.Callback):
         return scalars(self.board.metrics(self.buffer.pending), self.buffer.stats)
 
     def _start_counts(self) -> None:
-        self.buffer = ValidationBuffer()
+        self.buffer = Pending()
         if self._stream is not None:
             self.board = Scoreboard(self._stream.labels, self._stream.baselines)
         elif self.labels is not None:

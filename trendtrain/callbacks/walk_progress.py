@@ -7,7 +7,7 @@ import numpy as np
 from lightning.pytorch.callbacks import ProgressBar
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from trendtrain.callbacks.walk_step import WalkStep
+from trendtrain.stream.walk_step import WalkStep
 
 
 class WalkProgress(ProgressBar):

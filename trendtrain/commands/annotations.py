@@ -21,12 +21,12 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 def run(options: argparse.Namespace) -> int:
     """Migrate, show what was done, and say line by line what was not."""
+    from trendtrain.annotations.migration import migrate
+    from trendtrain.annotations.store import AnnotationStore
     from trendtrain.commands.annotations_table import migration_table
-    from trendtrain.storage.annotations.migration import migrate
-    from trendtrain.storage.annotations.store import AnnotationStore
-    from trendtrain.storage.bars import BarStore
+    from trendtrain.reports.terminal import show
+    from trendtrain.storage.bars.store import BarStore
     from trendtrain.storage.database import open_database
-    from trendtrain.terminal import show
 
     engine = open_database(options.db)
     try:

@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from trendtrain.storage.annotations.migration import MigrationReport
+from trendtrain.annotations.migration import MigrationReport
 
 
 def migration_table(report: MigrationReport, out: Path) -> RenderableType:

@@ -44,10 +44,10 @@ def _add_prune(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -
 
 def info(options: argparse.Namespace) -> int:
     """Show what the database holds."""
-    from trendtrain.ledger_report import contents_table
+    from trendtrain.reports.ledger_report import contents_table
+    from trendtrain.reports.terminal import show
     from trendtrain.storage.contents import contents_of
     from trendtrain.storage.versions import VERSION
-    from trendtrain.terminal import show
 
     engine = open_existing(options.db)
     try:
@@ -61,9 +61,9 @@ def upgrade(options: argparse.Namespace) -> int:
     """Upgrade the database, and say from which version."""
     from sqlalchemy import make_url
 
+    from trendtrain.reports.terminal import show
     from trendtrain.storage.database import upgrade_database
     from trendtrain.storage.versions import VERSION
-    from trendtrain.terminal import show
 
     before = upgrade_database(options.db)
     url = make_url(options.db)
@@ -76,8 +76,8 @@ def upgrade(options: argparse.Namespace) -> int:
 
 def prune(options: argparse.Namespace) -> int:
     """Delete runs, and say which."""
-    from trendtrain.storage.ledger import Ledger
-    from trendtrain.terminal import show
+    from trendtrain.reports.terminal import show
+    from trendtrain.storage.ledger.ledger import Ledger
 
     age = None if options.older_than is None else _age(options.older_than)
     engine = open_existing(options.db)

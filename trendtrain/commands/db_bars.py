@@ -29,8 +29,8 @@ def add_export(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -
 
 def compact(options: argparse.Namespace) -> int:
     """Merge small blocks, and say how many there were and are."""
-    from trendtrain.storage.bars import BarStore
-    from trendtrain.terminal import show
+    from trendtrain.reports.terminal import show
+    from trendtrain.storage.bars.store import BarStore
 
     engine = open_existing(options.db)
     try:
@@ -46,9 +46,9 @@ def compact(options: argparse.Namespace) -> int:
 
 def export(options: argparse.Namespace) -> int:
     """Write a series to a file, and say how many bars it holds."""
-    from trendtrain.storage.bar_files import write_bars
-    from trendtrain.storage.bars import BarStore
-    from trendtrain.terminal import show
+    from trendtrain.reports.terminal import show
+    from trendtrain.storage.bars.files import write_bars
+    from trendtrain.storage.bars.store import BarStore
 
     engine = open_existing(options.db)
     try:

@@ -27,11 +27,11 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 def run(options: argparse.Namespace) -> int:
     """Import, and show a report on each file."""
-    from trendtrain.report import import_table
-    from trendtrain.storage.bars import BarStore
+    from trendtrain.importing import ReadOptions, find_files, import_files
+    from trendtrain.reports.report import import_table
+    from trendtrain.reports.terminal import show
+    from trendtrain.storage.bars.store import BarStore
     from trendtrain.storage.database import open_database
-    from trendtrain.storage.importers import ReadOptions, find_files, import_files
-    from trendtrain.terminal import show
 
     files = [file for path in options.path for file in find_files(path, options.layout)]
     read = ReadOptions(options.symbol, options.timeframe, options.layout, options.timezone)

@@ -7,12 +7,12 @@ from types import ModuleType
 
 from trendtrain.commands.out_files import make_folder_of, read_all
 from trendtrain.errors import InputError
-from trendtrain.label_report import describe_labels
-from trendtrain.labelled import LabelRules, label_series
-from trendtrain.report import labels_table
-from trendtrain.storage.importers import find_files
-from trendtrain.storage.label_files import write_labels
-from trendtrain.terminal import show
+from trendtrain.importing import find_files
+from trendtrain.market.labelled import LabelRules, label_series
+from trendtrain.reports.label_files import write_labels
+from trendtrain.reports.label_report import describe_labels
+from trendtrain.reports.report import labels_table
+from trendtrain.reports.terminal import show
 
 
 def label_files(options: Namespace) -> int:
@@ -48,8 +48,8 @@ def _import_plots(options: Namespace, files: Sequence[Path]) -> ModuleType | Non
     if len(files) > 1:
         raise InputError(f"`--plot` must have one file of bars, got {len(files)}.")
     try:
-        from trendtrain import plots
+        from trendtrain.charts import label_plot
     except ModuleNotFoundError as error:
         raise InputError("`--plot` must find matplotlib, got none: pip install trendtrain[plot].") from error
-    plots.check_ending(options.plot)
-    return plots
+    label_plot.check_ending(options.plot)
+    return label_plot

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from trendtrain.errors import InputError, check_choice
+from trendtrain.importing import read_bars
 from trendtrain.market.bars import Bars, Series
-from trendtrain.storage.importers import read_bars
 from trendtrain.storage.table_files import TABLE_ENDINGS
 
 

@@ -25,11 +25,11 @@ def run(options: argparse.Namespace) -> int:
     import torch
 
     from trendtrain.commands.out_files import make_folder_of, read_all
-    from trendtrain.predict import Predictor
-    from trendtrain.prediction_table import newest_table, prediction_table
-    from trendtrain.storage.importers import find_files
+    from trendtrain.data.predict import Predictor
+    from trendtrain.importing import find_files
+    from trendtrain.reports.prediction_table import newest_table, prediction_table
+    from trendtrain.reports.terminal import show
     from trendtrain.storage.table_files import write_table
-    from trendtrain.terminal import show
 
     sys.path.append(str(Path.cwd()))  # so that a checkpoint of a user's own net finds its file
     torch.set_num_threads(1)

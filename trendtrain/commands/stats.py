@@ -24,11 +24,11 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 def run(options: argparse.Namespace) -> int:
     """Show what the ledger holds; a run is its id, or its folder."""
-    from trendtrain.ledger_report import comparison_table, stats_table
+    from trendtrain.reports.ledger_report import comparison_table, stats_table
+    from trendtrain.reports.summary import without_nan
+    from trendtrain.reports.terminal import show
     from trendtrain.storage.database import is_missing, open_database
-    from trendtrain.storage.ledger import Ledger
-    from trendtrain.summary import without_nan
-    from trendtrain.terminal import show
+    from trendtrain.storage.ledger.ledger import Ledger
 
     # A question makes no file.
     engine = open_database("sqlite://" if is_missing(options.db) else options.db)

@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 from trendtrain.commands.errors import line_of
 
 if TYPE_CHECKING:
-    from trendtrain.sweep import SweptRun
+    from trendtrain.reports.sweep import SweptRun
 
 _EXIT_FAILED, _EXIT_MISTAKE, _EXIT_CTRL_C, _EXIT_SIGTERM = 1, 2, 130, 143
 
@@ -39,7 +39,7 @@ class SweepReport(Callback):
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Gather what the runs left in their folders: they may have run in processes of their own."""
-        from trendtrain.sweep import read_sweep
+        from trendtrain.reports.sweep import read_sweep
 
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         folder = under_way.pop()
@@ -50,7 +50,7 @@ class SweepReport(Callback):
 
 def report_cut() -> None:
     """Report the runs that have ended where Ctrl-C or SIGTERM has cut a sweep off: of that Hydra tells no callback."""
-    from trendtrain.sweep import read_sweep
+    from trendtrain.reports.sweep import read_sweep
 
     for folder in under_way:
         if runs := read_sweep(folder, is_cut=True):
@@ -58,10 +58,10 @@ def report_cut() -> None:
 
 
 def _report(folder: Path, runs: Sequence["SweptRun"]) -> None:
-    from trendtrain.summary import without_nan, write_json
-    from trendtrain.sweep import as_json
-    from trendtrain.sweep_report import sweep_tables
-    from trendtrain.terminal import show
+    from trendtrain.reports.summary import without_nan, write_json
+    from trendtrain.reports.sweep import as_json
+    from trendtrain.reports.sweep_report import sweep_tables
+    from trendtrain.reports.terminal import show
 
     write_json(folder / "sweep.json", without_nan(as_json(runs)))
     show(sweep_tables(folder, runs))
@@ -78,9 +78,9 @@ def is_under_way() -> bool:
 
 def run_job(cfg: DictConfig, mistakes: tuple[type[Exception], ...]) -> None:
     """Train, and print one line; whatever fails is said, left in the run's folder, and does not stop the others."""
-    from trendtrain.sweep import note_failure
-    from trendtrain.sweep_report import run_line
-    from trendtrain.terminal import show
+    from trendtrain.reports.sweep import note_failure
+    from trendtrain.reports.sweep_report import run_line
+    from trendtrain.reports.terminal import show
     from trendtrain.train import train
 
     hydra = HydraConfig.get()

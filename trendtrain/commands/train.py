@@ -73,8 +73,8 @@ def _run_job(cfg: "DictConfig") -> int:
     from hydra.core.hydra_config import HydraConfig
 
     from trendtrain.callbacks.walk_checkpoint import WalkCheckpoint
-    from trendtrain.report import summary_table
-    from trendtrain.terminal import show
+    from trendtrain.reports.report import summary_table
+    from trendtrain.reports.terminal import show
     from trendtrain.train import train
 
     checkpoint = WalkCheckpoint(Path(HydraConfig.get().runtime.output_dir) / "checkpoints").path

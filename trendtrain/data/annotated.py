@@ -8,15 +8,15 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from trendtrain.data.features import FeatureFunction, bar_features, skill_features
-from trendtrain.data.inputs import inputs_of
+from trendtrain.annotations.annotation import Annotation
+from trendtrain.annotations.context import load_range, must_find
+from trendtrain.data.arena import inputs_of
 from trendtrain.data.windows import Batch, WindowDataset, Windows
 from trendtrain.errors import InputError, check_at_least
+from trendtrain.features.bar import FeatureFunction, bar_features, skill_features
 from trendtrain.market.bars import Bars, BoolArray, IntArray, Series, segments
 from trendtrain.replay.sampler import Draw
-from trendtrain.storage.annotations.annotation import Annotation
-from trendtrain.storage.annotations.context import load_range, must_find
-from trendtrain.storage.bars import BarStore
+from trendtrain.storage.bars.store import BarStore
 
 _ONE = np.ones(1)
 _MS = np.timedelta64(1, "ms")

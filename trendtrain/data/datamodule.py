@@ -9,24 +9,24 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Sampler
 
-from trendtrain.data.clock import StreamClock
-from trendtrain.data.features import FeatureFunction, bar_features, skill_features
-from trendtrain.data.inputs import has_window, inputs_of
-from trendtrain.data.placement import GatherAhead, Resident, loader, place
+from trendtrain.data.arena import has_window, inputs_of
+from trendtrain.data.device import GatherAhead, Resident, loader, place
 from trendtrain.data.transitions import Transitions, transitions_of
-from trendtrain.data.walk import Walk
 from trendtrain.data.windows import Batch, WindowDataset, Windows
 from trendtrain.errors import InputError, check_at_least, check_choice
-from trendtrain.evaluate.change import ChangeDetector
-from trendtrain.evaluate.online_logistic import online_logistic
+from trendtrain.features.bar import FeatureFunction, bar_features, skill_features
 from trendtrain.market.bars import Bars, IntArray, Series
 from trendtrain.market.labels import Labels, label_bars
 from trendtrain.replay.memory import ReplayMemory
 from trendtrain.replay.sampler import Draw, ReplaySampler
 from trendtrain.replay.weights import weigh_by_gradient
-from trendtrain.validation.baselines import baseline_directions
-from trendtrain.validation.buffer import ValidationBuffer
+from trendtrain.stream.clock import StreamClock
+from trendtrain.stream.walk import Walk
+from trendtrain.validation.change import ChangeDetector
+from trendtrain.validation.online_logistic import online_logistic
+from trendtrain.validation.pending import Pending
 from trendtrain.validation.predictions import Predictions
+from trendtrain.validation.simple_rules import baseline_directions
 
 Labeler = Callable[[Bars], Labels]
 
@@ -145,7 +145,7 @@ class PivotDataModule(pl.LightningDataModule):
 
     def answer(self, predictions: Predictions) -> None:
         """Let what a model says now of rows that are replayed replace the verdicts that weighed them."""
-        answers = ValidationBuffer()
+        answers = Pending()
         answers.add(predictions)
         self.replay.refresh(answers.judge(self.labels, self.clock.now))
 

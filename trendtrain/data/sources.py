@@ -6,6 +6,10 @@ from pathlib import Path
 import numpy as np
 
 from trendtrain.errors import InputError, check_choice
+from trendtrain.importing import ReadOptions, find_files
+from trendtrain.importing.file_names import split_name
+from trendtrain.importing.files import FileBars, read_file
+from trendtrain.importing.imports import import_contents
 from trendtrain.market.bars import Bars, Series
 from trendtrain.market.synthetic import (
     flipping_market,
@@ -15,11 +19,7 @@ from trendtrain.market.synthetic import (
     synthetic_market,
 )
 from trendtrain.market.timeframe import format_timeframe
-from trendtrain.storage.bars import BarStore
-from trendtrain.storage.importers import ReadOptions, find_files
-from trendtrain.storage.importers.file_names import split_name
-from trendtrain.storage.importers.files import FileBars, read_file
-from trendtrain.storage.importers.imports import import_contents
+from trendtrain.storage.bars.store import BarStore
 
 Names = str | Sequence[str] | None
 

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from trendtrain.data.inputs import Inputs
+from trendtrain.data.arena import Inputs
 from trendtrain.data.transitions import Transitions
 from trendtrain.errors import InputError
 from trendtrain.market.bars import IntArray

@@ -4,7 +4,7 @@ from trendtrain.market.bars import Bars, BarsError, Series
 from trendtrain.market.label_tracker import LabelRuns, LabelTracker
 from trendtrain.market.labels import Labels, label_bars
 from trendtrain.market.lines import Lines, lines_through
-from trendtrain.market.pivot_events import PivotEvent, PivotFeed
+from trendtrain.market.pivot_feed import PivotEvent, PivotFeed
 from trendtrain.market.pivots import Pivots, PivotTracker, find_pivots
 from trendtrain.market.synthetic import (
     bayes_filter,

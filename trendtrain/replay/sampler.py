@@ -23,7 +23,7 @@ class Draw(NamedTuple):
 
 
 class Detector(Protocol):
-    """What notices a change: see `trendtrain.evaluate.ChangeDetector`."""
+    """What notices a change: see `trendtrain.validation.ChangeDetector`."""
 
     def update(self, accuracy: FloatArray) -> int | None:
         """Take the accuracies of new events in; return how many of the newest follow a change, None for no change."""

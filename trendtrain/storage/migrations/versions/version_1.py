@@ -47,7 +47,10 @@ def _create_bar_blocks() -> None:
         sa.Column("n_bars", sa.Integer, nullable=False, comment="How many bars the payload holds."),
         sa.Column("checksum", sa.BigInteger, nullable=False, comment="zlib.crc32 of the payload."),
         sa.Column(
-            "payload", sa.LargeBinary, nullable=False, comment="The bars, as trendtrain.storage.payload packs them."
+            "payload",
+            sa.LargeBinary,
+            nullable=False,
+            comment="The bars, as trendtrain.storage.bars.payload packs them.",
         ),
         comment="Bars in blocks; the blocks of a series never overlap.",
         if_not_exists=True,

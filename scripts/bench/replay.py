@@ -1,0 +1,148 @@
+#!/usr/bin/env python
+"""Time a draw and the reweighting of what was drawn, against the samplers that can be imported.
+
+./scripts/bench/replay.py [--bars 1000000 10000000] [--batch 4096 256] [--json FILE]
+
+Medians of 5 runs of some hundred draws on one thread, each a draw of one batch and new weights for its bars. Weights
+lie between 0.1 and 1.1, as `weigh_by_gradient` gives them; 14 bars an event. `plain` is rejection alone (all bars in
+one event), `events` draws the event first, `recent` with a half-life of 700 events. Machines differ: what counts is the
+ratio to the limit, uniform integers and a gather, or to the peers (torchrl, cpprb, WeightedRandomSampler,
+torch.multinomial), taken in the same run. The last two build a table of all bars anew for each batch.
+"""
+
+import argparse
+import importlib.util
+import statistics
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from rows import Row, show_rows
+from torch.utils.data import WeightedRandomSampler
+
+from trendtrain.replay import ReplayMemory
+
+Job = Callable[[], object]
+
+N_BARS_AN_EVENT = 14
+HALF_LIFE = 700.0
+
+
+def seconds(job: Job, n_draws: int, n_runs: int = 5) -> float:
+    """Return the median time of one draw, after one that warms up."""
+    job()
+    times = []
+    for _ in range(n_runs):
+        start = time.perf_counter()
+        for _ in range(n_draws):
+            job()
+        times.append((time.perf_counter() - start) / n_draws)
+    return statistics.median(times)
+
+
+def first_weights(n: int) -> np.ndarray:
+    return 0.1 + np.random.default_rng(0).random(n)
+
+
+def limit(n_bars: int, batch: int) -> Job:
+    random, weight = np.random.default_rng(0), first_weights(n_bars).astype(np.float32)
+    return lambda: weight[random.integers(n_bars, size=batch)]
+
+
+def ours(n_bars: int, batch: int, per_event: int, half_life: float | None) -> Job:
+    memory, random, latest = ReplayMemory(n_bars), np.random.default_rng(0), first_weights(batch)
+    memory.add(np.arange(n_bars), np.arange(n_bars) // per_event)
+    memory.reweight(np.arange(n_bars), first_weights(n_bars))
+    return lambda: memory.reweight(memory.draw(batch, random, half_life).row, latest)
+
+
+def torchrl_sampler(n_bars: int, batch: int) -> Job:
+    from torchrl.data import LazyTensorStorage
+    from torchrl.data.replay_buffers.samplers import PrioritizedSampler
+
+    sampler = PrioritizedSampler(n_bars, alpha=1.0, beta=1.0)
+    storage = LazyTensorStorage(n_bars)
+    storage.set(torch.arange(n_bars), torch.zeros(n_bars))
+    sampler.extend(torch.arange(n_bars))
+    sampler.update_priority(torch.arange(n_bars), torch.from_numpy(first_weights(n_bars)).float())
+    latest = torch.from_numpy(first_weights(batch)).float()
+    return lambda: sampler.update_priority(torch.as_tensor(sampler.sample(storage, batch)[0]), latest)
+
+
+def cpprb_buffer(n_bars: int, batch: int) -> Job:
+    from cpprb import PrioritizedReplayBuffer
+
+    buffer = PrioritizedReplayBuffer(n_bars, {"bar": {"dtype": np.int32}}, alpha=1.0)
+    buffer.add(bar=np.arange(n_bars), priorities=first_weights(n_bars))
+    latest = first_weights(batch)
+    return lambda: buffer.update_priorities(buffer.sample(batch, beta=1.0)["indexes"], latest)
+
+
+def multinomial(n_bars: int, batch: int) -> Job:
+    weight, latest = torch.from_numpy(first_weights(n_bars)), torch.from_numpy(first_weights(batch))
+    return lambda: weight.index_copy_(0, torch.multinomial(weight, batch, replacement=True), latest)
+
+
+def weighted_random_sampler(n_bars: int, batch: int) -> Job:
+    weight, latest = torch.from_numpy(first_weights(n_bars)), torch.from_numpy(first_weights(batch))
+    return lambda: weight.index_copy_(
+        0, torch.tensor(list(WeightedRandomSampler(weight, batch, replacement=True))), latest
+    )
+
+
+def jobs(n_bars: int, batch: int) -> dict[str, tuple[Callable[[], Job], int]]:
+    """Return what makes each job, and how many draws a run has."""
+    per = N_BARS_AN_EVENT
+    made: dict[str, tuple[Callable[[], Job], int]] = {
+        "limit: uniform integers and a gather": (lambda: limit(n_bars, batch), 300),
+        "ours, plain": (lambda: ours(n_bars, batch, n_bars, None), 300),
+        "ours, events": (lambda: ours(n_bars, batch, per, None), 300),
+        "ours, events, recent": (lambda: ours(n_bars, batch, per, HALF_LIFE), 300),
+        "torch.multinomial": (lambda: multinomial(n_bars, batch), 3),
+        "WeightedRandomSampler": (lambda: weighted_random_sampler(n_bars, batch), 3),
+    }
+    if importlib.util.find_spec("torchrl"):
+        made["torchrl PrioritizedSampler"] = (lambda: torchrl_sampler(n_bars, batch), 50)
+    if importlib.util.find_spec("cpprb"):
+        made["cpprb PrioritizedReplayBuffer"] = (lambda: cpprb_buffer(n_bars, batch), 50)
+    return made
+
+
+def rows(n_bars: int, batch: int) -> list[Row]:
+    found: list[Row] = []
+    for name, (make, n_draws) in jobs(n_bars, batch).items():
+        row: Row = {"job": name, "bars": n_bars, "batch": batch}
+        try:
+            taken = seconds(make(), n_draws)
+            found.append(row | {"us a draw": taken * 1e6, "M/s": batch / taken / 1e6})
+        except (RuntimeError, ImportError) as error:  # multinomial ends at 2^24 bars; a peer's wheel may not load
+            found.append(row | {"error": str(error).splitlines()[0]})
+    plain = next(row["M/s"] for row in found if row["job"] == "ours, plain")
+    return [row | {"x plain": float(row["M/s"]) / float(plain)} if "M/s" in row else row for row in found]
+
+
+def bytes_row(n_bars: int) -> Row:
+    memory = ReplayMemory(n_bars)
+    for part in np.array_split(np.arange(n_bars), 100):
+        memory.add(part, part // N_BARS_AN_EVENT)
+    return {"job": "memory of ours", "bars": n_bars, "bytes a bar": memory.n_bytes / n_bars}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bars", type=int, nargs="+", default=[1_000_000, 10_000_000])
+    parser.add_argument("--batch", type=int, nargs="+", default=[4096, 256])
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(1)
+    found = [row for n_bars in options.bars for batch in options.batch for row in rows(n_bars, batch)]
+    found += [bytes_row(n_bars) for n_bars in options.bars]
+    show_rows(found, options.json)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,308 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sqlalchemy import Engine
+
+from trendtrain.errors import InputError
+from trendtrain.importing import ReadOptions, find_files, import_files, import_path, read_bars
+from trendtrain.market.bars import Bars, Series
+from trendtrain.storage import BarStore
+
+HEADER = "timestamp,open,high,low,close,volume\n"
+ROWS = ("2024-01-01 00:00,1,2,0.5,1.5,10", "2024-01-01 00:01,1.5,2,1,1,0", "2024-01-01 00:03,1,1,1,1,")
+MakeBars = Callable[..., Bars]
+
+
+def write_csv(folder: Path, text: str, name: str = "BTCUSDT_1m.csv") -> Path:
+    path = folder / name
+    path.write_text(text)
+    return path
+
+
+def csv_of(*rows: str) -> str:
+    return HEADER + "\n".join(rows) + "\n"
+
+
+def table_of(times: object) -> pd.DataFrame:
+    return pd.DataFrame({"timestamp": times, "open": 1.5, "high": 2.0, "low": 1.0, "close": 1.25, "volume": 3.0})
+
+
+MINUTES = pd.date_range("2024-01-01", periods=3, freq="min")
+
+
+def with_epochs(table: pd.DataFrame) -> pd.DataFrame:
+    return table.assign(timestamp=table["timestamp"].to_numpy("datetime64[ms]").astype(np.int64))
+
+
+def expected_times(n_bars: int = 3) -> np.ndarray:
+    return np.datetime64("2024-01-01", "ms") + np.arange(n_bars) * np.timedelta64(1, "m")
+
+
+WRITERS: dict[str, Callable[[pd.DataFrame, Path], object]] = {
+    ".csv": lambda table, path: table.to_csv(path, index=False),
+    ".CSV.GZ": lambda table, path: table.to_csv(path, index=False, compression="gzip"),
+    ".parquet": lambda table, path: table.to_parquet(path),
+    ".feather": lambda table, path: table.to_feather(path),
+    ".json": lambda table, path: table.to_json(path, orient="records", date_format="iso"),
+    "_split.json": lambda table, path: with_epochs(table).to_json(path, orient="split"),
+    "_columns.json": lambda table, path: with_epochs(table).to_json(path, orient="columns"),
+    "_lists.json": lambda table, path: path.write_text(json.dumps(table.astype({"timestamp": str}).to_dict("list"))),
+}
+
+
+@pytest.mark.parametrize("ending", WRITERS)
+def test_every_format_gives_the_same_bars(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"BTC{ending}"
+    WRITERS[ending](table_of(MINUTES), path)
+    series, bars = read_bars(path, symbol="BTCUSDT")
+    assert series == Series("BTCUSDT", "1m")
+    np.testing.assert_array_equal(bars.open_time, expected_times())
+    values = [bars.open[0], bars.high[0], bars.low[0], bars.close[0], bars.volume[0]]
+    assert values == [1.5, 2.0, 1.0, 1.25, 3.0]
+
+
+@pytest.mark.parametrize("ending", [".csv", ".parquet", ".feather", "_lists.json"])
+def test_prices_are_read_to_the_last_bit(tmp_path: Path, ending: str) -> None:
+    price = np.random.default_rng(0).random(500) + 1
+    times = pd.date_range("2024-01-01", periods=500, freq="min")
+    table = table_of(times).assign(open=price, high=price, low=price, close=price)
+    WRITERS[ending](table, path := tmp_path / f"BTC{ending}")
+    np.testing.assert_array_equal(read_bars(path)[1].close, price)
+
+
+@pytest.mark.parametrize("ending", [".parquet", ".feather", ".csv"])
+def test_a_time_index_counts_as_the_time_column(tmp_path: Path, ending: str) -> None:
+    table = table_of(MINUTES).set_index("timestamp")
+    path = tmp_path / f"BTC_1m{ending}"
+    {".parquet": table.to_parquet, ".feather": table.reset_index().to_feather, ".csv": table.to_csv}[ending](path)
+    np.testing.assert_array_equal(read_bars(path)[1].open_time, expected_times())
+
+
+@pytest.mark.parametrize("orient", ["split", "columns"])
+def test_an_index_without_a_name_counts_where_there_is_no_time_column(tmp_path: Path, orient: str) -> None:
+    table = with_epochs(table_of(MINUTES)).set_index("timestamp").rename_axis(None)
+    table.to_json(path := tmp_path / "BTC_1m.json", orient=orient)
+    np.testing.assert_array_equal(read_bars(path)[1].open_time, expected_times())
+
+
+def test_a_leftover_row_index_is_ignored(tmp_path: Path) -> None:
+    table = (
+        table_of(pd.date_range("2023-12-31 23:59", periods=4, freq="min"))
+        .iloc[1:]
+        .rename(columns={"timestamp": "date"})
+    )
+    table.to_parquet(path := tmp_path / "BTC_1m.parquet")
+    np.testing.assert_array_equal(read_bars(path)[1].open_time, expected_times())
+
+
+@pytest.mark.parametrize("name", ["timestamp", "time", "date", "DateTime", " Open_Time ", "OPENTIME", "Open time"])
+def test_the_time_column_goes_by_many_names(tmp_path: Path, name: str) -> None:
+    text = csv_of(*ROWS).replace("timestamp", name)
+    assert len(read_bars(write_csv(tmp_path, text))[1]) == 3
+
+
+def test_columns_come_in_any_order_case_and_spacing(tmp_path: Path) -> None:
+    text = " V , C,l,HIGH, Open,extra,Date\n7,1.5,0.5,2,1,x,2024-01-01\n7,1.5,0.5,2,1,x,2024-01-02\n"
+    _, bars = read_bars(write_csv(tmp_path, text, "A.csv"))
+    assert [bars.open[0], bars.high[0], bars.low[0], bars.close[0], bars.volume[0]] == [1, 2, 0.5, 1.5, 7]
+
+
+@pytest.mark.parametrize(
+    ("date", "time"),
+    [("2024-01-01", " 00:0{}"), ("2024.01.01", "00:0{}:00"), ("noted today", "2024-01-01 00:0{}")],
+)
+def test_a_date_beside_a_clock_is_joined_with_it(tmp_path: Path, date: str, time: str) -> None:
+    rows = "".join(f"{date},{time.format(minute)},1,1,1,1\n" for minute in range(3))
+    path = write_csv(tmp_path, "Date,Time,Open,High,Low,Close\n" + rows)
+    np.testing.assert_array_equal(read_bars(path)[1].open_time, expected_times())
+
+
+def test_missing_volume_is_nan(tmp_path: Path) -> None:
+    text = "date,open,high,low,close\n2024-01-01,1,1,1,1\n2024-01-02,1,1,1,1\n"
+    assert np.isnan(read_bars(write_csv(tmp_path, text, "A.csv"))[1].volume).all()
+
+
+def test_a_byte_order_mark_is_no_part_of_a_name(tmp_path: Path) -> None:
+    path = tmp_path / "A_1m.csv"
+    path.write_bytes(b"\xef\xbb\xbf" + csv_of(*ROWS).encode())
+    assert len(read_bars(path)[1]) == 3
+
+
+@pytest.mark.parametrize("per_second", [1, 10**3, 10**6, 10**9])
+@pytest.mark.parametrize("kind", [int, float, str])
+def test_epochs_tell_their_unit_by_size(tmp_path: Path, per_second: int, kind: type) -> None:
+    epochs = [kind((1_704_067_200 + 60 * minute) * per_second) for minute in range(3)]
+    table_of(epochs).to_parquet(path := tmp_path / "BTC_1m.parquet")
+    np.testing.assert_array_equal(read_bars(path)[1].open_time, expected_times())
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "2024-01-01 {}:{}:00",
+        "2024-01-01T{}:{}:00Z",
+        "2024-01-01T{}:{}",
+        "2024-01-01 {}:{}:00.000000+00:00",
+        "2024-01-01T{}:{}-00",
+    ],
+)
+def test_iso_strings_are_utc(tmp_path: Path, pattern: str) -> None:
+    rows = [pattern.format("00", f"0{minute}") + ",1,1,1,1,1" for minute in range(3)]
+    np.testing.assert_array_equal(read_bars(write_csv(tmp_path, csv_of(*rows)))[1].open_time, expected_times())
+
+
+@pytest.mark.parametrize("offset", ["+02:00", "+0200", "+02", " +02:00"])
+def test_an_offset_is_taken_off(tmp_path: Path, offset: str) -> None:
+    rows = [f"2024-01-01T02:0{minute}:00{offset},1,1,1,1,1" for minute in range(3)]
+    np.testing.assert_array_equal(read_bars(write_csv(tmp_path, csv_of(*rows)))[1].open_time, expected_times())
+
+
+@pytest.mark.parametrize("zone", [None, "UTC", "America/New_York"])
+def test_datetime_columns_become_utc(tmp_path: Path, zone: str | None) -> None:
+    times = MINUTES if zone is None else MINUTES.tz_localize("UTC").tz_convert(zone)
+    table_of(times).to_parquet(path := tmp_path / "BTC_1m.parquet")
+    np.testing.assert_array_equal(read_bars(path)[1].open_time, expected_times())
+
+
+def test_dates_without_times_are_read(tmp_path: Path) -> None:
+    table_of([time.date() for time in pd.date_range("2024-01-01", periods=3)]).to_parquet(
+        path := tmp_path / "A.parquet"
+    )
+    assert read_bars(path)[0].timeframe == "1d"
+
+
+@pytest.mark.parametrize(
+    ("name", "symbol", "column", "expected"),
+    [
+        ("ETHUSDT_1m.csv", "MINE", "COLUMN", "MINE"),
+        ("ETHUSDT_1m.csv", None, "COLUMN", "ETHUSDT"),
+        ("LTCUSDT-PERP_1m.csv", None, None, "LTCUSDT-PERP"),
+        ("export.csv", None, "COLUMN", "COLUMN"),
+        ("export.csv", None, None, "export"),
+        ("export.csv", None, np.nan, "export"),
+    ],
+)
+def test_symbol_comes_from_argument_then_name_then_column_then_stem(
+    tmp_path: Path, name: str, symbol: str | None, column: str | None, expected: str
+) -> None:
+    table = table_of(MINUTES)
+    (table if column is None else table.assign(Symbol=column)).to_csv(tmp_path / name, index=False)
+    assert read_bars(tmp_path / name, symbol)[0].symbol == expected
+
+
+def test_holes_do_not_hide_the_timeframe(tmp_path: Path) -> None:
+    table_of(pd.to_datetime(["2024-01-01", "2024-01-02", "2024-01-03", "2024-01-08"])).to_csv(tmp_path / "A.csv")
+    assert read_bars(tmp_path / "A.csv")[0] == Series("A", "1d")
+
+
+def test_a_given_timeframe_settles_one_bar(tmp_path: Path) -> None:
+    assert read_bars(write_csv(tmp_path, csv_of(ROWS[0]), "A.csv"), timeframe="60m")[0] == Series("A", "1h")
+
+
+def test_name_and_data_may_write_one_timeframe_differently(tmp_path: Path) -> None:
+    assert read_bars(write_csv(tmp_path, csv_of(*ROWS), "A_60s.csv"))[0] == Series("A", "1m")
+
+
+def test_a_folder_gives_its_supported_files_by_name(tmp_path: Path) -> None:
+    for name in ("b.csv", "a.parquet", "notes.md", ".hidden.csv", "sub/c.csv"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert [file.name for file in find_files(tmp_path)] == ["a.parquet", "b.csv"]
+
+
+NO_BARS = {
+    "MANIFEST.csv": "file,symbol,timeframe,bars\nETHUSDT_1h.csv,ETHUSDT,1h,9\n",
+    "about.json": '{"exchange": "binance", "files": 3}',
+    "notes.csv": "Bars of two years\nthese, and those, from here, and there\nmore\n",
+    "numbers.txt": "1,2,3\n4,5,6\n",
+}
+
+
+def test_files_of_a_folder_that_are_no_bars_are_left_out_and_named_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bars = [write_csv(tmp_path, csv_of(*ROWS), "B_1m.csv"), write_csv(tmp_path, "2024;1;2\n", "C_1m.csv.gz")]
+    candles = "".join(f"{1_704_067_200 + 60 * i},1,2,1,2,1\n" for i in range(3))
+    bars.append(write_csv(tmp_path, candles, "D_1m.csv"))  # nameless, but of a layout that is known
+    pd.DataFrame({"open": [1.0], "high": 1.0, "low": 1.0, "close": 1.0}).set_index(
+        pd.DatetimeIndex(["2024-01-01"], name="date")
+    ).to_parquet(tmp_path / "E_1m.parquet")
+    for name, text in NO_BARS.items():
+        write_csv(tmp_path, text, name)
+    assert find_files(tmp_path) == [*bars, tmp_path / "E_1m.parquet"]
+    told = capsys.readouterr().err.splitlines()
+    assert told == [f"left out {tmp_path / name}: it has no column time, open, high, low, close" for name in NO_BARS]
+
+
+def test_a_price_that_is_missing_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_csv(tmp_path, csv_of(*ROWS), "A_1m.csv")
+    write_csv(tmp_path, csv_of(*ROWS).replace("high", "hihg"), "B_1m.csv")
+    assert [file.name for file in find_files(tmp_path)] == ["A_1m.csv"]
+    assert capsys.readouterr().err == f"left out {tmp_path / 'B_1m.csv'}: it has no column high\n"
+
+
+def test_bars_that_are_broken_are_not_left_out(tmp_path: Path) -> None:
+    for name, text in {"A.csv": csv_of(), "B.csv": csv_of("x,1,1,1,1,1"), "C.csv": csv_of(ROWS[0] + ",9")}.items():
+        write_csv(tmp_path, text, name)
+    assert len(find_files(tmp_path)) == 3
+
+
+def test_a_folder_of_no_bars_is_refused(tmp_path: Path) -> None:
+    for name, text in NO_BARS.items():
+        write_csv(tmp_path, text, name)
+    with pytest.raises(InputError, match=r"must hold files of bars, got .* 4 of none, as MANIFEST\.csv, which has no"):
+        find_files(tmp_path)
+
+
+def test_a_given_layout_decides_what_columns_mean(tmp_path: Path) -> None:
+    for name, text in NO_BARS.items():
+        write_csv(tmp_path, text, name)
+    assert len(find_files(tmp_path, "bitfinex")) == 4
+
+
+def test_a_file_given_by_name_is_taken_as_it_is(tmp_path: Path) -> None:
+    path = write_csv(tmp_path, NO_BARS["MANIFEST.csv"], "MANIFEST.csv")
+    assert find_files(path) == [path]
+    with pytest.raises(InputError, match="missing time, open"):
+        read_bars(path)
+
+
+def test_a_folder_without_files_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(
+        InputError, match=r"`path` must hold CSV, Parquet, Feather or JSON files, got the folder .* without"
+    ):
+        find_files(tmp_path)
+
+
+@pytest.mark.parametrize("find", [find_files, read_bars])
+def test_a_path_that_does_not_exist_is_refused(tmp_path: Path, find: Callable[[Path], object]) -> None:
+    with pytest.raises(InputError, match=r"`path` must name a file.* that exists, got .*none\.csv"):
+        find(tmp_path / "none.csv")
+
+
+def test_an_import_reports_what_it_did(engine: Engine, tmp_path: Path) -> None:
+    path = write_csv(tmp_path, csv_of(*ROWS))
+    (first,) = import_files(BarStore(engine), [path])
+    (second,) = import_files(BarStore(engine), [path])
+    assert (first.series, first.path, first.n_changed) == (Series("BTCUSDT", "1m"), path, 3)
+    assert (first.quality.n_missing, second.n_changed) == (1, 0)
+
+
+def test_one_bad_file_means_nothing_is_written(engine: Engine, tmp_path: Path) -> None:
+    write_csv(tmp_path, csv_of(*ROWS), "A_1m.csv")
+    write_csv(tmp_path, csv_of(ROWS[0], "2024-01-01 00:01,abc,1,1,1,1"), "B_1m.csv")
+    with pytest.raises(InputError, match=r"B_1m\.csv, data row 2"):
+        import_path(BarStore(engine), tmp_path)
+    assert BarStore(engine).series() == []
+
+
+def test_files_of_one_series_merge_and_the_later_name_wins(engine: Engine, tmp_path: Path) -> None:
+    write_csv(tmp_path, csv_of(*ROWS[:2]), "a.csv")
+    write_csv(tmp_path, csv_of("2024-01-01 00:01,7,7,7,7,7", "2024-01-01 00:02,8,8,8,8,8"), "b.csv")
+    reports = import_files(BarStore(engine), find_files(tmp_path), ReadOptions(symbol="BTC"))
+    assert [report.n_changed for report in reports] == [2, 2]
+    np.testing.assert_array_equal(BarStore(engine).load("BTC", "1m").close, [1.5, 7.0, 8.0])

@@ -1,0 +1,200 @@
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Engine, delete, event, func, select
+from sqlalchemy.exc import IntegrityError
+from stored import assert_same, stored_rows
+
+from trendtrain.errors import InputError
+from trendtrain.market.bars import Bars
+from trendtrain.storage import BarStore
+from trendtrain.storage.bars import blocks
+from trendtrain.storage.schema import bar_blocks, series
+
+MakeBars = Callable[..., Bars]
+
+
+def count_row_changes(engine: Engine, action: Callable[[], object]) -> int:
+    """Rows inserted, updated or deleted while `action` ran."""
+    changes = [0]
+
+    def count(_connection: object, cursor: Any, statement: str, *_: object) -> None:
+        if not statement.startswith("SELECT"):
+            changes.append(max(cursor.rowcount, 0))  # -1 for BEGIN
+
+    event.listen(engine, "after_cursor_execute", count)
+    action()
+    event.remove(engine, "after_cursor_execute", count)
+    return sum(changes)
+
+
+def test_what_was_written_is_loaded(engine: Engine, make_bars: MakeBars) -> None:
+    bars = make_bars(range(10_000))
+    assert BarStore(engine).write("BTCUSDT", "1m", bars) == 10_000
+    assert_same(BarStore(engine).load("BTCUSDT", "1m"), bars)
+
+
+def test_a_block_holds_a_limited_number_of_bars(engine: Engine, make_bars: MakeBars) -> None:
+    BarStore(engine).write("BTCUSDT", "1m", make_bars(range(10_000)))
+    with engine.connect() as connection:
+        assert list(connection.scalars(select(bar_blocks.c.n_bars))) == [4096, 4096, 1808]
+
+
+def test_writing_the_same_bars_twice_changes_no_row(engine: Engine, make_bars: MakeBars) -> None:
+    store, bars = BarStore(engine), make_bars(range(5_000), volume=float("nan"))
+    store.write("BTCUSDT", "1m", bars)
+    assert count_row_changes(engine, lambda: store.write("BTCUSDT", "1m", bars)) == 0
+
+
+def test_writing_the_same_bars_twice_reports_no_change(engine: Engine, make_bars: MakeBars) -> None:
+    store, bars = BarStore(engine), make_bars(range(100), volume=float("nan"))
+    store.write("BTCUSDT", "1m", bars)
+    assert store.write("BTCUSDT", "1m", bars) == 0
+
+
+def test_one_changed_bar_rewrites_one_block(engine: Engine, make_bars: MakeBars) -> None:
+    store = BarStore(engine)
+    store.write("BTCUSDT", "1m", make_bars(range(10_000)))
+    before = stored_rows(engine)
+    assert store.write("BTCUSDT", "1m", make_bars([5_000], price=7.0)) == 1
+    assert [old == new for old, new in zip(before, stored_rows(engine), strict=True)] == [True, False, True]
+
+
+def test_the_newer_bar_wins(engine: Engine, make_bars: MakeBars) -> None:
+    store = BarStore(engine)
+    store.write("BTCUSDT", "1m", make_bars(range(10)))
+    store.write("BTCUSDT", "1m", make_bars([4], price=7.0))
+    assert store.load("BTCUSDT", "1m").close[4] == 7.0
+
+
+def test_volume_supplied_later_is_a_change(engine: Engine, make_bars: MakeBars) -> None:
+    store = BarStore(engine)
+    store.write("BTCUSDT", "1m", make_bars([0], volume=float("nan")))
+    assert store.write("BTCUSDT", "1m", make_bars([0], volume=3.0)) == 1
+
+
+def test_live_bars_one_by_one_equal_one_write(engine: Engine, make_bars: MakeBars) -> None:
+    store, bars = BarStore(engine), make_bars(range(30))
+    for at in range(30):
+        store.write("BTCUSDT", "1m", bars[at : at + 1])
+    assert_same(store.load("BTCUSDT", "1m"), bars)
+
+
+@given(
+    writes=st.lists(
+        st.tuples(
+            st.sets(st.integers(0, 40), min_size=1), st.sampled_from([10.0, 20.0]), st.sampled_from([1.0, np.nan])
+        ),
+        min_size=1,
+        max_size=8,
+    ),
+    block_bars=st.integers(1, 7),
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_overlapping_writes_equal_a_dict_of_bars(
+    engine: Engine, writes: list[tuple[set[int], float, float]], block_bars: int
+) -> None:
+    expected: dict[int, tuple[float, float]] = {}
+    with engine.begin() as connection:
+        connection.execute(delete(bar_blocks))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(blocks, "BLOCK_BARS", block_bars)
+        for minutes, price, volume in writes:
+            new = dict.fromkeys(sorted(minutes), (price, volume))
+            n_changed = sum(str(expected.get(minute)) != str(bar) for minute, bar in new.items())
+            assert BarStore(engine).write("X", "1m", bars_from(new)) == n_changed
+            expected.update(new)
+        assert_same(BarStore(engine).load("X", "1m"), bars_from(dict(sorted(expected.items()))))
+        assert_disjoint(engine)
+
+
+def bars_from(content: dict[int, tuple[float, float]]) -> Bars:
+    time = np.array(list(content)).astype("datetime64[m]")
+    price, volume = np.array(list(content.values())).T
+    return Bars(time, price, price, price, price, volume, np.timedelta64(1, "m"))
+
+
+def assert_disjoint(engine: Engine) -> None:
+    spans = [(row[1], row[2]) for row in stored_rows(engine)]
+    assert all(end < start for (_, end), (start, _) in pairwise(spans))
+
+
+def test_a_live_feed_uses_up_no_numbers_of_series(engine: Engine, make_bars: MakeBars) -> None:
+    store, bars = BarStore(engine), make_bars(range(10))
+    for at in range(10):
+        store.write("BTCUSDT", "1m", bars[at : at + 1])
+    store.write("ETHUSDT", "1m", bars)
+    with engine.connect() as connection:
+        assert sorted(connection.scalars(select(series.c.id))) == [1, 2]
+
+
+def test_a_write_that_fails_midway_leaves_everything(
+    engine: Engine, make_bars: MakeBars, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = BarStore(engine)
+    store.write("BTCUSDT", "1m", make_bars(range(5_000)))
+    before = stored_rows(engine)
+    monkeypatch.setattr(blocks, "_row", lambda series_id, columns: {**stored_row, "series_id": series_id})
+    stored_row = dict(zip(bar_blocks.columns.keys(), before[0], strict=True))
+    with pytest.raises(IntegrityError):
+        store.write("BTCUSDT", "1m", make_bars(range(6_000), price=7.0))
+    assert stored_rows(engine) == before
+
+
+def test_a_timeframe_written_differently_is_the_same_series(engine: Engine, make_bars: MakeBars) -> None:
+    store, bars = BarStore(engine), make_bars([0, 1])
+    store.write("BTCUSDT", "60s", bars)
+    assert_same(store.load("BTCUSDT", "1m"), bars)
+
+
+def test_replacing_a_series_leaves_nothing_of_the_old_one(engine: Engine, make_bars: MakeBars) -> None:
+    store = BarStore(engine)
+    store.write("BTCUSDT", "1m", make_bars(range(5_000)))
+    bars = make_bars(range(100, 200, 2), price=50.0)
+    store.replace("BTCUSDT", "1m", bars)
+    assert_same(store.load("BTCUSDT", "1m"), bars)
+
+
+def test_replacing_by_another_timeframe_is_refused(engine: Engine, make_bars: MakeBars) -> None:
+    with pytest.raises(InputError, match="`timeframe` must be that of the bars, 1m, got '5m'"):
+        BarStore(engine).replace("BTCUSDT", "5m", make_bars(range(10)))
+
+
+def test_no_bars_change_nothing(engine: Engine, make_bars: MakeBars) -> None:
+    assert BarStore(engine).write("BTCUSDT", "1m", make_bars([])) == 0
+    assert BarStore(engine).series() == []
+
+
+def test_timeframe_must_be_that_of_the_bars(engine: Engine, make_bars: MakeBars) -> None:
+    with pytest.raises(InputError, match="`timeframe` must be that of the bars, 1m, got '5m'"):
+        BarStore(engine).write("BTCUSDT", "5m", make_bars([0]))
+
+
+@pytest.mark.parametrize("symbol", ["", " ", "BTC "])
+def test_symbol_must_be_a_name(engine: Engine, make_bars: MakeBars, symbol: str) -> None:
+    with pytest.raises(InputError, match="`symbol` must be a name without spaces around it"):
+        BarStore(engine).write(symbol, "1m", make_bars([0]))
+
+
+@pytest.mark.parametrize("shift", [-30, 30])
+def test_bars_between_stored_bars_are_refused(engine: Engine, make_bars: MakeBars, shift: int) -> None:
+    store, bars = BarStore(engine), make_bars([5])
+    store.write("BTCUSDT", "1m", bars)
+    time = bars.open_time + np.timedelta64(shift, "s")
+    shifted = Bars(time, bars.open, bars.high, bars.low, bars.close, bars.volume, bars.timeframe)
+    with pytest.raises(
+        InputError, match="`bars` must lie at least 1m from stored bars of BTCUSDT, got 2024-01-01T00:0"
+    ):
+        store.write("BTCUSDT", "1m", shifted)
+
+
+def test_a_refused_write_claims_no_series(engine: Engine, make_bars: MakeBars) -> None:
+    with pytest.raises(InputError):
+        BarStore(engine).write("NEW", "5m", make_bars([0]))
+    with engine.connect() as connection:
+        assert connection.scalar(select(func.count()).select_from(series)) == 0

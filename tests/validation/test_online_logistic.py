@@ -1,0 +1,160 @@
+"""The learned baseline equals slow loops over bars, and never looks ahead."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from generated import label_options, some_bars
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trendtrain.errors import InputError
+from trendtrain.market import Bars, Labels, Series, label_bars, planted_market, random_walk, synthetic_market
+from trendtrain.market.bars import FloatArray
+from trendtrain.validation import online_logistic
+from trendtrain.validation.score import event_means
+
+DOWN, UP = 0, 1
+
+
+def features_of(bars: Bars) -> FloatArray:
+    """Return three features of very different scale, one of them constant."""
+    close = np.log(bars.close)
+    change = np.diff(close, prepend=close[:1])
+    return np.column_stack([change * 1e4, bars.close, np.full(len(bars), 3.7)])
+
+
+def slow_scores(features: FloatArray, labels: Labels, rate: float) -> list[float]:
+    """Return the log odds at each row: look at every row up to its close, event by event."""
+    n, n_features = features.shape
+    time = labels.close_time.astype(np.int64).tolist()
+    in_time = sorted(range(n), key=lambda row: (time[row], row))
+    scores: list[list[float]] = [[] for _ in range(n)]
+    for place, row in enumerate(in_time):
+        for column in range(n_features):
+            seen = [float(features[other, column]) for other in in_time[: place + 1]]
+            mean = sum(seen) / len(seen)
+            spread = math.sqrt(sum((value - mean) ** 2 for value in seen) / len(seen))
+            is_spread = spread**2 > 1e-9 * sum(value**2 for value in seen) / len(seen)
+            score = (seen[-1] - mean) / spread if is_spread else 0.0
+            scores[row].append(min(6.0, max(-6.0, score)))
+        scores[row].append(1.0)
+    lessons: dict[int, list[int]] = {}
+    for row in range(n):
+        if labels.known_at[row] >= 0 and labels.direction[row] in (DOWN, UP):
+            lessons.setdefault(int(labels.event[row]), []).append(row)
+    arrival = {event: time[int(labels.known_at[rows[0]])] for event, rows in lessons.items()}
+    to_come = sorted(lessons, key=lambda event: (arrival[event], event))
+    w, result = [0.0] * (n_features + 1), [0.0] * n
+    for row in in_time:
+        while to_come and arrival[to_come[0]] <= time[row]:
+            rows = lessons[to_come.pop(0)]
+            w = slow_step(w, [scores[one] for one in rows], int(labels.direction[rows[0]]), rate)
+        result[row] = sum(a * b for a, b in zip(w, scores[row], strict=True))
+    return result
+
+
+def slow_step(w: list[float], lesson: list[list[float]], truth: int, rate: float) -> list[float]:
+    gradient = [0.0] * len(w)
+    for x in lesson:
+        chance = 1 / (1 + math.exp(-sum(a * b for a, b in zip(w, x, strict=True))))
+        for i, value in enumerate(x):
+            gradient[i] += (float(truth == UP) - chance) * value / len(lesson)
+    return [a + rate * g for a, g in zip(w, gradient, strict=True)]
+
+
+def assert_equals_slow_loops(features: FloatArray, labels: Labels, rate: float) -> None:
+    slow = np.array(slow_scores(features, labels, rate))
+    fast = online_logistic(features, labels, rate)
+    is_clear = np.abs(slow) > 1e-5  # elsewhere rounding decides: features are kept in single precision
+    assert fast[is_clear].tolist() == (slow[is_clear] > 0).astype(int).tolist()
+    assert is_clear.sum() >= 0.8 * (slow != 0).sum()
+
+
+@given(some_bars(), label_options(), st.sampled_from([0.003, 0.5]))
+def test_it_equals_slow_loops(bars: Bars, options: dict[str, Any], rate: float) -> None:
+    assert_equals_slow_loops(features_of(bars), label_bars(bars, **options), rate)
+
+
+def test_it_equals_slow_loops_on_two_series_in_order_of_time() -> None:
+    parts = {
+        Series("A", "5m"): synthetic_market(500, seed=1, tick=0.1),
+        Series("B", "15m"): synthetic_market(170, seed=2, timeframe="15m"),
+    }
+    labels = Labels.stack({name: label_bars(bars) for name, bars in parts.items()})
+    features = np.concatenate([features_of(bars) for bars in parts.values()])
+    assert_equals_slow_loops(features, labels, 0.1)
+
+
+@given(some_bars(), label_options(), st.floats(0.0, 1.0))
+def test_bars_to_come_change_no_answer(bars: Bars, options: dict[str, Any], place: float) -> None:
+    cut = round(place * len(bars))
+    whole = online_logistic(features_of(bars), label_bars(bars, **options), 0.3)
+    part = online_logistic(features_of(bars[:cut]), label_bars(bars[:cut], **options), 0.3)
+    assert part.tolist() == whole[:cut].tolist()
+
+
+@pytest.mark.parametrize("cut", [400, 777, 1200])
+def test_bars_to_come_change_no_answer_of_a_long_market(cut: int) -> None:
+    bars = synthetic_market(1500, seed=3, tick=0.1)
+    whole = online_logistic(features_of(bars), label_bars(bars), 0.3)
+    part = online_logistic(features_of(bars[:cut]), label_bars(bars[:cut]), 0.3)
+    assert part.tolist() == whole[:cut].tolist()
+
+
+def test_labels_still_unknown_change_no_answer() -> None:
+    """Turn every label that is known after a bar around: answers up to it stay."""
+    bars = synthetic_market(1500, seed=4)
+    labels, now = label_bars(bars), 900
+    is_later = (labels.run_known_at > now) & (labels.run_direction >= 0)
+    turned = Labels(
+        labels.close_time,
+        labels.start,
+        np.where(is_later, 1 - labels.run_direction, labels.run_direction).astype(np.int8),
+        labels.run_known_at,
+        labels.run_event,
+        labels.lines,
+        labels.series,
+        labels.offset,
+    )
+    before, after = (online_logistic(features_of(bars), each, 0.3) for each in (labels, turned))
+    assert before[: now + 1].tolist() == after[: now + 1].tolist()
+    assert before.tolist() != after.tolist()
+
+
+def test_what_is_planted_it_finds() -> None:
+    bars = planted_market(40_000, seed=0)
+    labels = label_bars(bars)
+    trend = np.diff(np.log(bars.close), prepend=np.log(bars.close[0]))
+    features = np.column_stack([np.convolve(trend, np.full(n, 1 / n))[: len(bars)] for n in (10, 30, 100)])
+    assert accuracy(online_logistic(features, labels), labels) > 0.58
+
+
+def test_on_a_random_walk_it_finds_nothing() -> None:
+    bars = random_walk(60_000, seed=0)
+    assert abs(accuracy(online_logistic(features_of(bars), label_bars(bars)), label_bars(bars)) - 0.5) < 0.03
+
+
+def accuracy(answers: Any, labels: Labels) -> float:
+    rows = np.flatnonzero((labels.known_at >= 0) & (labels.direction >= 0) & (labels.direction < 2))
+    return float(event_means(labels.event[rows], (answers == labels.direction)[rows].astype(float))[1].mean())
+
+
+def test_before_the_first_event_it_says_up() -> None:
+    bars = synthetic_market(500, seed=0)
+    labels = label_bars(bars)
+    first = int(labels.events[0].min())
+    assert (online_logistic(features_of(bars), labels)[:first] == UP).all()
+
+
+def test_no_bars_get_no_answers() -> None:
+    bars = synthetic_market(500, seed=0)[:0]
+    assert len(online_logistic(np.zeros((0, 3)), label_bars(bars))) == 0
+
+
+@pytest.mark.parametrize("rate", [0.0, -1.0, "fast"])
+def test_a_rate_that_does_not_learn_is_refused(rate: Any) -> None:
+    bars = synthetic_market(500, seed=0)
+    with pytest.raises(InputError, match="`rate` must be a number of at least"):
+        online_logistic(features_of(bars), label_bars(bars), rate)

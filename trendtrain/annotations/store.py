@@ -1,0 +1,119 @@
+"""Keep annotations in a folder, beside the database that holds their bars."""
+
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote, unquote
+
+from trendtrain.annotations.annotation import Annotation
+from trendtrain.annotations.context import load_context
+from trendtrain.annotations.small_form import format_annotation, parse_annotation
+from trendtrain.errors import InputError
+from trendtrain.market.bars import Bars
+from trendtrain.storage.bars.store import BarStore
+from trendtrain.storage.whole_file import whole_file
+
+_ENDING: Final = ".json"
+_LONGEST: Final = 200  # bytes of a file name, which most disks end at 255; a file under way has a longer one
+
+
+class AnnotationStore:
+    """A folder of small JSON files, one an annotation, and the database that holds their bars.
+
+    Args:
+        folder: Where the files are; made by the first `save`.
+        bar_store: Where the bars are.
+
+    Example:
+        >>> import tempfile
+        >>> import numpy as np
+        >>> from trendtrain.storage import open_database
+        >>> engine, folder = open_database("sqlite://"), tempfile.TemporaryDirectory()
+        >>> store = AnnotationStore(Path(folder.name), BarStore(engine))
+        >>> entry, exit = np.datetime64("2024-01-01T10:00"), np.datetime64("2024-01-01T15:00")
+        >>> store.save(Annotation("BTC/1", "BTCUSDT", "1h", 1, entry, exit, 42_000.0, 43_000.0))
+        >>> store.ids(), store.load("BTC/1").exit_price
+        (['BTC/1'], 43000.0)
+        >>> engine.dispose(); folder.cleanup()
+    """
+
+    def __init__(self, folder: Path, bar_store: BarStore) -> None:
+        self.folder = folder
+        self.bar_store = bar_store
+
+    def ids(self) -> list[str]:
+        """Return the ids of all annotations, sorted.
+
+        Raises:
+            InputError: If there is no such folder.
+        """
+        if not self.folder.is_dir():
+            raise InputError(f"`folder` must be a folder of annotations that exists, got {self.folder}.")
+        return sorted(unquote(file.name[: -len(_ENDING)]) for file in self.folder.glob(f"*{_ENDING}"))
+
+    def load(self, annotation_id: str) -> Annotation:
+        """Return an annotation, without its bars: one small file is read.
+
+        Raises:
+            InputError: If there is none of that id, or its file breaks a rule.
+        """
+        path = self.path(annotation_id)
+        try:
+            annotation = parse_annotation(path.read_bytes())
+        except OSError as error:
+            rule = f"`annotation_id` must name an annotation in {self.folder}"
+            raise InputError(f"{rule}, got {annotation_id!r}: {error.strerror}.") from error
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from error
+        if annotation.annotation_id != annotation_id:
+            got = annotation.annotation_id
+            raise InputError(
+                f"{path}: `annotation_id` must be that of the file's name, {annotation_id!r}, got {got!r}."
+            )
+        return annotation
+
+    def load_all(self) -> list[Annotation]:
+        """Return all annotations, sorted by id."""
+        return [self.load(annotation_id) for annotation_id in self.ids()]
+
+    def save(self, annotation: Annotation) -> None:
+        """Write an annotation, whole or not at all; an older one of its id is replaced.
+
+        Raises:
+            InputError: If it cannot be written.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(
+                f"`folder` must be a folder that can be made, got {self.folder}: {error.strerror}."
+            ) from error
+        with whole_file(self.path(annotation.annotation_id), "annotation") as file:
+            file.write(format_annotation(annotation).encode())
+
+    def bars(self, annotation: Annotation, timeframe: str | None = None, before: int = 0, after: int = 0) -> Bars:
+        """Load the bars of a trade, from the one it was entered in to the one it was left in, both included.
+
+        Args:
+            annotation: The trade.
+            timeframe: Any timeframe the database has of its symbol; None for the annotation's own.
+            before: Bars of context before the entry; fewer where the series begins later.
+            after: Bars of context after the exit; fewer where the series ends earlier.
+
+        Raises:
+            InputError: If the database lacks bars of the trade, or a count is negative.
+        """
+        return load_context(self.bar_store, annotation, timeframe or annotation.timeframe, before, after)
+
+    def path(self, annotation_id: str) -> Path:
+        """Return the file of an id; what is no letter, digit or one of `_.-~` is written as %XX.
+
+        Raises:
+            InputError: If the id is too long for a file name, or no text.
+        """
+        try:
+            name = quote(annotation_id, safe="")
+        except UnicodeEncodeError as error:
+            raise InputError(f"`annotation_id` must be text, got {annotation_id!r}.") from error
+        if len(name) > _LONGEST:
+            raise InputError(f"`annotation_id` must fit a file name of {_LONGEST} bytes, got {annotation_id!r}.")
+        return self.folder / f"{name}{_ENDING}"

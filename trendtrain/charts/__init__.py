@@ -1,0 +1,1 @@
+"""Charts of markets and scores; matplotlib is imported here alone."""

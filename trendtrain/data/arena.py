@@ -1,0 +1,113 @@
+"""What a net may see of each bar: the inputs of all series in flat arrays, a row a bar."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+
+from trendtrain.errors import InputError
+from trendtrain.features.bar import FeatureFunction, price_levels, volatility_unit
+from trendtrain.market.bars import Bars, BoolArray, FloatArray, segments
+
+FeatureArray = npt.NDArray[np.float32]
+
+_MINUTE = np.timedelta64(1, "m")
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """What is known of each row at its close.
+
+    Attributes:
+        features: Channels of a window, shape (n_rows, K).
+        levels: Log prices, the first column the close, shape (n_rows, L).
+        unit: The volatility unit A, shape (n_rows,).
+        side: What a net sees of a window's last bar alone, shape (n_rows, S); S is 0 for none.
+    """
+
+    features: FeatureArray
+    levels: FloatArray
+    unit: FloatArray
+    side: FeatureArray
+
+    def __len__(self) -> int:
+        return len(self.unit)
+
+
+def inputs_of(
+    series: Iterable[Bars], features: FeatureFunction, side: FeatureFunction | None, max_gap: int | None
+) -> Inputs:
+    """Return the inputs of several series, one after the other; nothing crosses a hole of more than `max_gap` bars.
+
+    Args:
+        series: The bars of each.
+        features: Gives the features of a series, `Bars -> (n_bars, K)`, from each bar and earlier ones.
+        side: Gives its side inputs, `Bars -> (n_bars, S)`, from each bar and earlier ones; the timeframe becomes one
+            more, the last. None for no side inputs at all.
+        max_gap: Most missing bars inside a segment; None for any hole.
+
+    Raises:
+        InputError: If a function does not give one finite row a bar.
+    """
+    parts = [_inputs_of_one(bars, features, side, max_gap) for bars in series]
+    return Inputs(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+
+
+def by_segment(function: FeatureFunction, bars: Bars, max_gap: int | None, name: str = "features") -> FloatArray:
+    """Apply a feature function to each segment on its own, so that nothing crosses a hole.
+
+    Args:
+        function: `Bars -> (n_bars, K)`.
+        bars: One series.
+        max_gap: Most missing bars inside a segment; None for any hole.
+        name: What an error calls the function.
+
+    Raises:
+        InputError: If it does not give one finite row a bar.
+    """
+    segment = segments(bars.open_time, bars.timeframe, max_gap)
+    edges = [0, *(np.flatnonzero(np.diff(segment)) + 1).tolist(), len(bars)]
+    parts = [np.asarray(function(bars[start:end])) for start, end in pairwise(edges)]
+    result = np.concatenate(parts)
+    if result.shape[:1] != (len(bars),) or not np.isfinite(result).all():
+        raise InputError(f"`{name}` must give a finite row for each of {len(bars)} bars, got shape {result.shape}.")
+    return result
+
+
+def has_window(bars: Bars, window: int, max_gap: int | None) -> BoolArray:
+    """Say which bars have a whole window behind them in their segment.
+
+    Args:
+        bars: One series.
+        window: Bars a window, the last included.
+        max_gap: Most missing bars inside a segment; None for any hole.
+
+    Returns:
+        Shape (n_bars,).
+    """
+    segment = segments(bars.open_time, bars.timeframe, max_gap)
+    position = np.arange(len(bars)) - np.searchsorted(segment, segment, side="left")
+    is_ready: BoolArray = position >= window - 1
+    return is_ready
+
+
+def timeframe_column(bars: Bars) -> FloatArray:
+    """Return log2(timeframe in minutes) / 10 for each bar: 0 for 1m, 0.23 for 5m, 0.59 for 1h, 1.05 for 1d.
+
+    Returns:
+        Shape (n_bars, 1).
+    """
+    return np.full((len(bars), 1), np.log2(bars.timeframe / _MINUTE) / 10.0)
+
+
+def _inputs_of_one(
+    bars: Bars, features: FeatureFunction, side: FeatureFunction | None, max_gap: int | None
+) -> tuple[FeatureArray, FloatArray, FloatArray, FeatureArray]:
+    own = np.column_stack([by_segment(features, bars, max_gap)]).astype(np.float32)
+    unit = by_segment(volatility_unit, bars, max_gap)
+    beside = np.zeros((len(bars), 0), dtype=np.float32)
+    if side is not None:
+        beside = np.column_stack([by_segment(side, bars, max_gap, "side"), timeframe_column(bars)]).astype(np.float32)
+    return own, price_levels(bars), unit, beside

@@ -1,0 +1,97 @@
+"""Answer for the bars of any series with a net that a run has trained; neither database nor Trainer."""
+
+import json
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from hydra.errors import HydraException
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
+
+from trendtrain.data.arena import has_window, inputs_of
+from trendtrain.data.windows import Windows
+from trendtrain.errors import InputError
+from trendtrain.market.bars import Bars, FloatArray, IntArray
+from trendtrain.market.directions import UNKNOWN
+
+_BATCH = 4096  # rows asked at once
+
+
+@dataclass(frozen=True, eq=False)
+class Predicted:
+    """What a net says at the close of each bar.
+
+    Attributes:
+        direction: UP, DOWN or FLAT; UNKNOWN where fewer bars came before than a window has, shape (n_bars,).
+        confidence: The calibrated chance of that direction; NaN where it is UNKNOWN, shape (n_bars,).
+        probability: The chances of DOWN, UP and, of three classes, FLAT, shape (n_bars, C).
+    """
+
+    direction: IntArray
+    confidence: FloatArray
+    probability: FloatArray
+
+
+class Predictor:
+    """A net as a run left it: the weights it predicted with last, and the temperature fitted to its last verdicts.
+
+    The checkpoint is read as weights and text alone; the classes that its configuration names are imported, so that a
+    checkpoint of somebody else's is to be trusted as their code is.
+
+    Args:
+        checkpoint: `checkpoints/last.ckpt` of a run.
+
+    Raises:
+        InputError: If it is no such file.
+    """
+
+    def __init__(self, checkpoint: str | Path) -> None:
+        state = _read(checkpoint)
+        self.config: DictConfig = OmegaConf.create(json.loads(state["config"]))
+        try:
+            self.module = instantiate(self.config.model)
+            self._features, self._side = instantiate(self.config.data.features), instantiate(self.config.data.side)
+            self.module.load_state_dict(state["state_dict"])
+        except (HydraException, RuntimeError) as error:
+            raise InputError(f"`ckpt` must fit the code of its model, got {checkpoint}: {error}") from error
+        self.module.eval()
+
+    def predict(self, bars: Bars) -> Predicted:
+        """Return what the net says at the close of each bar, from it and earlier ones."""
+        max_gap, window = self.config.labels.get("max_gap"), self.config.data.window
+        rows = np.flatnonzero(has_window(bars, window, max_gap))
+        probability = np.full((len(bars), self.config.n_classes), np.nan)
+        if len(rows):  # else there is no window to gather
+            windows = Windows(inputs_of([bars], self._features, self._side, max_gap), window)
+            for part in np.split(rows, range(_BATCH, len(rows), _BATCH)):
+                probability[part] = self._ask(windows.gather(torch.from_numpy(part)))
+        direction = np.full(len(bars), UNKNOWN, dtype=np.int8)
+        direction[rows] = probability[rows].argmax(axis=1)
+        confidence = np.full(len(bars), np.nan)
+        confidence[rows] = probability[rows].max(axis=1)
+        return Predicted(direction, confidence, probability)
+
+    @torch.no_grad()
+    def _ask(self, batch: dict[str, Tensor]) -> FloatArray:
+        logits: Tensor = self.module.validation_step(batch, 0)["logits"]
+        chance: FloatArray = torch.softmax(logits.double(), dim=1).numpy()
+        return chance
+
+
+def _read(path: str | Path) -> dict[str, Any]:
+    if not Path(path).is_file():
+        raise InputError(f"`ckpt` must be a checkpoint file, got {path}: there is none.")
+    try:
+        state: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        raise InputError(f"`ckpt` must be a checkpoint of a run, got {path}.") from error
+    if not isinstance(state, dict) or "config" not in state:
+        raise InputError(
+            f"`ckpt` must be a checkpoint of `trendtrain train`, which holds its configuration, got {path}."
+        )
+    return state

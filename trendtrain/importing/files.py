@@ -1,0 +1,173 @@
+"""Read files of bars, in whatever layout."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from trendtrain.errors import InputError
+from trendtrain.importing.columns import REQUIRED, missing_columns
+from trendtrain.importing.file_names import NameParts, split_name
+from trendtrain.importing.layouts import choose_layout, generic
+from trendtrain.importing.raw_bars import ReadOptions, check_timezone
+from trendtrain.importing.readers import NoTableError, is_supported, read_source
+from trendtrain.importing.settle import Findings, settle
+from trendtrain.importing.source import Source
+from trendtrain.importing.spacing import infer_timeframe, is_even
+from trendtrain.market.bars import Bars, BarsError, Series, TimeArray
+from trendtrain.market.timeframe import format_timeframe, parse_timeframe
+from trendtrain.storage.series import name_series
+
+
+@dataclass(frozen=True)
+class FileBars:
+    """The bars of a file, and how they were read.
+
+    Attributes:
+        path: The file.
+        series: Whose bars they are.
+        bars: In order, each time once.
+        layout: Name of the layout.
+        time_rule: How the times became UTC.
+        volume_rule: What the volume counts, empty where it is the volume column.
+        findings: What was done to the rows.
+    """
+
+    path: Path
+    series: Series
+    bars: Bars
+    layout: str
+    time_rule: str
+    volume_rule: str
+    findings: Findings
+
+
+def find_files(path: str | Path, layout: str | None = None) -> list[Path]:
+    """Return a file, or the files of bars of a folder (not of folders in it) by name.
+
+    A file of a folder whose columns are not those of bars is left out, and a line on standard error says so.
+
+    Args:
+        path: A file, taken as it is, or a folder.
+        layout: The layout of all files, where it is given: none is left out then, since it decides what columns mean.
+
+    Raises:
+        InputError: If nothing is there, or the folder has no supported file, or none with bars.
+    """
+    path = Path(path)
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise InputError(f"`path` must name a file or folder that exists, got {path}.")
+    files = sorted(file for file in path.iterdir() if file.is_file() and is_supported(file))
+    if not files:
+        raise InputError(f"`path` must hold CSV, Parquet, Feather or JSON files, got the folder {path} without any.")
+    missing = {} if layout is not None else {file: columns for file in files if (columns := _missing(file))}
+    if len(missing) == len(files):
+        got = f"{files[0].name}, which has no column {', '.join(missing[files[0]])}"
+        raise InputError(f"`path` must hold files of bars, got the folder {path} with {len(files)} of none, as {got}.")
+    for file, columns in missing.items():
+        sys.stderr.write(f"left out {file}: it has no column {', '.join(columns)}\n")
+    return [file for file in files if file not in missing]
+
+
+def _missing(file: Path) -> list[str]:
+    """Return which columns of bars a file lacks; none where a layout knows it, or reading it says more."""
+    try:
+        source = read_source(file, is_glance=True)
+        return missing_columns(source) if choose_layout(source, None) is generic else []
+    except (InputError, BarsError) as error:
+        return list(REQUIRED) if isinstance(error.__cause__, NoTableError) else []
+
+
+def read_bars(
+    path: str | Path,
+    symbol: str | None = None,
+    timeframe: str | None = None,
+    layout: str | None = None,
+    timezone: str | None = None,
+) -> tuple[Series, Bars]:
+    """Read the bars of one file of which nothing has to be left out.
+
+    Rows the newest first are turned, and rows that come twice with the same values count once.
+
+    Args:
+        path: The file; a name like `SYMBOL_TIMEFRAME.csv` tells both.
+        symbol: Its symbol; None to take it from the name, a `symbol` column, or the name's stem.
+        timeframe: Its timeframe; None to take the smallest difference of its times.
+        layout: Its layout, one of `layouts.NAMES`; None to detect it.
+        timezone: The zone of times without one; None for what the layout says, mostly UTC.
+
+    Raises:
+        InputError: If the file cannot be read or its bars break a rule; in one line, with file and data row (from 1).
+    """
+    content = read_file(Path(path), ReadOptions(symbol, timeframe, layout, timezone))
+    refuse_faults(content)
+    return content.series, content.bars
+
+
+def refuse_faults(content: FileBars) -> None:
+    """Refuse a file whose rows had to be sorted in, or left out for a reason other than being equal.
+
+    Raises:
+        InputError: If there was such a row.
+    """
+    if content.findings.first_fault is not None:
+        raise InputError(_locate(content.path, content.findings.first_fault))
+
+
+def read_file(path: Path, options: ReadOptions) -> FileBars:
+    """Read the bars of one file, and say what had to be done to its rows.
+
+    Raises:
+        InputError: If the file cannot be read, or no rows are left.
+    """
+    if options.timeframe is not None:
+        parse_timeframe(options.timeframe)
+    check_timezone(options.timezone)
+    try:
+        source = read_source(path)
+        layout = choose_layout(source, options.layout)
+        rows = layout.read(source, options)
+        raw, findings = settle(rows)
+        if len(raw.open_time) == 0:
+            raise findings.first_fault or BarsError("a file must hold bars, got none.")
+        name = _name(source)
+        # A row that is left out still tells how far apart bars lie.
+        times = np.unique(rows.open_time) if findings.n_broken else raw.open_time
+        length = _timeframe(raw.timeframe, times, name, options)
+        bars = Bars(raw.open_time, raw.open, raw.high, raw.low, raw.close, raw.volume, length)
+    except BarsError as error:
+        raise InputError(_locate(path, error)) from error
+    own = raw.symbol or name.symbol or raw.symbol_column or name.stem
+    series = name_series(own if options.symbol is None else options.symbol, format_timeframe(length))
+    return FileBars(path, series, bars, layout.NAME, raw.time_rule, raw.volume_rule, findings)
+
+
+def _name(source: Source) -> NameParts:
+    """Return what the name of the file says, or of the file in a zip, where it says more."""
+    inner = split_name(source.name)
+    outer = split_name(source.path.name)
+    return outer if inner.timeframe is None and outer.symbol is not None else inner
+
+
+def _timeframe(
+    length: np.timedelta64 | None, times: TimeArray, name: NameParts, options: ReadOptions
+) -> np.timedelta64:
+    """Return the timeframe that the layout or the times tell, or else the given one; all sources must agree."""
+    given = None if options.timeframe is None else parse_timeframe(options.timeframe)
+    if length is None:
+        length = given if given is not None and not is_even(times) else infer_timeframe(times)
+    for source, claimed in (("the name says", name.timeframe), ("`--timeframe` is", given)):
+        if claimed not in (None, length):
+            raise BarsError(f"{source} {format_timeframe(claimed)}, but the bars are {format_timeframe(length)}.")
+    return length
+
+
+def _locate(path: Path, error: BarsError) -> str:
+    """Return the message with the file, and with the row counted from 1."""
+    if error.row is None:
+        return f"{path}: {error}"
+    message = str(error).removesuffix(f" at row {error.row}.").removesuffix(".")
+    return f"{path}, data row {error.row + 1}: {message}."

@@ -1,0 +1,168 @@
+"""Read a file of any supported format into a table as it stands."""
+
+import gzip
+import json
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO, Final
+
+import pandas as pd
+import pyarrow as pa
+
+from trendtrain.errors import InputError
+from trendtrain.importing.source import Source
+from trendtrain.importing.text_tables import read_text
+from trendtrain.market.bars import BarsError
+
+_UNREADABLE: Final = (
+    OSError,
+    ValueError,
+    EOFError,
+    RecursionError,
+    zlib.error,
+    zipfile.BadZipFile,
+    NotImplementedError,  # a zip packed in a way that Python cannot unpack
+    RuntimeError,  # a zip with a password
+    KeyError,  # a damaged description of columns
+    TypeError,  # likewise
+    pa.ArrowException,
+)
+
+
+class NoTableError(ValueError):
+    """A file that can be read, but holds no rows and columns."""
+
+
+def read_source(path: Path, is_glance: bool = False) -> Source:
+    """Return what a file holds, nothing renamed or converted; an index that means something becomes a column.
+
+    Args:
+        path: The file.
+        is_glance: Whether to read of text, the slow form, no more than shows what columns there are.
+
+    Raises:
+        InputError: If there is no such file, its extension is unknown, it is empty, or it cannot be read.
+        BarsError: If a row does not fit the others.
+    """
+    if not path.is_file():
+        raise InputError(f"`path` must name a file that exists, got {path}.")
+    ending = extension(path)
+    if path.stat().st_size == 0:
+        raise InputError(f"{path}: a file must hold bars, got 0 bytes.")
+    try:
+        with path.open("rb") as file:
+            return _read(path, path.name, ending, file, is_glance)
+    except pd.errors.EmptyDataError as error:
+        raise InputError(f"{path}: a file must hold bars, got no columns.") from error
+    except InputError:
+        raise
+    except _UNREADABLE as error:
+        raise InputError(f"{path}: {_why(ending, error)}.") from error
+
+
+def extension(path: Path) -> str:
+    """Return the supported extension of a path, lower case.
+
+    Raises:
+        InputError: If it has none.
+
+    Example:
+        >>> extension(Path("BTCUSDT_1m.CSV.gz"))
+        '.csv.gz'
+    """
+    for known in ENDINGS:
+        if path.name.lower().endswith(known):
+            return known
+    raise InputError(f"`path` must end in one of {', '.join(ENDINGS)}, got {path}.")
+
+
+def is_supported(path: Path) -> bool:
+    """Say whether a path has a supported extension, and is not hidden."""
+    return path.name.lower().endswith(ENDINGS) and not path.name.startswith(".")
+
+
+def _read(path: Path, name: str, ending: str, file: BinaryIO, is_glance: bool) -> Source:
+    if ending == ".zip":
+        return _read_zip(path, file, is_glance)
+    if ending.endswith(".gz"):
+        with gzip.open(file) as unpacked:
+            # typeshed: a GzipFile is no BinaryIO, though it reads like one
+            return _read(path, name, ending.removesuffix(".gz"), unpacked, is_glance)  # type: ignore[arg-type]
+    if ending in (".csv", ".txt"):
+        return Source(path, name, *read_text(file, is_glance))
+    return Source(path, name, _with_index(_READERS[ending](file)))
+
+
+def _read_zip(path: Path, file: BinaryIO, is_glance: bool) -> Source:
+    with zipfile.ZipFile(file) as archive:
+        members = [name for name in archive.namelist() if not name.startswith("__MACOSX/") and name[-1] != "/"]
+        if len(members) != 1:
+            names = f" ({', '.join(members[:3])}{', ...' if len(members) > 3 else ''})" if members else ""
+            raise InputError(f"{path}: a zip must hold one file of bars, got {len(members) or 'none'}{names}.")
+        member = Path(members[0])
+        if not is_supported(member) or extension(member) == ".zip":
+            raise InputError(f"{path}: a zip must hold a CSV, Parquet, Feather or JSON file, got {member.name}.")
+        with archive.open(members[0]) as unpacked:
+            return _read(path, member.name, extension(member), unpacked, is_glance)  # type: ignore[arg-type]
+
+
+def _read_parquet(file: BinaryIO) -> pd.DataFrame:
+    return pd.read_parquet(file, engine="pyarrow")
+
+
+def _read_json(file: BinaryIO) -> pd.DataFrame:
+    # Not `pd.read_json`: it guesses dates and epoch units column by column.
+    content = json.loads(file.read().decode("utf-8-sig"))
+    if isinstance(content, dict) and {"columns", "data"} <= content.keys():
+        return pd.DataFrame(content["data"], content.get("index"), content["columns"])
+    if isinstance(content, list) and content and all(isinstance(candle, list) for candle in content):
+        return _from_candles(content)
+    if not isinstance(content, (dict, list)) or not _holds_columns(content):
+        raise NoTableError("JSON must hold records or columns with names, or a list of candles")
+    return pd.DataFrame(content)
+
+
+def _from_candles(candles: list[list[object]]) -> pd.DataFrame:
+    lengths = list(map(len, candles))
+    if min(lengths) != max(lengths):
+        row = next(i for i, length in enumerate(lengths) if length != lengths[0])
+        raise BarsError(f"a candle must have {lengths[0]} values like the first, got {lengths[row]}.", row)
+    return pd.DataFrame(candles)
+
+
+def _holds_columns(content: dict[str, object] | list[object]) -> bool:
+    if isinstance(content, dict):
+        return all(isinstance(column, (dict, list)) for column in content.values())
+    return all(isinstance(record, dict) for record in content)
+
+
+_READERS: Final[dict[str, Callable[[BinaryIO], pd.DataFrame]]] = {
+    ".parquet": _read_parquet,
+    ".feather": pd.read_feather,
+    ".json": _read_json,
+}
+ENDINGS: Final = (".csv", ".csv.gz", ".txt", ".parquet", ".feather", ".json", ".json.gz", ".zip")
+
+
+def _with_index(table: pd.DataFrame) -> pd.DataFrame:
+    if _is_counter(table.index):
+        return table
+    return table.reset_index(names=_index_names(table), allow_duplicates=True)
+
+
+def _is_counter(index: pd.Index) -> bool:
+    return isinstance(index, pd.RangeIndex) or list(map(str, index[:3])) == ["0", "1", "2"][: len(index)]
+
+
+def _index_names(table: pd.DataFrame) -> list[str]:
+    return [str(name or "unnamed index") for name in table.index.names]
+
+
+def _why(ending: str, error: BaseException) -> str:
+    """Say in one line why a file cannot be read."""
+    if isinstance(error, UnicodeDecodeError):
+        return f"a {ending} file must be UTF-8 text, or UTF-16 with its mark, got byte {error.object[error.start]:#04x}"
+    reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+    return f"a {ending} file must be readable, got {reason}"

@@ -1,0 +1,46 @@
+"""Show and write what a model says of bars."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from rich.box import SIMPLE
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from trendtrain.data.predict import Predicted
+from trendtrain.market.bars import Bars, Series
+from trendtrain.reports.terminal import number
+from trendtrain.validation.judged import DIRECTION_WORDS
+
+_CLASSES = ("down", "up", "flat")
+
+
+def prediction_table(bars: Bars, predicted: Predicted) -> pd.DataFrame:
+    """Return one row a bar: what was said at its close.
+
+    Returns:
+        Columns `open_time` and `made_at` (the close), UTC; `direction` (1 up, 0 down, 2 flat, -1 too few bars before);
+        `confidence`; `p_down`, `p_up` and, of three classes, `p_flat`; null where the direction is -1.
+    """
+    times = {
+        "open_time": pd.DatetimeIndex(bars.open_time, tz="UTC"),
+        "made_at": pd.DatetimeIndex(bars.close_time, tz="UTC"),
+    }
+    chances = {f"p_{name}": chance for name, chance in zip(_CLASSES, predicted.probability.T, strict=False)}
+    return pd.DataFrame({**times, "direction": predicted.direction, "confidence": predicted.confidence, **chances})
+
+
+def newest_table(everything: Sequence[tuple[Series, Bars, Predicted]], written: Sequence[Path]) -> RenderableType:
+    """Return the newest answer of each series, and the files written."""
+    table = Table("series", "bars", "predicted", "newest close", "direction", "confidence", box=SIMPLE, pad_edge=False)
+    for series, bars, predicted in everything:
+        close = str(np.datetime_as_string(bars.close_time[-1], unit="m")).replace("T", " ")
+        n_predicted = int((predicted.direction >= 0).sum())
+        said = (DIRECTION_WORDS[int(predicted.direction[-1])], number(float(predicted.confidence[-1])))
+        table.add_row(escape(" ".join(series)), number(len(bars)), number(n_predicted), close, *said)
+    paths = "\n".join(f"written: {path}" for path in written)
+    return Group(table, Text(paths, no_wrap=True, overflow="ignore"))

@@ -1,0 +1,200 @@
+"""Show numbers as tables in the terminal."""
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.box import SIMPLE
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from trendtrain.importing.quality import ImportReport
+from trendtrain.importing.settle import Findings
+from trendtrain.reports.label_report import LabelReport
+from trendtrain.reports.summary import Summary
+from trendtrain.reports.terminal import compared, number
+
+_MOST_PARAGRAPHS = 5
+
+
+def summary_table(summary: Summary) -> RenderableType:
+    """Return the end of a run: what was predicted, how good it was, beside the rules to beat."""
+    values = summary.values
+    title = f"trend predictions, {values['status']} after {values['steps']} steps"
+    table = Table(title=title, title_justify="left", show_header=False)
+    series = [f"{symbol} {timeframe}" for symbol, timeframes in values["series"].items() for timeframe in timeframes]
+    table.add_row("series", ", ".join(series))
+    for name, value in values["stats"].items():
+        table.add_row(name.replace("_", " "), number(value))
+    table.add_section()
+    for name, text in _accuracy_rows(values):
+        table.add_row(name, text)
+    table.add_section()
+    table.add_row("skill", _skill(values["best_baseline"]))
+    table.add_row("expected", _expected(values))
+    table.add_row("label delay", _delay(values["label_delay_bars"]))
+    folder = _from_here(summary.folder)
+    return Group(table, f"summary: {folder / 'summary.json'}\ncharts:  tensorboard --logdir {folder}")
+
+
+def _accuracy_rows(values: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    low, high = values["accuracy_ci95"]
+    interval = "too few events for an interval" if math.isnan(low) else f"95 % interval {low:.4f} to {high:.4f}"
+    yield "event accuracy", f"{number(values['event_accuracy'])}  {interval}, {values['n_events']:,} events"
+    top = values["breakdown"]["confidence"]["top_20"]
+    if top["n_events"]:
+        yield (
+            "  surest 20 %",
+            f"{number(top['event_accuracy'])}{_error(top['accuracy_se'])}, {top['n_events']:,} events",
+        )
+    for name, scores in values["baselines"].items():
+        yield f"  {name}", f"{number(scores['event_accuracy'])}  {_difference(scores)}"
+
+
+def _skill(best: dict[str, Any] | None) -> str:
+    """Say whether the model beats the best baseline."""
+    if best is None:
+        return "nothing to compare with yet"
+    name = f"{best['name']}, the best baseline,"
+    words = (f"better than {name}", f"worse than {name}", f"none shown beyond {name[:-1]}")
+    return compared(best["difference"], best["ci95"], *words)
+
+
+def _expected(values: dict[str, Any]) -> str:
+    """Say what the model's own confidence promises, and what the same promise was worth so far."""
+    expected, n_pending = values["expected_accuracy"], values["stats"]["pending_validations"]
+    pending = "nothing is pending"
+    if n_pending:
+        pending = f"{number(expected['pending'])} of {n_pending:,} pending, by their confidence"
+    if math.isnan(expected["judged"]):
+        return pending
+    return f"{pending}; so far {expected['judged']:.4f} was promised, {values['event_accuracy']:.4f} came true"
+
+
+def import_table(reports: Sequence[ImportReport]) -> RenderableType:
+    """Return what each file held and what of it was new: a paragraph a file, or a line where there are many."""
+    if len(reports) > _MOST_PARAGRAPHS:
+        return _import_lines(reports)
+    return Group(*(_import_paragraph(report) for report in reports))
+
+
+def _import_paragraph(report: ImportReport) -> RenderableType:
+    quality, found = report.quality, report.findings
+    n_same = quality.n_bars - report.n_changed
+    first, last = (np.datetime_as_string(time, unit="m").replace("T", " ") for time in (quality.first, quality.last))
+    volume = "not supplied" if quality.zero_volume is None else f"0 in {quality.zero_volume:.1%}"
+    holes = f" in {_count(quality.n_holes, 'hole')}, the longest {quality.longest_hole:,}"
+    often = f" ({quality.n_longest:,} times)" if quality.n_longest > 1 else ""
+    facts = {
+        "file": str(report.path),
+        "layout": f"{report.layout}{', newest first' if found.is_newest_first else ''}",
+        "times": report.time_rule,
+        "bars": f"{quality.n_bars:,}: {report.n_changed - report.n_replaced:,} new,"
+        f" {report.n_replaced:,} replaced{' (the newer counts)' if report.n_replaced else ''}, {n_same:,} as stored",
+        "span": f"{first} to {last}",
+        "missing": f"{_count(quality.n_missing, 'bar')}{holes + often if quality.n_missing else ''}",
+        "rows": _rows(found),
+        "volume": f"{volume}{f', {report.volume_rule}' if report.volume_rule else ''}",
+        "prices": f"{_count(quality.n_flat, 'flat bar')}, {_share(quality.equal_highs)} ties (high as before),"
+        f" {_count(quality.n_jumps, 'jump')}",
+    }
+    if found.first_fault is not None:
+        facts["first fault"] = f"data row {(found.first_fault.row or 0) + 1}: {found.first_fault}"
+    table = Table.grid(padding=(0, 2))
+    table.add_column()
+    table.add_column(overflow="fold")
+    for name, fact in facts.items():
+        table.add_row(f"  {name}", Text(fact))
+    return Group(Text(" ".join(report.series), style="bold"), table, "")
+
+
+def _rows(found: Findings) -> str:
+    """Say what is wrong with rows, and what was done about it."""
+    facts = (
+        (found.n_duplicates, _count(found.n_duplicates, "duplicate"), "counted once"),
+        (found.n_conflicts, _count(found.n_conflicts, "conflict"), "the last row counts"),
+        (found.n_broken, f"{found.n_broken:,} with broken prices", "left out"),
+        (found.n_unordered, f"{found.n_unordered:,} out of order", "sorted in"),
+    )
+    return ", ".join(f"{text} ({done})" if count else text for count, text, done in facts)
+
+
+def _import_lines(reports: Sequence[ImportReport]) -> RenderableType:
+    table = Table(box=SIMPLE, pad_edge=False)
+    table.add_column("series", no_wrap=True)
+    for name in ("bars", "new", "missing"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("file", overflow="fold")
+    table.add_column("remarks")
+    for report in reports:
+        numbers = (report.quality.n_bars, report.n_changed - report.n_replaced, report.quality.n_missing)
+        series, file = escape(" ".join(report.series)), escape(report.path.name)
+        table.add_row(series, *map(number, numbers), file, _remarks(report))
+    rules = Counter((report.layout, report.time_rule) for report in reports)
+    read = (f"{_count(count, 'file')} read as {layout}, times {rule}" for (layout, rule), count in rules.items())
+    return Group(table, Text("\n".join([*read, "The table import_reports keeps the whole report on each file."])))
+
+
+def _remarks(report: ImportReport) -> str:
+    found = report.findings
+    facts = (
+        (report.n_replaced, "replaced"),
+        (found.n_duplicates + found.n_conflicts + found.n_broken, "left out"),
+        (found.n_unordered, "sorted in"),
+        (report.quality.n_jumps, "jump" if report.quality.n_jumps == 1 else "jumps"),
+    )
+    return ", ".join(f"{count:,} {name}" for count, name in facts if count)
+
+
+def _count(count: int, name: str) -> str:
+    return f"{count:,} {name}{'' if count == 1 else 's'}"
+
+
+def _share(share: float) -> str:
+    return "no" if math.isnan(share) else f"{share:.1%}"
+
+
+def labels_table(reports: Sequence[LabelReport], written: Sequence[Path]) -> RenderableType:
+    """Return what the labels of each series are like, and the files written."""
+    levels = [f"L{level} highs+lows" for level in range(1, len(reports[0].n_pivots) + 1)]
+    names = ("series", "bars", *levels, "lines", "labelled", "up", "down", "flat", "delay p50", "p95", "events")
+    table = Table(*names, box=SIMPLE, pad_edge=False)
+    for report in reports:
+        shares = (report.labelled, report.up, report.down, report.flat)
+        table.add_row(
+            escape(" ".join(report.series)),
+            number(report.n_bars),
+            *(f"{highs:,}+{lows:,}" for highs, lows in report.n_pivots),
+            number(report.n_lines),
+            *("none yet" if math.isnan(share) else f"{share:.1%}" for share in shares),
+            *("none yet" if math.isnan(delay) else f"{delay:.0f}" for delay in (report.delay_p50, report.delay_p95)),
+            number(report.n_events),
+        )
+    paths = "\n".join(f"written: {path}" for path in written)
+    return Group(table, Text(paths, no_wrap=True, overflow="ignore"))
+
+
+def _from_here(folder: Path) -> Path:
+    """Return a folder as a user would type it."""
+    return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+
+
+def _delay(delay: dict[str, float]) -> str:
+    if math.isnan(delay["p50"]):
+        return "none yet"
+    return f"{delay['p50']:.0f} bars (median), {delay['p95']:.0f} bars (95 %)"
+
+
+def _difference(scores: dict[str, Any]) -> str:
+    if math.isnan(scores["difference"]):
+        return ""
+    return f"model {scores['difference']:+.4f}{_error(scores['difference_se'])}"
+
+
+def _error(se: float) -> str:
+    return "" if math.isnan(se) else f" +- {se:.4f}"

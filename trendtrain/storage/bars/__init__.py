@@ -1,0 +1,1 @@
+"""Bars in the database, in compressed blocks."""

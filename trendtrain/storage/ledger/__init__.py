@@ -1,0 +1,1 @@
+"""Predictions, verdicts and lines in the database, in ordinary rows."""

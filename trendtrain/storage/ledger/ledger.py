@@ -1,0 +1,209 @@
+"""Keep the predictions and verdicts of runs in the database."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Literal
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import IntegrityError
+
+from trendtrain.market.bars import Series
+from trendtrain.market.moments import Moment, to_milliseconds
+from trendtrain.storage import schema
+from trendtrain.storage.ledger.compare import Comparison, compare_runs
+from trendtrain.storage.ledger.keys import claim_ids
+from trendtrain.storage.ledger.prune import check_rule, prune
+from trendtrain.storage.ledger.rows import PredictionRows, VerdictRows
+from trendtrain.storage.ledger.stats import LedgerStats, count_runs
+from trendtrain.storage.ledger.write import (
+    Progress,
+    StepRows,
+    forget_after,
+    now_ms,
+    update_run,
+    write_alarm,
+    write_steps,
+)
+from trendtrain.storage.upsert import insert_missing, replace_rows
+
+Ended = Literal["finished", "interrupted", "failed"]
+
+
+class Ledger:
+    """Predictions and verdicts of many runs in one database.
+
+    Example:
+        >>> from trendtrain.storage import open_database
+        >>> engine = open_database("sqlite://")
+        >>> ledger = Ledger(engine)
+        >>> ledger.begin("run-1", config="{}", started_at="2024-01-01T12:00")
+        >>> ledger.stats()
+        []
+        >>> ledger.end("run-1", "finished")
+        >>> ledger.prune(keep_runs=0)
+        ['run-1']
+        >>> engine.dispose()
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    def begin(self, run_id: str, config: str, started_at: Moment) -> None:
+        """Enter a run; one that is entered already keeps its entry, and is running again.
+
+        Args:
+            run_id: Name of the run.
+            config: Its resolved configuration, as text.
+            started_at: When it was started; without an offset UTC.
+        """
+        row = {"id": run_id, "config": config, "started_at": to_milliseconds("started_at", started_at)}
+        with self.engine.begin() as connection:
+            connection.execute(insert_missing(connection, schema.runs), row)
+            update_run(connection, run_id, status="running")
+
+    def describe_model(self, run_id: str, name: str, model_type: str, class_path: str) -> None:
+        """Say what a model of a run is.
+
+        Args:
+            run_id: A run that was begun.
+            name: What the run calls the model.
+            model_type: Class of its net.
+            class_path: That class with its module.
+
+        Raises:
+            ValueError: If the run was not begun.
+        """
+        try:
+            with self.engine.begin() as connection:
+                replace_rows(connection, schema.models, [(run_id, name, model_type, class_path)])
+        except IntegrityError as error:
+            raise ValueError(f"`run_id` must be begun, got {run_id!r}.") from error
+
+    def end(self, run_id: str, status: Ended) -> None:
+        """Note how a run ended."""
+        with self.engine.begin() as connection:
+            update_run(connection, run_id, status=status)
+
+    def record(
+        self,
+        run_id: str,
+        model: str,
+        step: int,
+        predictions: PredictionRows | None,
+        verdicts: VerdictRows | None,
+        pass_: int = 0,
+        progress: Progress | None = None,
+    ) -> None:
+        """Write what a step predicted and judged, in one transaction; what is repeated is replaced.
+
+        Args:
+            run_id: A run that was begun.
+            model: Name of the model.
+            step: Walk-forward step.
+            predictions: Made in this step; None for none.
+            verdicts: Reached in this step, on predictions of this step or earlier ones; None for none.
+            pass_: Which pass over the stream, from 0.
+            progress: How far the run is with it; None leaves the run's counts as they are.
+
+        Raises:
+            ValueError: If the run was not begun, or a verdict judges a prediction that was never recorded.
+        """
+        self.record_steps(run_id, model, [StepRows(step, predictions, verdicts, pass_, progress)])
+
+    def record_steps(self, run_id: str, model: str, steps: Sequence[StepRows]) -> None:
+        """Write what steps predicted and judged, all in one transaction; what is repeated is replaced.
+
+        Args:
+            run_id: A run that was begun.
+            model: Name of the model.
+            steps: In the order they were done.
+
+        Raises:
+            ValueError: If the run was not begun, or a verdict judges a prediction that was never recorded.
+        """
+        if not steps:
+            return
+        try:
+            with self.engine.begin() as connection:
+                update_run(connection, run_id, **steps[-1].run_columns)
+                write_steps(connection, run_id, model, steps)
+        except IntegrityError as error:
+            rule = "`run_id` must be begun, and each verdict judge a recorded prediction"
+            raise ValueError(f"{rule}, got run {run_id!r}, model {model!r}: {error.orig}.") from error
+
+    def record_alarm(
+        self, run_id: str, model: str, step: int, series: Series | None, known_at: Moment, kind: str, cut: str
+    ) -> None:
+        """Note a change that was detected in the verdicts; what is repeated is replaced.
+
+        Args:
+            run_id: A run that was begun.
+            model: The model whose verdicts changed.
+            step: Walk-forward step at whose end it was detected.
+            series: The series they are about; None for all.
+            known_at: Close time at which the change was certain; without an offset UTC.
+            kind: What detected it; one alarm of a kind a series and step.
+            cut: What was cut because of it, in words or JSON.
+
+        Raises:
+            ValueError: If the run has no such model.
+        """
+        alarm = {"run_id": run_id, "model": model, "step": step, "kind": kind, "cut": cut}
+        alarm["known_at"] = to_milliseconds("known_at", known_at)
+        try:
+            with self.engine.begin() as connection:
+                update_run(connection, run_id)
+                alarm["series_id"] = None if series is None else claim_ids(connection, [series])[0]
+                write_alarm(connection, alarm)
+        except IntegrityError as error:
+            raise ValueError(f"`model` must be one of run {run_id!r}, got {model!r}.") from error
+
+    def rewind(self, run_id: str, step: int) -> None:
+        """Delete all the run wrote in steps after `step`, in one transaction."""
+        with self.engine.begin() as connection:
+            forget_after(connection, run_id, step)
+
+    def prune(
+        self, older_than: timedelta | None = None, keep_runs: int | None = None, now: Moment | None = None
+    ) -> list[str]:
+        """Delete runs with all they wrote, in one transaction; bars stay, and so do runs that are under way.
+
+        Args:
+            older_than: Delete runs that last wrote longer ago than this; None for any age.
+            keep_runs: Keep this many of the runs started last; None for none.
+            now: What age is counted from; None for the time it is.
+
+        Returns:
+            The names of the deleted runs, in the order they were started.
+
+        Raises:
+            InputError: If neither `older_than` nor `keep_runs` is given, or one is negative.
+        """
+        check_rule(older_than, keep_runs)
+        moment = now_ms() if now is None else to_milliseconds("now", now)
+        with self.engine.begin() as connection:
+            return prune(connection, older_than, keep_runs, moment)
+
+    def compare(self, names: Sequence[str]) -> Comparison:
+        """Compare the models of runs with the first model of the first run, paired by the lines that judged both.
+
+        Args:
+            names: Names of runs.
+
+        Raises:
+            InputError: If a run is unknown, there is only one model, or no line judged both.
+        """
+        with self.engine.connect() as connection:
+            return compare_runs(connection, names)
+
+    def stats(self, run: str | None = None) -> list[LedgerStats]:
+        """Count predictions per run, model, symbol and timeframe, in that order, runs by their start.
+
+        Args:
+            run: A run's name; None for the run started last, `all` for every run.
+
+        Raises:
+            InputError: If `run` is unknown.
+        """
+        with self.engine.connect() as connection:
+            return count_runs(connection, run)

@@ -1,0 +1,7 @@
+"""The walk through time: which bars come next, and what a step of it brings."""
+
+from trendtrain.stream.clock import StreamClock
+from trendtrain.stream.walk import Walk
+from trendtrain.stream.walk_step import WalkStep
+
+__all__ = ["StreamClock", "Walk", "WalkStep"]
