@@ -349,6 +349,46 @@ def test_a_surplus_row_is_named() -> None:
         check_chunks(EveryChunk, WALK, chunks=(100,))
 
 
+class RunningHigh:
+    """A tracker of features that writes each chunk into the same memory: the high so far, and since the last reset."""
+
+    def __init__(self, resets: bool = False, pack: Callable[[Array], object] = lambda values: values) -> None:
+        self.high, self.resets, self.pack = -np.inf, resets, pack
+        self.memory = np.zeros((len(WALK), 2))
+
+    def update(self, bars: Bars) -> object:
+        self.memory[: len(bars), 0] = np.maximum.accumulate(np.maximum(bars.high, self.high))
+        self.high = self.memory[len(bars) - 1, 0]
+        self.memory[: len(bars), 1] = np.maximum.accumulate(bars.high) if self.resets else bars.close
+        return self.pack(self.memory[: len(bars)])
+
+
+@pytest.mark.parametrize(
+    "pack",
+    [
+        lambda values: values,
+        lambda values: values[:, 0],
+        lambda values: (values, Row(values[:, 0], values)),
+        lambda values: (values[:, 0], values[:, 1] > 0),
+    ],
+)
+def test_a_tracker_of_arrays_passes(pack: Callable[[Array], object]) -> None:
+    check_chunks(partial(RunningHigh, pack=pack), WALK)
+
+
+def test_an_array_that_depends_on_its_chunks_is_named_by_row_and_column() -> None:
+    row = int(np.flatnonzero(WALK.high[7:] < WALK.high[:7].max())[0]) + 7
+    with pytest.raises(CausalityError, match=rf"chunks: column 1 of row {row} of ndarray 0 is .* fed 7 bars at a time"):
+        check_chunks(partial(RunningHigh, resets=True), WALK, chunks=(7,))
+    with pytest.raises(CausalityError, match=rf"chunks: value of row {row} of ndarray 1 is .* fed 7 bars at a time"):
+        check_chunks(partial(RunningHigh, resets=True, pack=lambda v: (v[:, 0], v[:, 1])), WALK, chunks=(7,))
+
+
+def test_an_array_with_a_row_a_chunk_is_named() -> None:
+    with pytest.raises(CausalityError, match=r"the number of rows of row 1 of ndarray 0 is 4 fed 100 bars at a time"):
+        check_chunks(lambda: Returning(np.ones((1, 3))), WALK, chunks=(100,))
+
+
 def test_pivots_that_forget_between_chunks_are_caught() -> None:
     class Forgetful:
         def update(self, bars: Bars) -> object:
@@ -365,8 +405,10 @@ def test_pivots_that_forget_between_chunks_are_caught() -> None:
         ({"bars": WALK[:0]}, "`bars` must be Bars, at least 1 of them, got 0 of them"),
         ({"chunks": (0,)}, "`chunks` must be an integer of at least 1, got 0"),
         ({"chunks": 3}, "`chunks` must list integers, got 3"),
-        ({"make": lambda: Returning(3)}, "`update` must return frozen dataclasses of arrays, got int"),
-        ({"make": lambda: Returning((Row,))}, "`update` must return frozen dataclasses of arrays, got tuple"),
+        ({"make": lambda: Returning(3)}, "`update` must return arrays of numbers, or dataclasses of arrays, got int"),
+        ({"make": lambda: Returning((Row,))}, "`update` must return arrays of numbers, or dataclasses of arrays, got tuple"),
+        ({"make": lambda: Returning(np.array(3.0))}, r"got float64 array of shape \(\)"),
+        ({"make": lambda: Returning(np.array([None]))}, r"got object array of shape \(1,\)"),
     ],
 )
 def test_a_bad_argument_of_a_tracker_is_refused_by_name(arguments: dict[str, Any], message: str) -> None:

@@ -30,10 +30,10 @@ class CausalityError(AssertionError):
 
 
 class Tracker(Protocol):
-    """What takes bars in chunks and returns, of each chunk, one or more frozen dataclasses of arrays."""
+    """An object that takes the bars of a series in chunks and keeps its own state between them."""
 
     def update(self, bars: Bars) -> object:
-        """Take the next bars of the series."""
+        """Return the results of the next bars: an array, a dataclass of arrays, or a tuple of these."""
 
 
 class _Difference(NamedTuple):
@@ -101,8 +101,9 @@ def check_chunks(make: Callable[[], Tracker], bars: Bars, chunks: Iterable[int] 
     """Raise unless a tracker returns the same, in the same order, whatever the chunks it is fed.
 
     Args:
-        make: Returns a new tracker, such as the class `PivotTracker` itself. Its `update(bars)` returns a frozen
-            dataclass of arrays, or a tuple of them; joined over all updates they must equal those of one update.
+        make: Returns a new tracker, such as the class `PivotTracker` itself. Its `update(bars)` returns an array (of
+            features: shape (n_bars,) or (n_bars, F)), a dataclass of arrays, or a tuple of these; joined over all
+            updates they must equal those of one update.
         bars: Bars of one series.
         chunks: Sizes of chunks; of each the first 2,000 chunks are tried.
 
@@ -237,16 +238,19 @@ def _first_new_line(before: Labels, whole: Labels, cut: int) -> _Difference | No
 
 
 def _tables(update: object) -> dict[str, _Table]:
-    """Return the arrays of each dataclass of an update, by its place and name."""
+    """Return the columns of each part of an update, by the part's type and position; copies, as buffers are reused."""
     parts = update if isinstance(update, tuple) else (update,)
-    if not all(is_dataclass(part) and not isinstance(part, type) for part in parts):
-        raise InputError(f"`update` must return frozen dataclasses of arrays, got {type(update).__name__}.")
-    return {
-        f"{type(part).__name__} {i}": {
-            field.name: getattr(part, field.name) for field in fields(part) if np.ndim(getattr(part, field.name))
-        }
-        for i, part in enumerate(parts)
-    }
+    return {f"{type(part).__name__} {i}": _columns(part, update) for i, part in enumerate(parts)}
+
+
+def _columns(part: object, update: object) -> _Table:
+    if isinstance(part, np.ndarray) and part.ndim and part.dtype.kind in "biufmM":
+        return {"": part.copy()}
+    if not is_dataclass(part) or isinstance(part, type):
+        got = f"{part.dtype} array of shape {part.shape}" if isinstance(part, np.ndarray) else type(update).__name__
+        raise InputError(f"`update` must return arrays of numbers, or dataclasses of arrays, got {got}.")
+    values = {field.name: getattr(part, field.name) for field in fields(part)}
+    return {name: np.array(value) for name, value in values.items() if np.ndim(value)}
 
 
 def _n_rows(table: _Table) -> int:
