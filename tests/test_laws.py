@@ -406,7 +406,7 @@ def test_pivots_that_forget_between_chunks_are_caught() -> None:
         ({"chunks": (0,)}, "`chunks` must be an integer of at least 1, got 0"),
         ({"chunks": 3}, "`chunks` must list integers, got 3"),
         ({"make": lambda: Returning(3)}, "`update` must return arrays of numbers, or dataclasses of arrays, got int"),
-        ({"make": lambda: Returning((Row,))}, "`update` must return arrays of numbers, or dataclasses of arrays, got tuple"),
+        ({"make": lambda: Returning((Row,))}, "must return arrays of numbers, or dataclasses of arrays, got tuple"),
         ({"make": lambda: Returning(np.array(3.0))}, r"got float64 array of shape \(\)"),
         ({"make": lambda: Returning(np.array([None]))}, r"got object array of shape \(1,\)"),
     ],
