@@ -1,9 +1,11 @@
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from kills import start
 
 from trendtrain.data.sources import from_database, from_files, from_synthetic
 from trendtrain.errors import InputError
@@ -69,6 +71,28 @@ def test_synthetic_bars_replace_those_of_another_seed(store: BarStore) -> None:
     from_synthetic(store, n_bars=200, seed=1)
     from_synthetic(store, n_bars=100, seed=2)
     assert_same(store.load("SYNTH", "5m"), synthetic_market(100, 2))
+
+
+def make_own_market(url: str, seed: int, n_calls: int) -> None:
+    """Make the market of a seed again and again; fail when the bars of another process come back."""
+    engine, made = open_database(url), synthetic_market(3_000, seed)
+    try:
+        n_others = 0
+        for _ in range(n_calls):
+            bars = from_synthetic(BarStore(engine), n_bars=3_000, seed=seed)[Series("SYNTH", "5m")]
+            n_others += bars.close.tobytes() != made.close.tobytes()
+        assert n_others == 0, f"{n_others} of {n_calls} calls returned the bars of another process"
+    finally:
+        engine.dispose()
+
+
+@pytest.mark.parametrize("n_calls", [60, pytest.param(1_000, marks=pytest.mark.full)])
+def test_parallel_runs_get_their_own_synthetic_bars(db_url: str, n_calls: int) -> None:
+    open_database(db_url).dispose()
+    processes = [start(functools.partial(make_own_market, db_url, seed, n_calls)) for seed in range(3)]
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0, 0, 0]
 
 
 def test_synthetic_bars_never_replace_real_ones(store: BarStore) -> None:

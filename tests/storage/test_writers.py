@@ -60,6 +60,24 @@ def test_no_bar_is_lost_where_one_writes_and_one_compacts(engine: Engine, db_url
     assert_same(BarStore(engine).load("BTCUSDT", "1m"), bars)
 
 
+def test_writers_of_several_series_never_wait_for_each_other(engine: Engine, db_url: str, make_bars: MakeBars) -> None:
+    """In PostgreSQL, each would otherwise lock one series and wait for the other: a deadlock."""
+    names, bars = (Series("A", "1m"), Series("B", "1m")), make_bars(range(60))
+
+    def write_both(ordered: tuple[Series, ...], first: int) -> None:
+        engine = open_database(db_url)
+        for at in range(first, 60, 2):
+            with BarStore(engine).transaction(*ordered) as transaction:
+                for name in ordered:
+                    transaction.write(*name, bars[at : at + 1])
+        engine.dispose()
+
+    engine.dispose()
+    all_of([functools.partial(write_both, names, 0), functools.partial(write_both, names[::-1], 1)])
+    for name in names:
+        assert_same(BarStore(engine).load(*name), bars)
+
+
 def test_a_reader_sees_whole_writes_only(engine: Engine, db_url: str, make_bars: MakeBars) -> None:
     def read() -> None:
         engine = open_database(db_url)

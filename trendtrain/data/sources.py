@@ -60,9 +60,10 @@ def from_synthetic(
             raise InputError(f"`data.symbols` must {rule} (real bars: data=files), got {symbol!r}.")
     wanted = [Series(s, t) for s in _listed(symbols) or ["SYNTH"] for t in _listed(timeframes) or ["5m"]]
     made = {series: _MARKETS[market](n_bars, seed + i, series.timeframe) for i, series in enumerate(wanted)}
-    for series, bars in made.items():
-        store.replace(*series, bars)
-    return {series: store.load(*series) for series in made}
+    with store.transaction(*made) as transaction:  # in two, another run's bars could come between
+        for series, bars in made.items():
+            transaction.replace(*series, bars)
+        return {series: transaction.load(*series) for series in made}
 
 
 def from_files(

@@ -1,5 +1,7 @@
 """The number under which the database knows a series."""
 
+from collections.abc import Iterable
+
 from sqlalchemy import Connection, Select, select
 
 from trendtrain.errors import InputError
@@ -40,14 +42,24 @@ def claim_series(connection: Connection, series: Series) -> int:
     return number
 
 
-def lock_series(connection: Connection, series: Series) -> int:
-    """Return the number of a series, a new one where the database has none; its writers take turns from here on.
+def lock_all_series(connection: Connection, names: Iterable[Series]) -> dict[Series, int]:
+    """Return the number of each series, and make other writers of these series wait until the transaction ends.
 
-    It begins the transaction. It claims only what is missing: each claim uses up a number in PostgreSQL, and a live
-    feed would have used up all of them in some years.
+    Its first statement begins the transaction. A series that the database does not have gets a number.
     """
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql("BEGIN IMMEDIATE")  # Python's driver would begin at the first change only
+    # In one order, so that two writers never wait for each other.
+    return {series: _lock(connection, series) for series in sorted(set(names))}
+
+
+def lock_series(connection: Connection, series: Series) -> int:
+    """Return the number of one series, as `lock_all_series` does."""
+    return lock_all_series(connection, [series])[series]
+
+
+def _lock(connection: Connection, series: Series) -> int:
+    # A claim of an existing series would use up a number in PostgreSQL; a live feed would use up all of them in years.
     locked = _number_of(series).with_for_update(key_share=True)  # rows that refer to the series need not wait
     number = connection.scalar(locked)
     if number is None:

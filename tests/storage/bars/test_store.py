@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from stored import assert_same, stored_rows
 
 from trendtrain.errors import InputError
-from trendtrain.market.bars import Bars
+from trendtrain.market.bars import Bars, Series
 from trendtrain.storage import BarStore
 from trendtrain.storage.bars import blocks
 from trendtrain.storage.schema import bar_blocks, series
@@ -198,3 +198,28 @@ def test_a_refused_write_claims_no_series(engine: Engine, make_bars: MakeBars) -
         BarStore(engine).write("NEW", "5m", make_bars([0]))
     with engine.connect() as connection:
         assert connection.scalar(select(func.count()).select_from(series)) == 0
+
+
+def test_a_transaction_over_several_series_stores_all_or_nothing(engine: Engine, make_bars: MakeBars) -> None:
+    store, names = BarStore(engine), [Series("B", "1m"), Series("A", "1m")]
+
+    def write_both(length_of_b: str) -> None:
+        with store.transaction(*names) as both:
+            both.write("A", "1m", make_bars(range(10)))
+            both.write("B", length_of_b, make_bars(range(10)))
+            assert_same(both.load("A", "1m"), make_bars(range(10)))
+
+    with pytest.raises(InputError, match="`timeframe` must be that of the bars"):
+        write_both("5m")
+    assert store.series() == []
+    write_both("1m")
+    assert store.series() == sorted(names)
+
+
+def test_a_write_in_a_transaction_names_the_bars_it_replaces(engine: Engine, make_bars: MakeBars) -> None:
+    bars = make_bars(range(10))
+    with BarStore(engine).transaction(Series("A", "1m")) as transaction:
+        first, again = transaction.write("A", "1m", bars[:6]), transaction.write("A", "1m", bars[4:])
+        other = transaction.write("A", "1m", make_bars([5, 12], price=7.0))
+    assert [(one.n_changed, list(one.replaced)) for one in (first, again)] == [(6, []), (4, [])]
+    assert (other.n_changed, list(other.replaced)) == (2, [bars.open_time[5]])

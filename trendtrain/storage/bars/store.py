@@ -1,12 +1,15 @@
 """Keep bars in the database."""
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from sqlalchemy import Connection, Engine, delete, select
 
 from trendtrain.errors import InputError
-from trendtrain.market.bars import Bars, Series
+from trendtrain.market.bars import Bars, Series, TimeArray
 from trendtrain.market.moments import Moment, to_milliseconds
 from trendtrain.market.timeframe import format_timeframe, parse_timeframe
 from trendtrain.storage import schema
@@ -14,10 +17,54 @@ from trendtrain.storage.bars.blocks import read_blocks, replace_blocks, stored_s
 from trendtrain.storage.bars.compaction import Compaction, compact_series
 from trendtrain.storage.bars.merge import is_changed, merge
 from trendtrain.storage.bars.payload import BarColumns, bars_of, columns_of
-from trendtrain.storage.series import find_series, lock_series, name_series
+from trendtrain.storage.series import find_series, lock_all_series, name_series
 
 _FIRST: Final = -(2**63)
 _END: Final = 2**63 - 1
+
+
+@dataclass(frozen=True, eq=False)
+class Written:
+    """What a write changed.
+
+    Attributes:
+        n_changed: How many bars were new, or differed from the stored bar of their time.
+        replaced: Open times of those that differed, `datetime64[ms]`, shape (n_replaced,).
+    """
+
+    n_changed: int
+    replaced: TimeArray
+
+
+class BarTransaction:
+    """Read and write bars of some series in one open transaction; `BarStore.transaction` makes it.
+
+    Attributes:
+        connection: For other statements of the same transaction.
+        series_ids: The number of each series in the database.
+    """
+
+    def __init__(self, connection: Connection, series_ids: Mapping[Series, int]) -> None:
+        self.connection = connection
+        self.series_ids = series_ids
+
+    def write(self, symbol: str, timeframe: str, bars: Bars) -> Written:
+        """Add bars to a series, as `BarStore.write` does."""
+        series = _series_of(symbol, timeframe, bars)
+        if len(bars) == 0:
+            return Written(0, np.zeros(0, "datetime64[ms]"))
+        return _write(self.connection, series, self.series_ids[series], columns_of(bars))
+
+    def replace(self, symbol: str, timeframe: str, bars: Bars) -> None:
+        """Replace all stored bars of a series, as `BarStore.replace` does."""
+        series = _series_of(symbol, timeframe, bars)
+        blocks = schema.bar_blocks
+        self.connection.execute(delete(blocks).where(blocks.c.series_id == self.series_ids[series]))
+        self.write(symbol, timeframe, bars)
+
+    def load(self, symbol: str, timeframe: str, start: Moment | None = None, end: Moment | None = None) -> Bars:
+        """Return stored bars, as `BarStore.load` does."""
+        return _load(self.connection, name_series(symbol, timeframe), start, end)
 
 
 class BarStore:
@@ -39,10 +86,26 @@ class BarStore:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
 
-    def write(self, symbol: str, timeframe: str, bars: Bars) -> int:
-        """Add bars to a series; where the series has a bar of that time already, the one given wins.
+    @contextmanager
+    def transaction(self, *series: Series) -> Iterator[BarTransaction]:
+        """Begin one transaction that reads and writes bars of several series: all of it is stored, or nothing.
 
-        All in one transaction; bars that are stored already with the same values change nothing.
+        Other writers of these series wait until it ends, and writers that name several never wait for each other.
+
+        Args:
+            *series: Every series to write. A series that the database does not have gets a number.
+
+        Raises:
+            InputError: If a symbol is blank or padded, or a timeframe is invalid.
+        """
+        names = [name_series(*one) for one in series]
+        with self.engine.begin() as connection:
+            yield BarTransaction(connection, lock_all_series(connection, names))
+
+    def write(self, symbol: str, timeframe: str, bars: Bars) -> int:
+        """Add bars to a series in one transaction; a given bar replaces the stored bar of the same time.
+
+        Bars that are stored already with the same values change nothing.
 
         Returns:
             How many bars were new or changed.
@@ -54,22 +117,17 @@ class BarStore:
         series = _series_of(symbol, timeframe, bars)
         if len(bars) == 0:
             return 0
-        with self.engine.begin() as connection:
-            series_id = lock_series(connection, series)
-            return _write(connection, series, series_id, columns_of(bars))
+        with self.transaction(series) as transaction:
+            return transaction.write(symbol, timeframe, bars).n_changed
 
     def replace(self, symbol: str, timeframe: str, bars: Bars) -> None:
-        """Put bars in place of all that is stored of a series, in one transaction.
+        """Replace all stored bars of a series in one transaction.
 
         Raises:
             InputError: If `timeframe` is not that of `bars`.
         """
-        series = _series_of(symbol, timeframe, bars)
-        with self.engine.begin() as connection:
-            series_id = lock_series(connection, series)
-            connection.execute(delete(schema.bar_blocks).where(schema.bar_blocks.c.series_id == series_id))
-            if len(bars):
-                _write(connection, series, series_id, columns_of(bars))
+        with self.transaction(_series_of(symbol, timeframe, bars)) as transaction:
+            transaction.replace(symbol, timeframe, bars)
 
     def load(self, symbol: str, timeframe: str, start: Moment | None = None, end: Moment | None = None) -> Bars:
         """Return the bars of a series that open in [`start`, `end`); only their blocks are read.
@@ -83,22 +141,8 @@ class BarStore:
         Raises:
             InputError: If the series is unknown, no bar lies in the range, or a stored block is damaged.
         """
-        series = name_series(symbol, timeframe)
-        first = _FIRST if start is None else to_milliseconds("start", start)
-        stop = _END if end is None else to_milliseconds("end", end)
         with self.engine.connect() as connection:
-            series_id = find_series(connection, series)
-            if series_id is None:
-                raise InputError(self._why_unknown(series))
-            columns = read_blocks(connection, series, series_id, first, stop).bars
-            columns = columns.take(slice(*np.searchsorted(columns.time, [first, stop])))
-            span = None if len(columns.time) else stored_span(connection, series_id)
-        if len(columns.time) > 0:
-            return bars_of(columns, parse_timeframe(series.timeframe))
-        if span is None:
-            raise InputError(self._why_unknown(series))
-        stored = f"{' '.join(series)}, stored from {span[0]} to {span[1]}"
-        raise InputError(f"`start` and `end` must hold bars of {stored}, got start {start} and end {end}.")
+            return _load(connection, name_series(symbol, timeframe), start, end)
 
     def compact(self) -> list[Compaction]:
         """Merge small blocks, such as those of single live bars, series by series; the bars stay the same.
@@ -110,15 +154,37 @@ class BarStore:
 
     def series(self) -> list[Series]:
         """Return the series that have bars, by symbol, then timeframe."""
-        table, blocks = schema.series.c, schema.bar_blocks.c
-        has_bars = select(blocks.series_id).where(blocks.series_id == table.id).exists()
-        query = select(table.symbol, table.timeframe).where(has_bars).order_by(table.symbol, table.timeframe)
         with self.engine.connect() as connection:
-            return [Series(*row) for row in connection.execute(query)]
+            return _series_with_bars(connection)
 
-    def _why_unknown(self, series: Series) -> str:
-        names = ", ".join(" ".join(stored) for stored in self.series()) or "none"
-        return f"`symbol` and `timeframe` must name stored bars ({names}), got {' '.join(series)}."
+
+def _series_with_bars(connection: Connection) -> list[Series]:
+    table, blocks = schema.series.c, schema.bar_blocks.c
+    has_bars = select(blocks.series_id).where(blocks.series_id == table.id).exists()
+    query = select(table.symbol, table.timeframe).where(has_bars).order_by(table.symbol, table.timeframe)
+    return [Series(*row) for row in connection.execute(query)]
+
+
+def _load(connection: Connection, series: Series, start: Moment | None, end: Moment | None) -> Bars:
+    first = _FIRST if start is None else to_milliseconds("start", start)
+    stop = _END if end is None else to_milliseconds("end", end)
+    series_id = find_series(connection, series)
+    if series_id is None:
+        raise _unknown(connection, series)
+    columns = read_blocks(connection, series, series_id, first, stop).bars
+    columns = columns.take(slice(*np.searchsorted(columns.time, [first, stop])))
+    if len(columns.time) > 0:
+        return bars_of(columns, parse_timeframe(series.timeframe))
+    span = stored_span(connection, series_id)
+    if span is None:
+        raise _unknown(connection, series)
+    stored = f"{' '.join(series)}, stored from {span[0]} to {span[1]}"
+    raise InputError(f"`start` and `end` must hold bars of {stored}, got start {start} and end {end}.")
+
+
+def _unknown(connection: Connection, series: Series) -> InputError:
+    names = ", ".join(" ".join(stored) for stored in _series_with_bars(connection)) or "none"
+    return InputError(f"`symbol` and `timeframe` must name stored bars ({names}), got {' '.join(series)}.")
 
 
 def _series_of(symbol: str, timeframe: str, bars: Bars) -> Series:
@@ -129,7 +195,7 @@ def _series_of(symbol: str, timeframe: str, bars: Bars) -> Series:
     return series
 
 
-def _write(connection: Connection, series: Series, series_id: int, new: BarColumns) -> int:
+def _write(connection: Connection, series: Series, series_id: int, new: BarColumns) -> Written:
     step = int(parse_timeframe(series.timeframe).astype(np.int64))
     # One timeframe further on both sides: a stored bar there may lie too close.
     blocks = read_blocks(connection, series, series_id, int(new.time[0]) - step, int(new.time[-1]) + step)
@@ -139,7 +205,8 @@ def _write(connection: Connection, series: Series, series_id: int, new: BarColum
         merged = merge(blocks.bars, fresh)
         _check_apart(series, merged, step)
         replace_blocks(connection, series_id, blocks, merged, fresh)
-    return len(fresh.time)
+    replaced = fresh.time[np.isin(fresh.time, blocks.bars.time, assume_unique=True)]
+    return Written(len(fresh.time), replaced.astype("datetime64[ms]"))
 
 
 def _check_apart(series: Series, merged: BarColumns, step: int) -> None:
