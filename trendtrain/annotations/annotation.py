@@ -4,15 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import isfinite
 from numbers import Real
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
 from trendtrain.errors import InputError
 from trendtrain.market.directions import DOWN, UP
 from trendtrain.storage.series import name_series
-
-DIRECTION_NAMES: Final = {UP: "up", DOWN: "down"}
 
 
 @dataclass(frozen=True)
@@ -58,7 +56,7 @@ class Annotation:
         if not self.symbol.isprintable():  # no database takes a lone surrogate, and PostgreSQL no NUL
             raise InputError(f"`symbol` must be printable, got {self.symbol!r}.")
         object.__setattr__(self, "timeframe", name_series(self.symbol, self.timeframe).timeframe)
-        if self.direction not in DIRECTION_NAMES:
+        if self.direction not in (UP, DOWN):
             raise InputError(f"`direction` must be {UP} (up) or {DOWN} (down), got {self.direction!r}.")
         object.__setattr__(self, "entry_timestamp", self.entry_timestamp.astype("datetime64[ms]"))
         _check_price("entry_price", self.entry_price)

@@ -6,9 +6,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from trendtrain.annotations.annotation import DIRECTION_NAMES, Annotation
+from trendtrain.annotations.annotation import Annotation
 from trendtrain.errors import InputError
-from trendtrain.market.directions import DOWN, UP
+from trendtrain.market.directions import DIRECTION_WORDS, DOWN, UP
 from trendtrain.market.moments import to_milliseconds
 
 _WORDS: Final = {
@@ -40,7 +40,7 @@ def format_annotation(annotation: Annotation) -> str:
         True
     """
     values = {name: getattr(annotation, name) for name in _FIELDS}
-    values["direction"] = DIRECTION_NAMES[annotation.direction]
+    values["direction"] = DIRECTION_WORDS[annotation.direction]
     for name in ("entry_timestamp", "exit_timestamp"):
         if values[name] is not None:
             values[name] = str(np.datetime_as_string(values[name], unit="ms", timezone="UTC"))

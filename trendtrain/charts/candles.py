@@ -10,12 +10,10 @@ from matplotlib.lines import Line2D
 from matplotlib.transforms import offset_copy
 
 from trendtrain.market.bars import Bars, FloatArray, IntArray
-from trendtrain.market.directions import DOWN, FLAT, UNKNOWN, UP
+from trendtrain.market.directions import DIRECTION_COLOURS, DIRECTION_WORDS, DOWN, FLAT, UP
 from trendtrain.market.lines import Lines
 from trendtrain.market.pivots import HIGH, Pivots
 
-COLOURS: Final = {UP: "#0072b2", DOWN: "#d55e00", FLAT: "#a07cc5", UNKNOWN: "#dddddd"}  # told apart by every eye
-NAMES: Final = {UP: "up", DOWN: "down", FLAT: "flat", UNKNOWN: "not known yet"}
 INK: Final = "#444444"
 PALE: Final = "#9a9a9a"
 
@@ -92,7 +90,7 @@ def _draw_lines(chart: Axes, lines: Lines, shrink: float) -> None:
     last = np.column_stack([lines.last_bar, lines.last_price])
     known = np.column_stack([lines.known_at, lines.last_price])
     for code in (UP, DOWN, FLAT):
-        here, colour = lines.direction == code, COLOURS[code]
+        here, colour = lines.direction == code, DIRECTION_COLOURS[code]
         chart.add_collection(_segments(first[here], last[here], 1.0 + 0.8 * shrink, colour))
         wait = _segments(last[here], known[here], 1.1, colour)
         wait.set_linestyle(":")
@@ -124,7 +122,10 @@ def mark_handles() -> list[Line2D]:
         for level, look in (("L2", _L2), ("L1", _L1))
         for marker, kind in (("v", "high"), ("^", "low"))
     ]
-    lines = [Line2D([], [], color=COLOURS[code], lw=1.8, label=f"{NAMES[code]} line") for code in (UP, DOWN, FLAT)]
+    lines = [
+        Line2D([], [], color=DIRECTION_COLOURS[code], lw=1.8, label=f"{DIRECTION_WORDS[code]} line")
+        for code in (UP, DOWN, FLAT)
+    ]
     known = Line2D([], [], color=INK, marker="|", ms=9, mew=2.0, ls=":", lw=1.1, label="line known from this bar on")
     return [*marks, *lines, known]
 

@@ -12,11 +12,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from trendtrain.charts.candles import COLOURS, NAMES, draw_market, mark_handles, minute
+from trendtrain.charts.candles import draw_market, mark_handles, minute
 from trendtrain.charts.date_ticks import date_ticks
 from trendtrain.errors import InputError, check_at_least
 from trendtrain.market.bars import Bars, IntArray
-from trendtrain.market.directions import DOWN, FLAT, UNKNOWN, UP
+from trendtrain.market.directions import DIRECTION_COLOURS, UNKNOWN
 from trendtrain.market.labelled import Labelled
 from trendtrain.market.moments import to_milliseconds
 from trendtrain.storage.whole_file import whole_file
@@ -94,10 +94,9 @@ def _stretch(bars: Bars, n_bars: int | None, start: str | None) -> slice:
 
 def _draw_strip(strip: Axes, direction: IntArray, part: slice) -> None:
     """Colour each bar by the direction that its prediction is judged by."""
-    codes = (UP, DOWN, FLAT, UNKNOWN)
-    for code in codes:
+    for code, colour in DIRECTION_COLOURS.items():
         bar = part.start + np.flatnonzero(direction == code)
-        strip.bar(bar, 1.0, width=1.0, color=COLOURS[code])
+        strip.bar(bar, 1.0, width=1.0, color=colour)
     strip.set_ylim(0, 1)
     strip.set_yticks([])
     strip.set_ylabel("label of\neach bar", rotation=0, ha="right", va="center", fontsize=9)
@@ -109,7 +108,7 @@ def _explain(figure: Figure, chart: Axes, labelled: Labelled, part: slice) -> No
     first, last = (minute(labelled.bars.open_time[bar]) for bar in (part.start, part.stop - 1))
     what = f"{first} to {last}, {part.stop - part.start:,} bars   |   {labelled.rules}"
     chart.set_title(what, loc="left", fontsize=10)
-    unknown = Patch(color=COLOURS[UNKNOWN], label=f"label {NAMES[UNKNOWN]}")
+    unknown = Patch(color=DIRECTION_COLOURS[UNKNOWN], label="label not known yet")
     figure.legend(handles=[*mark_handles(), unknown], loc="outside lower center", ncols=9, frameon=False)
 
 

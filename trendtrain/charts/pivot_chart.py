@@ -9,10 +9,10 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from trendtrain.charts.candles import COLOURS, NAMES, draw_market, mark_handles, minute
+from trendtrain.charts.candles import draw_market, mark_handles, minute
 from trendtrain.charts.date_ticks import date_ticks
 from trendtrain.market.bars import Bars, IntArray, Series
-from trendtrain.market.directions import DOWN, FLAT, UP
+from trendtrain.market.directions import DIRECTION_COLOURS, DIRECTION_WORDS, DOWN, UP
 from trendtrain.market.lines import Lines
 from trendtrain.market.pivots import Pivots
 from trendtrain.validation.outcomes import CORRECT, VOID_FLAT, VOID_GAP, WRONG
@@ -60,7 +60,7 @@ def draw_stretch(stretch: Stretch) -> Figure:
     figure.subplots_adjust(left=0.085, right=0.99, top=0.895, bottom=0.17, hspace=0.03)
     chart, said, came = figure.subplots(3, 1, sharex=True, height_ratios=[22, 1, 1])
     draw_market(figure, chart, stretch.bars, stretch.pivots, stretch.lines, part)
-    _draw_strip(said, stretch.direction[part], part, {code: COLOURS[code] for code in (UP, DOWN, FLAT)}, "predicted")
+    _draw_strip(said, stretch.direction[part], part, DIRECTION_COLOURS, "predicted")
     outcome = np.where(stretch.outcome == VOID_GAP, VOID_FLAT, stretch.outcome)[part]
     _draw_strip(came, outcome, part, {code: colour for code, (_, colour) in _VERDICTS.items()}, "verdict")
     position, dates = date_ticks(stretch.bars.open_time[part])
@@ -88,6 +88,8 @@ def _explain(figure: Figure, chart: Axes, stretch: Stretch, part: slice) -> None
     span = f"{minute(times[part.start])} to {minute(times[-1])} UTC, {part.stop - part.start:,} bars"
     chart.set_title(f"{span}   |   {said}", loc="left", fontsize=10, y=1.01)
     verdicts = [Patch(color=colour, label=name) for name, colour in _VERDICTS.values()]
-    said_codes = [Patch(color=COLOURS[code], label=f"predicted {NAMES[code]}") for code in (UP, DOWN)]
+    said_codes = [
+        Patch(color=DIRECTION_COLOURS[code], label=f"predicted {DIRECTION_WORDS[code]}") for code in (UP, DOWN)
+    ]
     handles = [*mark_handles(), *said_codes, *verdicts]
     figure.legend(handles=handles, loc="lower center", ncols=7, frameon=False, fontsize=8.5)

@@ -1,4 +1,4 @@
-"""The codes of a direction, wherever one is stored."""
+"""The directions of a trend: their codes wherever one is stored, and the words and colours that show them."""
 
 from typing import Final
 
@@ -6,3 +6,9 @@ UNKNOWN: Final = -1
 DOWN: Final = 0
 UP: Final = 1
 FLAT: Final = 2
+
+CLASS_WORDS: Final = ("down", "up", "flat")  # indexed by DOWN, UP, FLAT
+DIRECTION_WORDS: Final = {**dict(enumerate(CLASS_WORDS)), UNKNOWN: "unknown"}
+DIRECTION_CODES: Final = {word: code for code, word in DIRECTION_WORDS.items()}
+# Distinguishable with any kind of colour vision (Okabe & Ito 2008).
+DIRECTION_COLOURS: Final = {UP: "#0072b2", DOWN: "#d55e00", FLAT: "#a07cc5", UNKNOWN: "#dddddd"}

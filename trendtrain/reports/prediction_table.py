@@ -13,10 +13,8 @@ from rich.text import Text
 
 from trendtrain.data.predict import Predicted
 from trendtrain.market.bars import Bars, Series
+from trendtrain.market.directions import CLASS_WORDS, DIRECTION_WORDS
 from trendtrain.reports.terminal import number
-from trendtrain.validation.judged import DIRECTION_WORDS
-
-_CLASSES = ("down", "up", "flat")
 
 
 def prediction_table(bars: Bars, predicted: Predicted) -> pd.DataFrame:
@@ -30,7 +28,7 @@ def prediction_table(bars: Bars, predicted: Predicted) -> pd.DataFrame:
         "open_time": pd.DatetimeIndex(bars.open_time, tz="UTC"),
         "made_at": pd.DatetimeIndex(bars.close_time, tz="UTC"),
     }
-    chances = {f"p_{name}": chance for name, chance in zip(_CLASSES, predicted.probability.T, strict=False)}
+    chances = {f"p_{name}": chance for name, chance in zip(CLASS_WORDS, predicted.probability.T, strict=False)}
     return pd.DataFrame({**times, "direction": predicted.direction, "confidence": predicted.confidence, **chances})
 
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 import numpy as np
 
 from trendtrain.market.bars import BoolArray, FloatArray, IntArray
+from trendtrain.market.directions import CLASS_WORDS
 from trendtrain.market.labels import Labels
 from trendtrain.market.lines import KIND_NAMES
 from trendtrain.validation.answers import Answers
@@ -24,7 +25,6 @@ from trendtrain.validation.score import (
 TOP_SHARES: Final = {"all": 1.0, "top_20": 0.2, "top_5": 0.05}
 DELAY_EDGES: Final = (8, 16, 32, 64, 128)  # bars; the last bar of each group of delays
 _DELAY_NAMES: Final = ("1-8", "9-16", "17-32", "33-64", "65-128", "129+")
-_DIRECTION_NAMES: Final = ("down", "up", "flat")
 
 Breakdown = dict[str, Any]
 
@@ -83,7 +83,7 @@ class JudgedAnswers:
         """Return what `Scoreboard.breakdown` describes."""
         return {
             "confidence": {name: self._score(np.flatnonzero(self.is_top(share))) for name, share in TOP_SHARES.items()},
-            "direction": self._by(self.answers.direction, _DIRECTION_NAMES),
+            "direction": self._by(self.answers.direction, CLASS_WORDS),
             "kind": self._by_kind(),
             "delay_bars": self._by(np.searchsorted(DELAY_EDGES, self.delay), _DELAY_NAMES),
             "symbol": self._by_name([series.symbol for series in self.labels.series]),
@@ -130,7 +130,7 @@ class JudgedAnswers:
         index = self.truth.astype(np.int64) * n_classes + self.answers.direction
         total = np.bincount(index, self.weight, n_classes**2).reshape(n_classes, n_classes)
         share = total / max(total.sum(), 1e-300)
-        return {"classes": list(_DIRECTION_NAMES[:n_classes]), "share": share.tolist()}
+        return {"classes": list(CLASS_WORDS[:n_classes]), "share": share.tolist()}
 
     def _hour(self) -> IntArray:
         time = self.labels.close_time[self.answers.row].astype("datetime64[h]").astype(np.int64)

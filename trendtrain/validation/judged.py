@@ -6,13 +6,11 @@ from typing import Final
 
 import numpy as np
 
-from trendtrain.market.directions import DOWN, FLAT, UNKNOWN, UP
+from trendtrain.market.directions import DIRECTION_CODES, UP
 from trendtrain.market.lines import Lines
 from trendtrain.validation.outcomes import OUTCOME_NAMES
 from trendtrain.validation.predictions import Predictions, Verdicts
 
-DIRECTION_CODES: Final = {"down": DOWN, "up": UP, "flat": FLAT, "unknown": UNKNOWN}
-DIRECTION_WORDS: Final = {code: word for word, code in DIRECTION_CODES.items()}
 _ABOVE_HALF: Final = float(np.nextafter(0.5, 1.0))  # at a half both directions are level, and DOWN would count
 
 

@@ -2,25 +2,23 @@
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
 from trendtrain.errors import InputError, check_choice, check_number
 from trendtrain.market.bars import Bars, Series, TimeArray
-from trendtrain.market.directions import UNKNOWN
+from trendtrain.market.directions import CLASS_WORDS, DIRECTION_WORDS, UNKNOWN
 from trendtrain.market.label_tracker import LabelRuns, LabelTracker
 from trendtrain.market.labels import Labels
 from trendtrain.market.timeframe import format_timeframe, parse_timeframe
-from trendtrain.validation.judged import DIRECTION_WORDS, JudgedPrediction, chance_of_up
+from trendtrain.validation.judged import JudgedPrediction, chance_of_up
 from trendtrain.validation.outcomes import OUTCOME_NAMES
 from trendtrain.validation.pending import Pending
 from trendtrain.validation.predictions import Predictions, Verdicts
 from trendtrain.validation.stats import TrendStats
 
 Moment = np.datetime64 | datetime | str
-
-_DIRECTIONS: Final = ("down", "up")
 
 
 class TrendJudge:
@@ -77,7 +75,7 @@ class TrendJudge:
         """
         if not isinstance(model_type, str) or not model_type:
             raise InputError(f"`model_type` must be a name, got {model_type!r}.")
-        check_choice("direction", direction, _DIRECTIONS)
+        check_choice("direction", direction, CLASS_WORDS[:2])
         check_number("confidence", confidence, 0.5, 1.0)
         self._stream(symbol, timeframe).store(model_type, direction, float(confidence), at)
 

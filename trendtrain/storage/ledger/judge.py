@@ -7,12 +7,13 @@ import numpy as np
 from sqlalchemy import and_, select
 
 from trendtrain.market.bars import Bars, Series
+from trendtrain.market.directions import DIRECTION_CODES, DIRECTION_WORDS
 from trendtrain.market.lines import Lines
 from trendtrain.market.timeframe import format_timeframe, parse_timeframe
 from trendtrain.storage.ledger.ledger import Ledger
 from trendtrain.storage.ledger.rows import LineRows, PredictionRows, VerdictRows
 from trendtrain.storage.schema import prediction_rows, runs, series, tracks, verdict_rows
-from trendtrain.validation.judged import DIRECTION_CODES, DIRECTION_WORDS, JudgedPrediction
+from trendtrain.validation.judged import JudgedPrediction
 from trendtrain.validation.live_judge import Moment, TrendJudge, read_moment
 from trendtrain.validation.outcomes import OUTCOME_NAMES
 from trendtrain.validation.stats import TrendStats
