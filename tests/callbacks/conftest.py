@@ -1,29 +1,22 @@
 import signal
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import lightning.pytorch as pl
 import pytest
-import torch
 from lightning.pytorch.loggers import TensorBoardLogger
+from trainer_parts import SERIES
+from trainer_parts import make_datamodule as make_datamodule
+from trainer_parts import make_module as make_module
+from trainer_parts import make_trainer as make_trainer
 
 from trendtrain.callbacks import LedgerWriter, ReseedGenerators, TrendCharts, TrendValidation, WalkCheckpoint, WalkStep
-from trendtrain.data import PivotDataModule, Walk
-from trendtrain.market import Bars, Series, label_bars, synthetic_market
-from trendtrain.models import CnnNet, TrendModule
-from trendtrain.replay import ReplaySampler, weigh
+from trendtrain.data import PivotDataModule
+from trendtrain.market import Bars, Series
+from trendtrain.models import TrendModule
 from trendtrain.storage import open_database
 from trendtrain.storage.ledger.ledger import Ledger
-
-torch.set_num_threads(1)  # small nets: on busy cores a second thread costs tenfold, and gains nothing
-
-SERIES = {
-    Series("BBB", "15m"): synthetic_market(500, seed=1, timeframe="15m"),
-    Series("AAA", "5m"): synthetic_market(1400, seed=2, timeframe="5m"),
-}
 
 
 @pytest.fixture(scope="session")
@@ -52,49 +45,6 @@ class Recorder(pl.Callback):
 @pytest.fixture
 def recorder() -> Recorder:
     return Recorder()
-
-
-@pytest.fixture(scope="session")
-def make_datamodule() -> Callable[..., PivotDataModule]:
-    def make(**options: Any) -> PivotDataModule:
-        defaults = {
-            "series": SERIES,
-            "labeler": partial(label_bars, max_gap=12),
-            "max_gap": 12,
-            "window": 12,
-            "walk": Walk(start=0.3, step="90bars", batch_size=32),
-            "replay": partial(ReplaySampler, batch_size=32, n_batches=2, weigh=weigh),
-        }
-        return PivotDataModule(**(defaults | options))
-
-    return make
-
-
-@pytest.fixture(scope="session")
-def make_module() -> Callable[[], TrendModule]:
-    def make() -> TrendModule:
-        torch.manual_seed(0)
-        return TrendModule(CnnNet(8, 12, width=8, kernels=(3, 4)))
-
-    return make
-
-
-@pytest.fixture(scope="session")
-def make_trainer() -> Callable[..., pl.Trainer]:
-    def make(*callbacks: pl.Callback, **options: Any) -> pl.Trainer:
-        defaults = {
-            "accelerator": "cpu",
-            "max_epochs": -1,
-            "num_sanity_val_steps": 0,
-            "log_every_n_steps": 1,
-            "logger": False,
-            "enable_checkpointing": False,
-            "enable_model_summary": False,
-            "enable_progress_bar": False,
-        }
-        return pl.Trainer(callbacks=list(callbacks), **(defaults | options))
-
-    return make
 
 
 @pytest.fixture(scope="session")

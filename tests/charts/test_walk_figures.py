@@ -210,8 +210,8 @@ def test_without_matplotlib_a_line_says_so_once(
 ) -> None:
     for name in [name for name in sys.modules if name.startswith("matplotlib")]:
         monkeypatch.setitem(sys.modules, name, None)
-    for name in ("callbacks.walk_figures", "figures.pivot_chart", "figures.score_charts", "figures.candles"):
-        monkeypatch.delitem(sys.modules, f"trendtrain.{name}", raising=False)
+    for name in [name for name in sys.modules if name.startswith("trendtrain.charts.")]:
+        monkeypatch.delitem(sys.modules, name)
     charts = fit(tmp_path, make_trainer, make_module, make_datamodule())
     assert charts.Tags()["images"] == []
     assert "trend/nll" in charts.Tags()["scalars"]
