@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from old_annotations import NAMES, embedded, market, old_annotation
 
-from trendtrain.annotations.old_bars import read_timeframe
 from trendtrain.annotations.old_form import take_apart
 from trendtrain.errors import InputError
 from trendtrain.market import Bars
@@ -147,28 +146,6 @@ def test_a_number_is_an_id() -> None:
 @pytest.mark.parametrize("word", ["up", "LONG", "Buy"])
 def test_a_word_for_up_is_up(word: str) -> None:
     assert take_apart(record(direction=word))[0].direction == UP
-
-
-TIMEFRAMES = {
-    "1m": "1m|1min|1Min|1minute|1T|1 min|m",
-    "15m": "15m|15min|15",
-    "1h": "1h|1H|60|60m|60min|1hour|1hr|h|3600s",
-    "4h": "4h|4H|240",
-    "1d": "1d|1D|D|day|1440|24h",
-    "7d": "1w|1W|w",
-    "30s": "30s|30sec",
-}
-
-
-@pytest.mark.parametrize(("expected", "texts"), TIMEFRAMES.items())
-def test_a_timeframe_may_be_written_in_many_ways(expected: str, texts: str) -> None:
-    assert {read_timeframe(text) for text in texts.split("|")} == {expected}
-
-
-@pytest.mark.parametrize("text", ["", "1M", "M", "x", "5x", "0m", "-5m", "1.5h", "m5", "1m_old", None])
-def test_what_is_no_timeframe_is_refused(text: object) -> None:
-    with pytest.raises(InputError, match="`timeframe` must look like 1s, 5m, 1min"):
-        read_timeframe(text)
 
 
 # -- what is refused --------------------------------------------------------------------------------------------------

@@ -57,6 +57,13 @@ def test_a_bad_value_is_refused_with_its_rule_and_row(name: str, value: float, m
     assert caught.value.row == 1
 
 
+def test_the_first_bar_that_breaks_any_rule_is_named() -> None:
+    columns = with_value("volume", 1, -1.0)
+    columns["open"][2] = np.nan
+    with pytest.raises(BarsError, match=r"^`volume` must be at least 0, got .* at row 1\.$"):
+        Bars(**columns)
+
+
 def test_the_message_shows_the_offending_bar() -> None:
     with pytest.raises(BarsError, match=r"got open 11, high 9\.5, low 10, close 12, volume 0 at row 1"):
         Bars(**with_value("high", 1, 9.5))

@@ -1,6 +1,5 @@
 """Read the bars that an annotation in the old form embeds."""
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -10,17 +9,10 @@ import pandas as pd
 from trendtrain.errors import InputError
 from trendtrain.importing.columns import read_numbers
 from trendtrain.market.bars import PRICES, Bars, BarsError, FloatArray, TimeArray
-from trendtrain.market.timeframe import format_timeframe, parse_timeframe
+from trendtrain.market.timeframe import format_timeframe, normalize_timeframe, parse_timeframe
 
 BARS_KEY: Final = "ohlcv_"
 COLUMNS: Final = ("timestamps", *PRICES, "volume")
-_UNITS: Final = {
-    **dict.fromkeys(("s", "sec", "second", "seconds"), "s"),
-    **dict.fromkeys(("", "m", "t", "min", "mins", "minute", "minutes"), "m"),
-    **dict.fromkeys(("h", "hr", "hour", "hours"), "h"),
-    **dict.fromkeys(("d", "day", "days"), "d"),
-    **dict.fromkeys(("w", "week", "weeks"), "w"),
-}
 _DATE: Final = r"\d{4}-\d\d-\d\d"
 _FEWEST_TO_TELL: Final = 3  # two bars may well lie on both sides of a weekend
 
@@ -39,31 +31,14 @@ def read_state(name: str, state: Mapping[str, Any]) -> Iterator[tuple[str, Bars]
     for key, block in state.items():
         if key.startswith(BARS_KEY) and block:
             try:
-                timeframe = read_timeframe(key.removeprefix(BARS_KEY))
+                timeframe = normalize_timeframe(key.removeprefix(BARS_KEY))
                 bars = _read_bars(block, parse_timeframe(timeframe))
             except BarsError as error:
-                raise InputError(f"`{name}.{key}`{_locate(error)}") from error
+                raise InputError(error.located(f"`{name}.{key}`", "item")) from error
             except InputError as error:
                 raise InputError(f"`{name}.{key}`: {error}") from error
             if len(bars):
                 yield timeframe, bars
-
-
-def read_timeframe(text: object) -> str:
-    """Return a timeframe in its one usual form; a number alone counts minutes.
-
-    Raises:
-        InputError: If it is none; a capital M may mean a month, and is refused.
-
-    Example:
-        >>> [read_timeframe(text) for text in ("1m", "1min", "60", "4H", "D")]
-        ['1m', '1m', '1h', '4h', '1d']
-    """
-    match = re.fullmatch(r"(\d*) ?([a-zA-Z]*)", str(text))
-    unit = _UNITS.get(match[2].lower()) if match and match[0] and match[2] != "M" else None
-    if match is None or unit is None or not int(match[1] or 1):
-        raise InputError(f"`timeframe` must look like 1s, 5m, 1min, 60 (minutes), 1h, 1d or 1w, got {text!r}.")
-    return format_timeframe(parse_timeframe(f"{int(match[1] or 1)}{unit}"))
 
 
 def _read_bars(block: object, timeframe: np.timedelta64) -> Bars:
@@ -111,11 +86,3 @@ def _read_volume(columns: Mapping[str, list[Any]]) -> FloatArray:
     if "volume" not in columns:
         return np.full(len(columns["open"]), np.nan)
     return read_numbers(_column("volume", columns["volume"]), may_be_missing=True)
-
-
-def _locate(error: BarsError) -> str:
-    """Return the message, with the position in the arrays counted from 1."""
-    if error.row is None:
-        return f": {error}"
-    message = str(error).removesuffix(f" at row {error.row}.").removesuffix(".")
-    return f", item {error.row + 1}: {message}."

@@ -6,11 +6,11 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from trendtrain.annotations.annotation import Annotation
-from trendtrain.annotations.old_bars import BARS_KEY, COLUMNS, read_state, read_timeframe
+from trendtrain.annotations.old_bars import BARS_KEY, COLUMNS, read_state
 from trendtrain.annotations.small_form import RESERVED, STORED_FLAG, read_direction, read_moment, require
 from trendtrain.errors import InputError
 from trendtrain.market.bars import Bars
-from trendtrain.market.timeframe import parse_timeframe
+from trendtrain.market.timeframe import normalize_timeframe, parse_timeframe
 
 _STATES: Final = {"entry": "entry_state", "exit": "exit_state"}
 
@@ -54,7 +54,7 @@ def _annotation(record: Mapping[str, Any], moments: Mapping[str, np.datetime64],
     return Annotation(
         annotation_id=_read_id(require(record, "annotation_id")),
         symbol=_read_text("symbol", require(record, "symbol")),
-        timeframe=read_timeframe(require(record, "timeframe")),
+        timeframe=normalize_timeframe(require(record, "timeframe")),
         direction=read_direction(require(record, "direction")),
         entry_timestamp=moments["entry"],
         exit_timestamp=moments.get("exit"),

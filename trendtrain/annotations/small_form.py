@@ -9,7 +9,7 @@ import numpy as np
 from trendtrain.annotations.annotation import Annotation
 from trendtrain.errors import InputError
 from trendtrain.market.directions import DIRECTION_WORDS, DOWN, UP
-from trendtrain.market.moments import to_milliseconds
+from trendtrain.market.timeframe import to_milliseconds
 
 _WORDS: Final = {
     **dict.fromkeys(("up", "long", "buy", "bull", "bullish"), UP),

@@ -18,7 +18,7 @@ from trendtrain.errors import InputError, check_at_least
 from trendtrain.market.bars import Bars, IntArray
 from trendtrain.market.directions import DIRECTION_COLOURS, UNKNOWN
 from trendtrain.market.labelled import Labelled
-from trendtrain.market.moments import to_milliseconds
+from trendtrain.market.timeframe import to_milliseconds
 from trendtrain.storage.whole_file import whole_file
 
 PLOT_ENDINGS: Final = (".png", ".html")

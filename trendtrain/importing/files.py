@@ -114,7 +114,7 @@ def refuse_faults(content: FileBars) -> None:
         InputError: If there was such a row.
     """
     if content.findings.first_fault is not None:
-        raise InputError(_locate(content.path, content.findings.first_fault))
+        raise InputError(content.findings.first_fault.located(content.path, "data row"))
 
 
 def read_file(path: Path, options: ReadOptions) -> FileBars:
@@ -139,7 +139,7 @@ def read_file(path: Path, options: ReadOptions) -> FileBars:
         length = _timeframe(raw.timeframe, times, name, options)
         bars = Bars(raw.open_time, raw.open, raw.high, raw.low, raw.close, raw.volume, length)
     except BarsError as error:
-        raise InputError(_locate(path, error)) from error
+        raise InputError(error.located(path, "data row")) from error
     own = raw.symbol or name.symbol or raw.symbol_column or name.stem
     series = name_series(own if options.symbol is None else options.symbol, format_timeframe(length))
     return FileBars(path, series, bars, layout.NAME, raw.time_rule, raw.volume_rule, findings)
@@ -163,11 +163,3 @@ def _timeframe(
         if claimed not in (None, length):
             raise BarsError(f"{source} {format_timeframe(claimed)}, but the bars are {format_timeframe(length)}.")
     return length
-
-
-def _locate(path: Path, error: BarsError) -> str:
-    """Return the message with the file, and with the row counted from 1."""
-    if error.row is None:
-        return f"{path}: {error}"
-    message = str(error).removesuffix(f" at row {error.row}.").removesuffix(".")
-    return f"{path}, data row {error.row + 1}: {message}."

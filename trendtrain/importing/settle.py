@@ -6,10 +6,9 @@ from typing import Final
 import numpy as np
 
 from trendtrain.importing.raw_bars import RawBars
-from trendtrain.market.bars import PRICES, Bars, BarsError, BoolArray, IntArray
+from trendtrain.market.bars import PRICES, BarsError, IntArray, obey_price_rules, price_error
 
 _COLUMNS: Final = (*PRICES, "volume")
-_ANY_TIMEFRAME: Final = np.timedelta64(1, "D")
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ def settle(raw: RawBars) -> tuple[RawBars, Findings]:
         (array([2., 1.]), True, 1)
     """
     raw, n_rows = _without_constant_zero(raw), len(raw.open_time)
-    is_broken = _is_broken(raw)
+    is_broken = ~obey_price_rules(*(getattr(raw, name) for name in _COLUMNS))
     if not is_broken.any() and (np.diff(raw.open_time) > np.timedelta64(0)).all():
         return raw, Findings(n_rows)
     rows: IntArray = np.flatnonzero(~is_broken)
@@ -67,21 +66,9 @@ def _without_constant_zero(raw: RawBars) -> RawBars:
     return raw if is_supplied else replace(raw, volume=np.full(len(raw.volume), np.nan), volume_rule="0 in every bar")
 
 
-def _is_broken(raw: RawBars) -> BoolArray:
-    """Say which rows break a rule that `Bars` has for one bar alone."""
-    is_sound = (raw.low > 0) & (raw.low <= raw.open) & (raw.low <= raw.close)
-    is_sound &= (raw.high >= raw.open) & (raw.high >= raw.close) & (raw.high < np.inf)
-    is_sound &= ((raw.volume >= 0) & (raw.volume < np.inf)) | np.isnan(raw.volume)
-    return ~is_sound
-
-
 def _fault_of_price(raw: RawBars, row: int) -> BarsError:
-    first, high, low, last, volume = (getattr(raw, name)[row : row + 1] for name in _COLUMNS)
-    try:
-        Bars(raw.open_time[row : row + 1], first, high, low, last, volume, _ANY_TIMEFRAME)
-    except BarsError as error:
-        return BarsError(f"{str(error).removesuffix(' at row 0.')}.", row)
-    raise AssertionError("a broken row must break a rule of `Bars`")
+    error = price_error(row, *(getattr(raw, name) for name in _COLUMNS))
+    return BarsError(f"{str(error).removesuffix(f' at row {row}.')}.", row)
 
 
 def _sort(raw: RawBars, rows: IntArray) -> tuple[IntArray, bool, IntArray]:

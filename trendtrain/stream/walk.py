@@ -8,8 +8,7 @@ import numpy as np
 
 from trendtrain.errors import InputError, check_at_least, check_number
 from trendtrain.market.bars import IntArray, TimeArray
-from trendtrain.market.moments import to_milliseconds
-from trendtrain.market.timeframe import parse_timeframe
+from trendtrain.market.timeframe import parse_timeframe, to_milliseconds
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,7 @@ from sqlalchemy import Connection, Engine, delete, select
 
 from trendtrain.errors import InputError
 from trendtrain.market.bars import Bars, Series, TimeArray
-from trendtrain.market.moments import Moment, to_milliseconds
-from trendtrain.market.timeframe import format_timeframe, parse_timeframe
+from trendtrain.market.timeframe import Time, format_timeframe, parse_timeframe, to_milliseconds
 from trendtrain.storage import schema
 from trendtrain.storage.bars.blocks import read_blocks, replace_blocks, stored_span
 from trendtrain.storage.bars.compaction import Compaction, compact_series
@@ -62,7 +61,7 @@ class BarTransaction:
         self.connection.execute(delete(blocks).where(blocks.c.series_id == self.series_ids[series]))
         self.write(symbol, timeframe, bars)
 
-    def load(self, symbol: str, timeframe: str, start: Moment | None = None, end: Moment | None = None) -> Bars:
+    def load(self, symbol: str, timeframe: str, start: Time | None = None, end: Time | None = None) -> Bars:
         """Return stored bars, as `BarStore.load` does."""
         return _load(self.connection, name_series(symbol, timeframe), start, end)
 
@@ -129,7 +128,7 @@ class BarStore:
         with self.transaction(_series_of(symbol, timeframe, bars)) as transaction:
             transaction.replace(symbol, timeframe, bars)
 
-    def load(self, symbol: str, timeframe: str, start: Moment | None = None, end: Moment | None = None) -> Bars:
+    def load(self, symbol: str, timeframe: str, start: Time | None = None, end: Time | None = None) -> Bars:
         """Return the bars of a series that open in [`start`, `end`); only their blocks are read.
 
         Args:
@@ -165,7 +164,7 @@ def _series_with_bars(connection: Connection) -> list[Series]:
     return [Series(*row) for row in connection.execute(query)]
 
 
-def _load(connection: Connection, series: Series, start: Moment | None, end: Moment | None) -> Bars:
+def _load(connection: Connection, series: Series, start: Time | None, end: Time | None) -> Bars:
     first = _FIRST if start is None else to_milliseconds("start", start)
     stop = _END if end is None else to_milliseconds("end", end)
     series_id = find_series(connection, series)

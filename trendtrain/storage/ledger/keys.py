@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, select
 
 from trendtrain.market.bars import Series
-from trendtrain.market.moments import to_milliseconds
+from trendtrain.market.timeframe import to_milliseconds
 from trendtrain.storage.ledger.rows import LineRows
 from trendtrain.storage.schema import lines, models, series, tracks
 from trendtrain.storage.series import claim_series

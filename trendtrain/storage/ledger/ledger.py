@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import IntegrityError
 
 from trendtrain.market.bars import Series
-from trendtrain.market.moments import Moment, to_milliseconds
+from trendtrain.market.timeframe import Time, to_milliseconds
 from trendtrain.storage import schema
 from trendtrain.storage.ledger.compare import Comparison, compare_runs
 from trendtrain.storage.ledger.keys import claim_ids
@@ -48,7 +48,7 @@ class Ledger:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
 
-    def begin(self, run_id: str, config: str, started_at: Moment) -> None:
+    def begin(self, run_id: str, config: str, started_at: Time) -> None:
         """Enter a run; one that is entered already keeps its entry, and is running again.
 
         Args:
@@ -132,7 +132,7 @@ class Ledger:
             raise ValueError(f"{rule}, got run {run_id!r}, model {model!r}: {error.orig}.") from error
 
     def record_alarm(
-        self, run_id: str, model: str, step: int, series: Series | None, known_at: Moment, kind: str, cut: str
+        self, run_id: str, model: str, step: int, series: Series | None, known_at: Time, kind: str, cut: str
     ) -> None:
         """Note a change that was detected in the verdicts; what is repeated is replaced.
 
@@ -164,7 +164,7 @@ class Ledger:
             forget_after(connection, run_id, step)
 
     def prune(
-        self, older_than: timedelta | None = None, keep_runs: int | None = None, now: Moment | None = None
+        self, older_than: timedelta | None = None, keep_runs: int | None = None, now: Time | None = None
     ) -> list[str]:
         """Delete runs with all they wrote, in one transaction; bars stay, and so do runs that are under way.
 
