@@ -9,9 +9,9 @@ import numpy.typing as npt
 import torch
 from reference import HIGH, LOW, slow_labels, slow_lines, slow_pivots
 
-from trendtrain.data.arena import by_segment, inputs_of
+from trendtrain.data.arena import inputs_of
 from trendtrain.data.windows import Windows
-from trendtrain.features.bar import bar_features, price_levels, skill_features, volatility_unit
+from trendtrain.features import bar_features, by_segment, price_levels, skill_features, volatility_unit
 from trendtrain.laws import BarsFunction, check_causal
 from trendtrain.market import Bars, Labels, LabelTracker, Lines, Pivots, PivotTracker, find_pivots, label_bars
 from trendtrain.models import CnnNet, DuelingQNet, MlpNet, TransformerNet

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from law_checks import Array
 
 from trendtrain.errors import InputError
-from trendtrain.features.bar import bar_features, price_levels, volatility_unit
+from trendtrain.features import bar_features, price_levels, volatility_unit
 from trendtrain.laws import CausalityError, check_causal, check_chunks
 from trendtrain.market import Bars, Labels, PivotTracker, label_bars, random_walk, synthetic_market
 

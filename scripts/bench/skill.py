@@ -29,7 +29,7 @@ from rows import show_rows
 from skill_runs import MODELS, boosted, indicators, walked
 from skill_scores import Verdicts, score_row, series_row, written
 
-from trendtrain.features.bar import FeatureFunction, skill_features
+from trendtrain.features import FeatureFunction, skill_features
 from trendtrain.importing import read_bars
 from trendtrain.market import Bars, Series, label_bars, planted_market
 from trendtrain.market.bars import BoolArray, FloatArray

@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from trendtrain.data.arena import inputs_of
 from trendtrain.data.windows import WindowDataset, Windows
-from trendtrain.features.bar import bar_features
+from trendtrain.features import bar_features
 from trendtrain.market import random_walk
 from trendtrain.replay import Draw
 

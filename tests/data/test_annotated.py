@@ -15,7 +15,7 @@ from trendtrain.data.annotated import AnnotatedDataset
 from trendtrain.data.arena import inputs_of
 from trendtrain.data.windows import Windows
 from trendtrain.errors import InputError
-from trendtrain.features.bar import bar_features, skill_features
+from trendtrain.features import bar_features, skill_features
 from trendtrain.market import Bars
 from trendtrain.market.directions import DOWN, UP
 from trendtrain.models import TrendModule

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from trendtrain.data.arena import by_segment, inputs_of
+from trendtrain.data.arena import inputs_of
 from trendtrain.errors import InputError
-from trendtrain.features.bar import bar_features, price_levels, skill_features, volatility_unit
+from trendtrain.features import bar_features, by_segment, price_levels, skill_features, volatility_unit
 from trendtrain.market import Bars, random_walk, synthetic_market
 
 BARS = synthetic_market(800, seed=1)

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from trendtrain.data import PivotDataModule, Walk
-from trendtrain.data.arena import by_segment, inputs_of
+from trendtrain.data.arena import inputs_of
 from trendtrain.errors import InputError
-from trendtrain.features.bar import bar_features, skill_features, volatility_unit
+from trendtrain.features import bar_features, by_segment, skill_features, volatility_unit
 from trendtrain.market import Bars, Labels, Series, label_bars, synthetic_market
 from trendtrain.market.bars import segments
 from trendtrain.replay import ReplaySampler, weigh

@@ -5,7 +5,7 @@ import torch
 from trendtrain.data.arena import inputs_of
 from trendtrain.data.windows import WindowDataset, Windows
 from trendtrain.errors import InputError
-from trendtrain.features.bar import bar_features, skill_features, volatility_unit
+from trendtrain.features import bar_features, skill_features, volatility_unit
 from trendtrain.market import Bars, synthetic_market
 from trendtrain.replay import Draw
 

@@ -6,16 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from trendtrain.features.bar import (
-    AVERAGE_BARS,
-    RANGE_BARS,
-    RETURN_BARS,
+from trendtrain.features import (
     FeatureFunction,
     bar_features,
     price_levels,
     skill_features,
     volatility_unit,
 )
+from trendtrain.features.skill import AVERAGE_BARS, RANGE_BARS, RETURN_BARS
 from trendtrain.laws import check_causal
 from trendtrain.market import Bars, random_walk, synthetic_market
 from trendtrain.market.averages import ema

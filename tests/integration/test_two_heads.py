@@ -14,7 +14,7 @@ from trendtrain.callbacks import WalkStep
 from trendtrain.cli import main
 from trendtrain.data.arena import inputs_of
 from trendtrain.data.windows import Windows
-from trendtrain.features.bar import bar_features, skill_features
+from trendtrain.features import bar_features, skill_features
 from trendtrain.models import CnnNet, load_weights
 from trendtrain.storage import BarStore, open_database
 from trendtrain.storage.bars.files import write_bars

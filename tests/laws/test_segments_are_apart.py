@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from law_checks import Array, assert_same, rows_of_labels, unit_column
 
 from trendtrain.data import PivotDataModule
-from trendtrain.data.arena import by_segment
-from trendtrain.features.bar import bar_features
+from trendtrain.features import bar_features, by_segment
 from trendtrain.market import Bars, Series, find_pivots, label_bars, synthetic_market
 from trendtrain.market.averages import ema
 from trendtrain.market.bars import segments

@@ -4,7 +4,7 @@ from torch import Tensor
 
 from trendtrain.data.arena import inputs_of
 from trendtrain.errors import InputError
-from trendtrain.features.bar import bar_features, skill_features
+from trendtrain.features import bar_features, skill_features
 from trendtrain.market import random_walk
 from trendtrain.models import MlpNet, PerTimeframe
 

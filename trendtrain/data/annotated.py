@@ -13,7 +13,9 @@ from trendtrain.annotations.context import load_range, must_find
 from trendtrain.data.arena import inputs_of
 from trendtrain.data.windows import Batch, WindowDataset, Windows
 from trendtrain.errors import InputError, check_at_least
-from trendtrain.features.bar import FeatureFunction, bar_features, skill_features
+from trendtrain.features.bar import bar_features
+from trendtrain.features.segmented import Features
+from trendtrain.features.skill import skill_features
 from trendtrain.market.bars import Bars, BoolArray, IntArray, Series, segments
 from trendtrain.replay.sampler import Draw
 from trendtrain.storage.bars.store import BarStore
@@ -53,10 +55,10 @@ class AnnotatedDataset(Dataset[Batch]):
         self,
         annotations: Sequence[Annotation],
         bar_store: BarStore,
-        features: FeatureFunction = bar_features,
+        features: Features = bar_features,
         window: int = 96,
         max_gap: int | None = None,
-        side: FeatureFunction | None = skill_features,
+        side: Features | None = skill_features,
     ) -> None:
         check_at_least("window", window, 2)
         closed = [annotation for annotation in annotations if not annotation.is_open]

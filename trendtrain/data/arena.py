@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
-from trendtrain.errors import InputError
-from trendtrain.features.bar import FeatureFunction, price_levels, volatility_unit
+from trendtrain.features.bar import price_levels
+from trendtrain.features.segmented import Features, by_segment
+from trendtrain.features.volatility import VolatilityUnit
 from trendtrain.market.bars import Bars, BoolArray, FloatArray, segments
 
 FeatureArray = npt.NDArray[np.float32]
@@ -36,9 +36,7 @@ class Inputs:
         return len(self.unit)
 
 
-def inputs_of(
-    series: Iterable[Bars], features: FeatureFunction, side: FeatureFunction | None, max_gap: int | None
-) -> Inputs:
+def inputs_of(series: Iterable[Bars], features: Features, side: Features | None, max_gap: int | None) -> Inputs:
     """Return the inputs of several series, one after the other; nothing crosses a hole of more than `max_gap` bars.
 
     Args:
@@ -53,27 +51,6 @@ def inputs_of(
     """
     parts = [_inputs_of_one(bars, features, side, max_gap) for bars in series]
     return Inputs(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
-
-
-def by_segment(function: FeatureFunction, bars: Bars, max_gap: int | None, name: str = "features") -> FloatArray:
-    """Apply a feature function to each segment on its own, so that nothing crosses a hole.
-
-    Args:
-        function: `Bars -> (n_bars, K)`.
-        bars: One series.
-        max_gap: Most missing bars inside a segment; None for any hole.
-        name: What an error calls the function.
-
-    Raises:
-        InputError: If it does not give one finite row a bar.
-    """
-    segment = segments(bars.open_time, bars.timeframe, max_gap)
-    edges = [0, *(np.flatnonzero(np.diff(segment)) + 1).tolist(), len(bars)]
-    parts = [np.asarray(function(bars[start:end])) for start, end in pairwise(edges)]
-    result = np.concatenate(parts)
-    if result.shape[:1] != (len(bars),) or not np.isfinite(result).all():
-        raise InputError(f"`{name}` must give a finite row for each of {len(bars)} bars, got shape {result.shape}.")
-    return result
 
 
 def has_window(bars: Bars, window: int, max_gap: int | None) -> BoolArray:
@@ -103,10 +80,10 @@ def timeframe_column(bars: Bars) -> FloatArray:
 
 
 def _inputs_of_one(
-    bars: Bars, features: FeatureFunction, side: FeatureFunction | None, max_gap: int | None
+    bars: Bars, features: Features, side: Features | None, max_gap: int | None
 ) -> tuple[FeatureArray, FloatArray, FloatArray, FeatureArray]:
     own = np.column_stack([by_segment(features, bars, max_gap)]).astype(np.float32)
-    unit = by_segment(volatility_unit, bars, max_gap)
+    unit = by_segment(VolatilityUnit, bars, max_gap)
     beside = np.zeros((len(bars), 0), dtype=np.float32)
     if side is not None:
         beside = np.column_stack([by_segment(side, bars, max_gap, "side"), timeframe_column(bars)]).astype(np.float32)

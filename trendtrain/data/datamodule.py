@@ -14,7 +14,9 @@ from trendtrain.data.device import GatherAhead, Resident, loader, place
 from trendtrain.data.transitions import Transitions, transitions_of
 from trendtrain.data.windows import Batch, WindowDataset, Windows
 from trendtrain.errors import InputError, check_at_least, check_choice
-from trendtrain.features.bar import FeatureFunction, bar_features, skill_features
+from trendtrain.features.bar import bar_features
+from trendtrain.features.segmented import Features
+from trendtrain.features.skill import skill_features
 from trendtrain.market.bars import Bars, IntArray, Series
 from trendtrain.market.labels import Labels, label_bars
 from trendtrain.replay.memory import ReplayMemory
@@ -63,8 +65,8 @@ class PivotDataModule(pl.LightningDataModule):
         self,
         series: Mapping[Series, Bars],
         labeler: Labeler = label_bars,
-        features: FeatureFunction = bar_features,
-        side: FeatureFunction | None = skill_features,
+        features: Features = bar_features,
+        side: Features | None = skill_features,
         transitions: bool = False,
         resident: Resident = "auto",
         window: int = 96,

@@ -1,5 +1,20 @@
 """Causal features of bars."""
 
-from trendtrain.features.bar import FeatureFunction, bar_features, price_levels, skill_features, volatility_unit
+from trendtrain.features.bar import BarFeatures, bar_features, price_levels
+from trendtrain.features.segmented import FeatureFunction, FeatureTracker, SegmentedFeatures, by_segment
+from trendtrain.features.skill import SkillFeatures, skill_features
+from trendtrain.features.volatility import VolatilityUnit, volatility_unit
 
-__all__ = ["FeatureFunction", "bar_features", "price_levels", "skill_features", "volatility_unit"]
+__all__ = [
+    "BarFeatures",
+    "FeatureFunction",
+    "FeatureTracker",
+    "SegmentedFeatures",
+    "SkillFeatures",
+    "VolatilityUnit",
+    "bar_features",
+    "by_segment",
+    "price_levels",
+    "skill_features",
+    "volatility_unit",
+]

@@ -1,34 +1,14 @@
-"""Scale-free features of bars, each from that bar and earlier ones only."""
+"""The default channels of a window: the return, the volume and three averages at each bar."""
 
-from collections.abc import Callable
+from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from trendtrain.market.averages import ema
-from trendtrain.market.bars import Bars, FloatArray
+from trendtrain.features.volatility import VolatilityUnit
+from trendtrain.market.bars import Bars, BoolArray, FloatArray
+from trendtrain.market.compiled import compiled
 
-FeatureFunction = Callable[[Bars], FloatArray]
-
-RETURN_BARS = (1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 288, 720, 1440, 2880)
-AVERAGE_BARS = (10, 30, 100, 400)
-RANGE_BARS = (20, 60, 200, 1000)
-
-
-def volatility_unit(bars: Bars) -> FloatArray:
-    """Return A, the typical log range of a bar: what returns are measured in.
-
-    A_t = max(1e-6, EMA_100 of min(TR_t, 10 EMA_200(TR)_t + 1e-5)), TR_t = max(h_t, c_(t-1)) - min(l_t, c_(t-1)) in
-    logs; clipped so that one spike does not blind it.
-
-    Returns:
-        Shape (n_bars,), positive.
-    """
-    close, high, low = np.log(bars.close), np.log(bars.high), np.log(bars.low)
-    before = np.concatenate([np.log(bars.open[:1]), close[:-1]])
-    true_range = np.maximum(high, before) - np.minimum(low, before)
-    clipped = np.minimum(true_range, 10.0 * ema(true_range, 200) + 1e-5)
-    return np.maximum(1e-6, ema(clipped, 100))
+_AVERAGE_BARS = (30, 100, 400)
 
 
 def bar_features(bars: Bars) -> FloatArray:
@@ -40,35 +20,7 @@ def bar_features(bars: Bars) -> FloatArray:
     Returns:
         Shape (n_bars, 5).
     """
-    close, unit = np.log(bars.close), volatility_unit(bars)
-    ret = np.clip(np.diff(close, prepend=close[:1]) / unit, -6.0, 6.0)
-    distance = [(close - ema(close, k)) / (unit * np.sqrt(k)) for k in (30, 100, 400)]
-    return np.column_stack([ret, _volume_score(bars.volume), *(np.clip(d, -4.0, 4.0) for d in distance)])
-
-
-def skill_features(bars: Bars) -> FloatArray:
-    """Return what is known to predict our labels on real bars: long returns, distances from averages, places in ranges.
-
-    In logs of prices c, h, l and volatility units A_t:
-    ret_k = (c_t - c_(t-k)) / (A_t sqrt(k)), clipped at +-4, 0 before k bars exist, for k in RETURN_BARS;
-    c-ema_k = (c_t - EMA_k(c)_t) / (A_t sqrt(k)), clipped at +-4, for k in AVERAGE_BARS;
-    pos_k = (c_t - min_k l) / (max_k h - min_k l) - 1/2, over the last k bars or as many as there are, 0 where they
-    span nothing, for k in RANGE_BARS.
-
-    Returns:
-        Shape (n_bars, 23), in this order.
-
-    Example:
-        >>> from trendtrain.market import random_walk
-        >>> skill_features(random_walk(500, seed=0)).shape
-        (500, 23)
-    """
-    close, unit = np.log(bars.close), volatility_unit(bars)
-    returns = [_return(close, k) / (unit * np.sqrt(k)) for k in RETURN_BARS]
-    distances = [(close - ema(close, k)) / (unit * np.sqrt(k)) for k in AVERAGE_BARS]
-    high, low = pd.Series(np.log(bars.high)), pd.Series(np.log(bars.low))
-    places = [_place(close, high, low, k) for k in RANGE_BARS]
-    return np.column_stack([*(np.clip(values, -4.0, 4.0) for values in (*returns, *distances)), *places])
+    return BarFeatures().update(bars)
 
 
 def price_levels(bars: Bars) -> FloatArray:
@@ -76,26 +28,102 @@ def price_levels(bars: Bars) -> FloatArray:
     return np.log(np.column_stack([bars.close, bars.high, bars.low]))
 
 
-def _return(close: FloatArray, k: int) -> FloatArray:
-    change = np.zeros(len(close))
-    change[k:] = close[k:] - close[:-k]
-    return change
+class BarFeatures:
+    """The default features of bars that come in chunks."""
+
+    def __init__(self) -> None:
+        self._unit = VolatilityUnit()
+        self._distances = AverageDistances(_AVERAGE_BARS)
+        self._state = np.full(5, np.nan)  # log close, log volume, its EMA_200, that of its squared distance, is given
+
+    def update(self, bars: Bars) -> FloatArray:
+        """Return the features of the next bars, shape (n_bars, 5)."""
+        features = np.empty((len(bars), 5))
+        if len(bars):
+            close, unit = np.log(bars.close), self._unit.update(bars)
+            is_given = bars.volume > 0  # False for NaN
+            log_volume = np.log(np.where(is_given, bars.volume, 1.0))
+            _write_return_and_volume(close, unit, log_volume, is_given, self._state, features)
+            self._distances.write(close, unit, features, 2)
+        return features
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what later updates depend on."""
+        parts = {"unit": self._unit.state_dict(), "distances": self._distances.state_dict()}
+        return {**parts, "state": self._state.copy()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore the state returned by `state_dict()`."""
+        self._unit.load_state_dict(state_dict["unit"])
+        self._distances.load_state_dict(state_dict["distances"])
+        self._state = np.array(state_dict["state"])
 
 
-def _place(close: FloatArray, high: "pd.Series[float]", low: "pd.Series[float]", k: int) -> FloatArray:
-    """Return where a close lies in the range of the last k bars, -1/2 at the bottom to 1/2 at the top."""
-    top = high.rolling(k, min_periods=1).max().to_numpy()
-    bottom = low.rolling(k, min_periods=1).min().to_numpy()
-    span = top - bottom
-    return np.where(span > 0, (close - bottom) / np.where(span > 0, span, 1.0) - 0.5, 0.0)
+class AverageDistances:
+    """Distances of log closes from their averages, (c_t - EMA_k(c)_t) / (A_t sqrt(k)), clipped at +-4.
+
+    Args:
+        spans: Each k, in bars.
+    """
+
+    def __init__(self, spans: tuple[int, ...]) -> None:
+        self._alpha = 2.0 / (np.array(spans) + 1)
+        self._root = np.sqrt(spans)
+        self._averages = np.full(len(spans), np.nan)
+
+    def write(self, close: FloatArray, unit: FloatArray, features: FloatArray, column: int) -> None:
+        """Write the distances of the next bars into the columns from `column` on."""
+        if np.isnan(self._averages[0]):
+            self._averages[:] = close[0]
+        _write_distances(close, unit, self._alpha, self._root, self._averages, features, column)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what later updates depend on."""
+        return {"averages": self._averages.copy()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore the state returned by `state_dict()`."""
+        self._averages = np.array(state_dict["averages"])
 
 
-def _volume_score(volume: FloatArray) -> FloatArray:
-    """Return how unusual each log volume is; a bar without volume repeats the last one's."""
-    is_given = np.nan_to_num(volume) > 0
-    last = np.maximum.accumulate(np.where(is_given, np.arange(len(volume)), -1))
-    log_volume = np.log(np.where(is_given, volume, 1.0))[np.maximum(last, 0)]
-    distance = log_volume - ema(log_volume, 200)
-    spread = np.sqrt(ema(distance**2, 200))
-    score = np.clip(distance / np.maximum(spread, 1e-6), -4.0, 4.0)
-    return np.where(last >= 0, score, 0.0)
+@compiled
+def _write_distances(
+    close: FloatArray,
+    unit: FloatArray,
+    alpha: FloatArray,
+    root: FloatArray,
+    averages: FloatArray,
+    features: FloatArray,
+    column: int,
+) -> None:
+    for i in range(len(close)):
+        for j in range(len(alpha)):
+            averages[j] += alpha[j] * (close[i] - averages[j])
+            distance = (close[i] - averages[j]) / (unit[i] * root[j])
+            features[i, column + j] = min(max(distance, -4.0), 4.0)
+
+
+@compiled
+def _write_return_and_volume(
+    close: FloatArray,
+    unit: FloatArray,
+    log_volume: FloatArray,
+    is_given: BoolArray,
+    state: FloatArray,
+    features: FloatArray,
+) -> None:
+    """Write how far the close moved, and how unusual the volume is; a bar without volume repeats the last one's."""
+    before, volume, average, square, has_volume = state[0], state[1], state[2], state[3], state[4] == 1.0
+    if np.isnan(before):
+        before, volume, average, square = close[0], log_volume[0], log_volume[0], 0.0
+    for i in range(len(close)):
+        features[i, 0] = min(max((close[i] - before) / unit[i], -6.0), 6.0)
+        before = close[i]
+        has_volume = has_volume or is_given[i]
+        volume = log_volume[i] if is_given[i] else volume
+        average += 2.0 / 201.0 * (volume - average)
+        distance = volume - average
+        square += 2.0 / 201.0 * (distance * distance - square)
+        score = distance / max(np.sqrt(square), 1e-6)
+        features[i, 1] = min(max(score, -4.0), 4.0) if has_volume else 0.0
+    state[0], state[1], state[2], state[3], state[4] = before, volume, average, square, 1.0 if has_volume else 0.0

@@ -1,0 +1,139 @@
+"""Features that start anew after each hole in the bars, whoever wrote them."""
+
+from collections.abc import Callable
+from functools import partial
+from itertools import pairwise
+from typing import Any, Protocol, cast
+
+import numpy as np
+
+from trendtrain.errors import InputError
+from trendtrain.market.bars import PRICES, Bars, FloatArray, segments
+
+FeatureFunction = Callable[[Bars], FloatArray]
+
+_COLUMNS = (*PRICES, "volume")
+
+
+class FeatureTracker(Protocol):
+    """Features of bars that come in chunks. The rows are the same for chunks of any size, one bar included."""
+
+    def update(self, bars: Bars) -> FloatArray:
+        """Return a row for each of the next bars, shape (n_bars, K) or (n_bars,)."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what later updates depend on, in arrays and plain types."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore the state returned by `state_dict()`."""
+
+
+Features = FeatureFunction | Callable[[], FeatureTracker]
+
+
+class SegmentedFeatures:
+    """Features of one series that start anew after each hole of more than `max_gap` missing bars; itself a tracker.
+
+    Args:
+        features: A function `Bars -> (n_bars, K)`, called on all bars of a segment so far; or a class of
+            `FeatureTracker` (or a `partial` of one) that makes a tracker for each segment.
+        max_gap: Most missing bars inside a segment; None for any hole.
+        name: What an error calls the features.
+    """
+
+    def __init__(self, features: Features, max_gap: int | None = None, name: str = "features") -> None:
+        self.features = features
+        self.max_gap = max_gap
+        self.name = name
+        self._tracker: FeatureTracker | None = None
+        self._last_open: np.datetime64 | None = None
+
+    def update(self, bars: Bars) -> FloatArray:
+        """Return a row for each of the next bars, shape (n_bars, K) or (n_bars,).
+
+        Raises:
+            InputError: If there is not one finite row a bar.
+        """
+        rows = []
+        for start, end in pairwise([0, *self._later_starts(bars), len(bars)]):
+            if start or self._tracker is None or self._is_apart(bars):
+                self._tracker = _new_tracker(self.features)
+            rows.append(np.asarray(self._tracker.update(bars[start:end])))
+        result = np.concatenate(rows)
+        if result.shape[:1] != (len(bars),) or not np.isfinite(result).all():
+            got = f"shape {result.shape}"
+            raise InputError(f"`{self.name}` must give a finite row for each of {len(bars)} bars, got {got}.")
+        self._last_open = bars.open_time[-1] if len(bars) else self._last_open
+        return result
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what later updates depend on, in arrays and plain types."""
+        last_open = None if self._last_open is None else int(self._last_open.astype(np.int64))
+        return {"last_open": last_open, "tracker": None if self._tracker is None else self._tracker.state_dict()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore the state returned by `state_dict()`."""
+        last_open, state = state_dict["last_open"], state_dict["tracker"]
+        self._last_open = None if last_open is None else np.datetime64(last_open, "ms")
+        self._tracker = None if state is None else _new_tracker(self.features)
+        if self._tracker is not None:
+            self._tracker.load_state_dict(state)
+
+    def _later_starts(self, bars: Bars) -> list[int]:
+        """Return the positions of the bars but for the first that start a segment."""
+        if self.max_gap is None or len(bars) < 2:
+            return []
+        starts: list[int] = (
+            np.flatnonzero(np.diff(segments(bars.open_time, bars.timeframe, self.max_gap))) + 1
+        ).tolist()
+        return starts
+
+    def _is_apart(self, bars: Bars) -> bool:
+        """Return whether a hole lies between the bars of earlier updates and these, or raise if these are no later."""
+        if self._last_open is None or not len(bars):
+            return False
+        first = bars.open_time[0]
+        if first <= self._last_open:
+            raise InputError(f"`bars` must start after the last bar {self._last_open}, got {first}.")
+        return self.max_gap is not None and bool(first - self._last_open > (self.max_gap + 1) * bars.timeframe)
+
+
+def by_segment(features: Features, bars: Bars, max_gap: int | None, name: str = "features") -> FloatArray:
+    """Return the features of all bars of a series: one update of `SegmentedFeatures`."""
+    return SegmentedFeatures(features, max_gap, name).update(bars)
+
+
+class _FunctionTracker:
+    """A feature function as a tracker: each update calls it on all bars so far, since it keeps no state."""
+
+    def __init__(self, function: FeatureFunction) -> None:
+        self._function = function
+        self._bars: Bars | None = None
+
+    def update(self, bars: Bars) -> FloatArray:
+        self._bars = bars if self._bars is None else _joined(self._bars, bars)
+        return np.asarray(self._function(self._bars))[len(self._bars) - len(bars) :]
+
+    def state_dict(self) -> dict[str, Any]:
+        if self._bars is None:
+            return {}
+        columns = {name: getattr(self._bars, name) for name in _COLUMNS}
+        times = {"open_time": self._bars.open_time.astype(np.int64), "timeframe": int(self._bars.timeframe.astype(int))}
+        return columns | times
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        timeframe = np.timedelta64(state_dict.get("timeframe", 0), "ms")
+        self._bars = Bars(**state_dict | {"timeframe": timeframe}) if state_dict else None
+
+
+def _joined(bars: Bars, later: Bars) -> Bars:
+    names = ("open_time", *_COLUMNS)
+    columns = {name: np.concatenate([getattr(bars, name), getattr(later, name)]) for name in names}
+    return Bars(**columns, timeframe=bars.timeframe)
+
+
+def _new_tracker(features: Features) -> FeatureTracker:
+    made = features.func if isinstance(features, partial) else features
+    if isinstance(made, type):
+        return cast(Callable[[], FeatureTracker], features)()
+    return _FunctionTracker(cast(FeatureFunction, features))
