@@ -243,7 +243,7 @@ def test_bars_too_close_to_stored_ones_are_refused_for_their_series(store: Annot
     store.bar_store.write("BTCUSDT", "1h", Bars(bars.open_time[:30] + np.timedelta64(7, "m"), *values, bars.timeframe))
     report = migrate([src], store)
     (problem,) = report.problems
-    assert "BTCUSDT 1h of 5 annotations such as 'trade_000': `bars` must lie at least 1h from stored bars" in problem
+    assert "BTCUSDT 1h of 5 annotations such as 'trade_000': `bars` must lie at least 1h from the other bars" in problem
     assert [part.series for part in report.series] == [Series("BTCUSDT", "5m")]
     assert report.n_written == 0
     assert not store.folder.exists()

@@ -135,7 +135,9 @@ def test_a_file_between_the_bars_of_its_series_is_named_and_nothing_is_written(
     between = tmp_path / "between__A_1m.csv"
     between.write_text(f"time,open,high,low,close,volume\n{day} {second},1,9,0.5,1,1\n")
     files = [other, between] if is_stored else [other, first, between]
-    with pytest.raises(InputError, match=r"between__A_1m\.csv: bars must lie at least 1m from those of A .*:30"):
+    with pytest.raises(
+        InputError, match=r"between__A_1m\.csv: `bars` must lie at least 1m from the other bars of A, got .*:30"
+    ):
         import_files(store, files, ReadOptions(timeframe="1m"), strict=False)
     assert kept(engine) == before
     assert [one.symbol for one in store.series()] == ["A"] * is_stored

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Engine
 
 from trendtrain.errors import InputError
-from trendtrain.importing import ReadOptions, find_files, import_files, import_path, read_bars
+from trendtrain.importing import ReadOptions, find_files, import_files, read_bars
 from trendtrain.market.bars import Bars, Series
 from trendtrain.storage import BarStore
 
@@ -296,7 +296,7 @@ def test_one_bad_file_means_nothing_is_written(engine: Engine, tmp_path: Path) -
     write_csv(tmp_path, csv_of(*ROWS), "A_1m.csv")
     write_csv(tmp_path, csv_of(ROWS[0], "2024-01-01 00:01,abc,1,1,1,1"), "B_1m.csv")
     with pytest.raises(InputError, match=r"B_1m\.csv, data row 2"):
-        import_path(BarStore(engine), tmp_path)
+        import_files(BarStore(engine), find_files(tmp_path))
     assert BarStore(engine).series() == []
 
 

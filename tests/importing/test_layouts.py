@@ -10,11 +10,10 @@ import pandas as pd
 import pytest
 
 from trendtrain.errors import InputError
-from trendtrain.importing import read_bars
+from trendtrain.importing import ReadOptions, read_bars
 from trendtrain.importing.files import FileBars, read_file
 from trendtrain.importing.layouts import LAYOUTS, NAMES
-from trendtrain.importing.raw_bars import ReadOptions
-from trendtrain.importing.readers import read_source
+from trendtrain.importing.readers import read_table
 from trendtrain.market import synthetic_market
 from trendtrain.market.bars import Bars, Series
 
@@ -197,8 +196,8 @@ def test_every_layout_is_detected_and_gives_the_bars_it_was_written_from(tmp_pat
 @pytest.mark.parametrize("case", LAYOUT_FILES)
 def test_a_layout_is_matched_by_no_other_particular_one(tmp_path: Path, case: str) -> None:
     name, write = LAYOUT_FILES[case]
-    source = read_source(write(tmp_path, HOURS))
-    matching = {layout.NAME for layout in LAYOUTS if layout.matches(source)} - {"generic"}
+    table = read_table(write(tmp_path, HOURS))
+    matching = {layout.name for layout in LAYOUTS if layout.matches(table)} - {"generic"}
     # Where the prices are in Bitfinex's order, the six columns are candles all the same.
     assert matching - ({"freqtrade"} if name == "bitfinex" else set()) == {name} - {"generic"}
 
@@ -314,7 +313,11 @@ def test_lean_days_are_dates(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("member", "ms", "message"),
     [
-        ("20240708_spy_minute_trade.csv", [0, 86_400_000], "data row 2: a time must be milliseconds since midnight"),
+        (
+            "20240708_spy_minute_trade.csv",
+            [0, 86_400_000],
+            "data row 2: `time` must be milliseconds since midnight, got 86400000",
+        ),
         ("spy.csv", [0, 60_000], "a Lean file must have a name such as 20131007_spy_minute_trade.csv"),
     ],
 )
@@ -322,6 +325,13 @@ def test_lean_times_need_a_day_and_its_name(tmp_path: Path, member: str, ms: lis
     path = write_lean(tmp_path, "a.zip", member, ms, HOURS[:2])
     with pytest.raises(InputError, match=message):
         read(path, layout="lean")
+
+
+@pytest.mark.parametrize("layout", NAMES)
+def test_a_header_without_rows_is_refused_by_every_layout(tmp_path: Path, layout: str) -> None:
+    (tmp_path / "A.csv").write_text("date,open,high,low,close,volume,a,b,c,d,e,f,price,amount\n")
+    with pytest.raises(InputError, match=r"a file must hold (bars|trades), got a header without rows"):
+        read(tmp_path / "A.csv", layout=layout)
 
 
 def trades_of(times: list[int], prices: list[float]) -> pd.DataFrame:

@@ -8,9 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trendtrain.errors import InputError
-from trendtrain.importing.raw_bars import check_timezone
 from trendtrain.importing.times import read_times
-from trendtrain.importing.zones import Zone
+from trendtrain.importing.zones import Zone, check_timezone
 from trendtrain.market.bars import BarsError
 
 ZONES = ("EET", "America/New_York", "America/Chicago", "Asia/Kolkata", "Australia/Lord_Howe")
@@ -134,6 +133,13 @@ def test_local_times_need_a_zone_but_local_dates_do_not() -> None:
 def test_one_offset_may_be_written_in_several_ways() -> None:
     times = read_times(column("2024-01-01 02:00+02", "2024-01-01T03:00:00 +0200", "2024-01-01 04:00+02:00"), Zone())
     np.testing.assert_array_equal(times.utc, utc("2024-01-01T00:00", "2024-01-01T01:00", "2024-01-01T02:00"))
+
+
+def test_each_row_has_its_own_offset() -> None:
+    new_york = column("2024-03-08T16:00:00-05:00", "2024-03-11T09:30:00-04:00", "2024-03-12 01:00:00Z")
+    times = read_times(new_york, Zone())
+    np.testing.assert_array_equal(times.utc, utc("2024-03-08T21:00", "2024-03-11T13:30", "2024-03-12T01:00"))
+    assert times.rule == "UTC by the offset of each row"
 
 
 @pytest.mark.parametrize("time", ["1799-12-31 00:00", "2100-01-01 00:00", 9_999_999_999])

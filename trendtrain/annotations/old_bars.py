@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from trendtrain.errors import InputError
-from trendtrain.importing.columns import read_numbers
+from trendtrain.importing.table import read_numbers
 from trendtrain.market.bars import PRICES, Bars, BarsError, FloatArray, TimeArray
 from trendtrain.market.timeframe import format_timeframe, normalize_timeframe, parse_timeframe
 

@@ -9,7 +9,7 @@ from trendtrain.errors import InputError, check_choice
 from trendtrain.importing import ReadOptions, find_files
 from trendtrain.importing.file_names import split_name
 from trendtrain.importing.files import FileBars, read_file
-from trendtrain.importing.imports import import_contents
+from trendtrain.importing.imports import store_files
 from trendtrain.market.bars import Bars, Series
 from trendtrain.market.synthetic import (
     flipping_market,
@@ -95,7 +95,7 @@ def from_files(
     spans: dict[Series, list[np.datetime64]] = {}
     contents = _read_files(path, ReadOptions(layout=layout, timezone=timezone), symbols, timeframes)
     chosen = _chosen(list({content.series for content in contents}), symbols, timeframes, f"the files of {path}")
-    for report in import_contents(store, [content for content in contents if content.series in chosen]):
+    for report in store_files(store, [content for content in contents if content.series in chosen]):
         spans.setdefault(report.series, []).extend([report.quality.first, report.quality.last])
     one = np.timedelta64(1, "ms")
     return {series: store.load(*series, start=min(spans[series]), end=max(spans[series]) + one) for series in chosen}

@@ -1,7 +1,7 @@
 """Files of bars, however they look, as bars of the database."""
 
 from trendtrain.importing.files import find_files, read_bars
-from trendtrain.importing.imports import import_files, import_path
+from trendtrain.importing.imports import import_files
 from trendtrain.importing.raw_bars import ReadOptions
 
-__all__ = ["ReadOptions", "find_files", "import_files", "import_path", "read_bars"]
+__all__ = ["ReadOptions", "find_files", "import_files", "read_bars"]

@@ -7,15 +7,15 @@ from pathlib import Path
 import numpy as np
 
 from trendtrain.errors import InputError
-from trendtrain.importing.columns import REQUIRED, missing_columns
+from trendtrain.importing.cleaning import Findings, clean
 from trendtrain.importing.file_names import NameParts, split_name
-from trendtrain.importing.layouts import choose_layout, generic
-from trendtrain.importing.raw_bars import ReadOptions, check_timezone
-from trendtrain.importing.readers import NoTableError, is_supported, read_source
-from trendtrain.importing.settle import Findings, settle
-from trendtrain.importing.source import Source
-from trendtrain.importing.spacing import infer_timeframe, is_even
-from trendtrain.market.bars import Bars, BarsError, Series, TimeArray
+from trendtrain.importing.layouts import choose_layout
+from trendtrain.importing.raw_bars import ReadOptions
+from trendtrain.importing.readers import NoTableError, is_supported, read_table
+from trendtrain.importing.spacing import choose_timeframe
+from trendtrain.importing.table import REQUIRED, Table
+from trendtrain.importing.zones import check_timezone
+from trendtrain.market.bars import Bars, BarsError, Series
 from trendtrain.market.timeframe import format_timeframe, parse_timeframe
 from trendtrain.storage.series import name_series
 
@@ -41,6 +41,15 @@ class FileBars:
     time_rule: str
     volume_rule: str
     findings: Findings
+
+    def refuse_faults(self) -> None:
+        """Refuse the file if rows had to be sorted in, or left out for a reason other than being equal.
+
+        Raises:
+            InputError: If there was such a row.
+        """
+        if self.findings.first_fault is not None:
+            raise InputError(self.findings.first_fault.located(self.path, "data row"))
 
 
 def find_files(path: str | Path, layout: str | None = None) -> list[Path]:
@@ -72,15 +81,6 @@ def find_files(path: str | Path, layout: str | None = None) -> list[Path]:
     return [file for file in files if file not in missing]
 
 
-def _missing(file: Path) -> list[str]:
-    """Return which columns of bars a file lacks; none where a layout knows it, or reading it says more."""
-    try:
-        source = read_source(file, is_glance=True)
-        return missing_columns(source) if choose_layout(source, None) is generic else []
-    except (InputError, BarsError) as error:
-        return list(REQUIRED) if isinstance(error.__cause__, NoTableError) else []
-
-
 def read_bars(
     path: str | Path,
     symbol: str | None = None,
@@ -90,7 +90,7 @@ def read_bars(
 ) -> tuple[Series, Bars]:
     """Read the bars of one file of which nothing has to be left out.
 
-    Rows the newest first are turned, and rows that come twice with the same values count once.
+    Rows the newest first are reversed, and rows that come twice with the same values count once.
 
     Args:
         path: The file; a name like `SYMBOL_TIMEFRAME.csv` tells both.
@@ -102,64 +102,48 @@ def read_bars(
     Raises:
         InputError: If the file cannot be read or its bars break a rule; in one line, with file and data row (from 1).
     """
-    content = read_file(Path(path), ReadOptions(symbol, timeframe, layout, timezone))
-    refuse_faults(content)
-    return content.series, content.bars
-
-
-def refuse_faults(content: FileBars) -> None:
-    """Refuse a file whose rows had to be sorted in, or left out for a reason other than being equal.
-
-    Raises:
-        InputError: If there was such a row.
-    """
-    if content.findings.first_fault is not None:
-        raise InputError(content.findings.first_fault.located(content.path, "data row"))
+    file = read_file(Path(path), ReadOptions(symbol, timeframe, layout, timezone))
+    file.refuse_faults()
+    return file.series, file.bars
 
 
 def read_file(path: Path, options: ReadOptions) -> FileBars:
-    """Read the bars of one file, and say what had to be done to its rows.
+    """Read the bars of one file, and what had to be done to its rows.
 
     Raises:
         InputError: If the file cannot be read, or no rows are left.
     """
-    if options.timeframe is not None:
-        parse_timeframe(options.timeframe)
+    given = None if options.timeframe is None else parse_timeframe(options.timeframe)
     check_timezone(options.timezone)
     try:
-        source = read_source(path)
-        layout = choose_layout(source, options.layout)
-        rows = layout.read(source, options)
-        raw, findings = settle(rows)
+        table = read_table(path)
+        layout = choose_layout(table, options.layout)
+        rows = layout.read(table, options)
+        raw, findings = clean(rows)
         if len(raw.open_time) == 0:
             raise findings.first_fault or BarsError("a file must hold bars, got none.")
-        name = _name(source)
+        name = _split_name(table)
         # A row that is left out still tells how far apart bars lie.
         times = np.unique(rows.open_time) if findings.n_broken else raw.open_time
-        length = _timeframe(raw.timeframe, times, name, options)
+        length = choose_timeframe(times, raw.timeframe, name.timeframe, given)
         bars = Bars(raw.open_time, raw.open, raw.high, raw.low, raw.close, raw.volume, length)
     except BarsError as error:
         raise InputError(error.located(path, "data row")) from error
     own = raw.symbol or name.symbol or raw.symbol_column or name.stem
     series = name_series(own if options.symbol is None else options.symbol, format_timeframe(length))
-    return FileBars(path, series, bars, layout.NAME, raw.time_rule, raw.volume_rule, findings)
+    return FileBars(path, series, bars, layout.name, raw.time_rule, raw.volume_rule, findings)
 
 
-def _name(source: Source) -> NameParts:
+def _missing(file: Path) -> list[str]:
+    """Return which columns of bars a file lacks; none where a layout knows it, or reading it says more."""
+    try:
+        table = read_table(file, is_preview=True)
+        return table.missing_columns() if choose_layout(table, None).name == "generic" else []
+    except (InputError, BarsError) as error:
+        return list(REQUIRED) if isinstance(error.__cause__, NoTableError) else []
+
+
+def _split_name(table: Table) -> NameParts:
     """Return what the name of the file says, or of the file in a zip, where it says more."""
-    inner = split_name(source.name)
-    outer = split_name(source.path.name)
+    inner, outer = split_name(table.name), split_name(table.path.name)
     return outer if inner.timeframe is None and outer.symbol is not None else inner
-
-
-def _timeframe(
-    length: np.timedelta64 | None, times: TimeArray, name: NameParts, options: ReadOptions
-) -> np.timedelta64:
-    """Return the timeframe that the layout or the times tell, or else the given one; all sources must agree."""
-    given = None if options.timeframe is None else parse_timeframe(options.timeframe)
-    if length is None:
-        length = given if given is not None and not is_even(times) else infer_timeframe(times)
-    for source, claimed in (("the name says", name.timeframe), ("`--timeframe` is", given)):
-        if claimed not in (None, length):
-            raise BarsError(f"{source} {format_timeframe(claimed)}, but the bars are {format_timeframe(length)}.")
-    return length

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from trendtrain.errors import InputError
-from trendtrain.importing.settle import Findings
+from trendtrain.importing.cleaning import Findings
 from trendtrain.market.bars import Bars, Series
 
 # Measured on 25 series of coins, shares, currencies and gold: 0 to 28 moves a series are beyond 50 medians. A share

@@ -1,12 +1,17 @@
 """What a layout reads from a file: bars not yet put in order or checked."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from trendtrain.errors import InputError
-from trendtrain.market.bars import FloatArray, TimeArray
+from trendtrain.importing.table import read_numbers
+from trendtrain.importing.times import Times
+from trendtrain.market.bars import PRICES, FloatArray, TimeArray
+
+VALUES = (*PRICES, "volume")
 
 
 @dataclass(frozen=True)
@@ -53,16 +58,24 @@ class RawBars:
     timeframe: np.timedelta64 | None = None
     volume_rule: str = ""
 
+    @property
+    def values(self) -> tuple[FloatArray, ...]:
+        """Open, high, low, close and volume."""
+        return (self.open, self.high, self.low, self.close, self.volume)
 
-def check_timezone(timezone: str | None) -> None:
-    """Refuse a time zone that does not exist.
+
+def read_raw_bars(times: Times, columns: Mapping[str, pd.Series], **more: Any) -> RawBars:
+    """Return raw bars of the columns `open`, `high`, `low`, `close` and where present `volume`.
+
+    Args:
+        times: When each row opens.
+        columns: Prices and volumes as the file writes them; others are left alone.
+        more: Further fields of `RawBars`.
 
     Raises:
-        InputError: If `timezone` names none.
+        BarsError: If a value is no number.
     """
-    try:
-        if timezone is not None:
-            ZoneInfo(timezone)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        rule = "name a time zone, such as UTC, EET or America/New_York"
-        raise InputError(f"`timezone` must {rule}, got {timezone!r}.") from error
+    first, high, low, last = (read_numbers(columns[name]) for name in PRICES)
+    has_volume = "volume" in columns
+    volume = read_numbers(columns["volume"], may_be_missing=True) if has_volume else np.full(len(first), np.nan)
+    return RawBars(times.utc, first, high, low, last, volume, times.rule, **more)

@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 
 from trendtrain.errors import InputError
-from trendtrain.importing.source import Source
+from trendtrain.importing.table import Table
 from trendtrain.importing.text_tables import read_text
 from trendtrain.market.bars import BarsError
 
@@ -35,12 +35,12 @@ class NoTableError(ValueError):
     """A file that can be read, but holds no rows and columns."""
 
 
-def read_source(path: Path, is_glance: bool = False) -> Source:
-    """Return what a file holds, nothing renamed or converted; an index that means something becomes a column.
+def read_table(path: Path, is_preview: bool = False) -> Table:
+    """Return what a file holds, nothing renamed or converted; an index becomes a column unless it counts rows.
 
     Args:
         path: The file.
-        is_glance: Whether to read of text, the slow form, no more than shows what columns there are.
+        is_preview: Whether to read no more of a text file than shows its columns.
 
     Raises:
         InputError: If there is no such file, its extension is unknown, it is empty, or it cannot be read.
@@ -53,7 +53,7 @@ def read_source(path: Path, is_glance: bool = False) -> Source:
         raise InputError(f"{path}: a file must hold bars, got 0 bytes.")
     try:
         with path.open("rb") as file:
-            return _read(path, path.name, ending, file, is_glance)
+            return _read(path, path.name, ending, file, is_preview)
     except pd.errors.EmptyDataError as error:
         raise InputError(f"{path}: a file must hold bars, got no columns.") from error
     except InputError:
@@ -79,23 +79,23 @@ def extension(path: Path) -> str:
 
 
 def is_supported(path: Path) -> bool:
-    """Say whether a path has a supported extension, and is not hidden."""
+    """Return whether a path has a supported extension, and is not hidden."""
     return path.name.lower().endswith(ENDINGS) and not path.name.startswith(".")
 
 
-def _read(path: Path, name: str, ending: str, file: BinaryIO, is_glance: bool) -> Source:
+def _read(path: Path, name: str, ending: str, file: BinaryIO, is_preview: bool) -> Table:
     if ending == ".zip":
-        return _read_zip(path, file, is_glance)
+        return _read_zip(path, file, is_preview)
     if ending.endswith(".gz"):
         with gzip.open(file) as unpacked:
             # typeshed: a GzipFile is no BinaryIO, though it reads like one
-            return _read(path, name, ending.removesuffix(".gz"), unpacked, is_glance)  # type: ignore[arg-type]
+            return _read(path, name, ending.removesuffix(".gz"), unpacked, is_preview)  # type: ignore[arg-type]
     if ending in (".csv", ".txt"):
-        return Source(path, name, *read_text(file, is_glance))
-    return Source(path, name, _with_index(_READERS[ending](file)))
+        return Table(path, name, *read_text(file, is_preview))
+    return Table(path, name, _with_index(_READERS[ending](file)))
 
 
-def _read_zip(path: Path, file: BinaryIO, is_glance: bool) -> Source:
+def _read_zip(path: Path, file: BinaryIO, is_preview: bool) -> Table:
     with zipfile.ZipFile(file) as archive:
         members = [name for name in archive.namelist() if not name.startswith("__MACOSX/") and name[-1] != "/"]
         if len(members) != 1:
@@ -105,11 +105,7 @@ def _read_zip(path: Path, file: BinaryIO, is_glance: bool) -> Source:
         if not is_supported(member) or extension(member) == ".zip":
             raise InputError(f"{path}: a zip must hold a CSV, Parquet, Feather or JSON file, got {member.name}.")
         with archive.open(members[0]) as unpacked:
-            return _read(path, member.name, extension(member), unpacked, is_glance)  # type: ignore[arg-type]
-
-
-def _read_parquet(file: BinaryIO) -> pd.DataFrame:
-    return pd.read_parquet(file, engine="pyarrow")
+            return _read(path, member.name, extension(member), unpacked, is_preview)  # type: ignore[arg-type]
 
 
 def _read_json(file: BinaryIO) -> pd.DataFrame:
@@ -139,7 +135,7 @@ def _holds_columns(content: dict[str, object] | list[object]) -> bool:
 
 
 _READERS: Final[dict[str, Callable[[BinaryIO], pd.DataFrame]]] = {
-    ".parquet": _read_parquet,
+    ".parquet": lambda file: pd.read_parquet(file, engine="pyarrow"),
     ".feather": pd.read_feather,
     ".json": _read_json,
 }
@@ -147,21 +143,14 @@ ENDINGS: Final = (".csv", ".csv.gz", ".txt", ".parquet", ".feather", ".json", ".
 
 
 def _with_index(table: pd.DataFrame) -> pd.DataFrame:
-    if _is_counter(table.index):
+    index = table.index
+    if isinstance(index, pd.RangeIndex) or list(map(str, index[:3])) == ["0", "1", "2"][: len(index)]:
         return table
-    return table.reset_index(names=_index_names(table), allow_duplicates=True)
-
-
-def _is_counter(index: pd.Index) -> bool:
-    return isinstance(index, pd.RangeIndex) or list(map(str, index[:3])) == ["0", "1", "2"][: len(index)]
-
-
-def _index_names(table: pd.DataFrame) -> list[str]:
-    return [str(name or "unnamed index") for name in table.index.names]
+    return table.reset_index(names=[str(name or "unnamed index") for name in index.names], allow_duplicates=True)
 
 
 def _why(ending: str, error: BaseException) -> str:
-    """Say in one line why a file cannot be read."""
+    """Return in one line why a file cannot be read."""
     if isinstance(error, UnicodeDecodeError):
         return f"a {ending} file must be UTF-8 text, or UTF-16 with its mark, got byte {error.object[error.start]:#04x}"
     reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

@@ -9,20 +9,20 @@ import pandas as pd
 from trendtrain.market.bars import BarsError
 
 _HEAD: Final = 65_536  # bytes looked at before reading; more than any two lines of bars
-_GLANCE: Final = 100  # rows that show which layout a file without a header has
+_PREVIEW: Final = 100  # rows that show which layout a file without a header has
 _DELIMITERS: Final = ",;\t|"
 _VALUE: Final = re.compile(r"[-+]?\d[\d.:/ eETZ+-]*|true|false", re.IGNORECASE)  # no name of a column
 _RAGGED: Final = re.compile(r"Expected (\d+) fields in line (\d+), saw (\d+)")
 
 
-def read_text(file: BinaryIO, is_glance: bool = False) -> tuple[pd.DataFrame, str]:
+def read_text(file: BinaryIO, is_preview: bool = False) -> tuple[pd.DataFrame, str]:
     """Return the table of a CSV-like file, and its banner: a first line with a web address.
 
     A file whose first line holds numbers and times alone has no header: its columns are numbered from 0.
 
     Args:
         file: What to read.
-        is_glance: Whether to read the header alone, or the first rows where there is none.
+        is_preview: Whether to read the header alone, or some first rows where there is none.
 
     Raises:
         BarsError: If a row has more fields than the first line.
@@ -38,7 +38,7 @@ def read_text(file: BinaryIO, is_glance: bool = False) -> tuple[pd.DataFrame, st
     delimiter = max(_DELIMITERS, key=first.count)
     has_names = not all(_VALUE.fullmatch(field.strip(' "')) for field in first.rstrip("\r\n,;").split(delimiter))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore" if is_glance else "error", pd.errors.ParserWarning)
+        warnings.simplefilter("ignore" if is_preview else "error", pd.errors.ParserWarning)
         try:
             table = pd.read_csv(
                 file,
@@ -49,7 +49,7 @@ def read_text(file: BinaryIO, is_glance: bool = False) -> tuple[pd.DataFrame, st
                 index_col=False,
                 low_memory=False,
                 skipinitialspace=True,
-                nrows=None if not is_glance else 0 if has_names else _GLANCE,
+                nrows=None if not is_preview else 0 if has_names else _PREVIEW,
             )
         except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
             raise _ragged(error, bool(banner) + has_names) from error

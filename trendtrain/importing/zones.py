@@ -1,14 +1,14 @@
-"""Turn times of a clock on a wall into UTC."""
+"""Turn times of a local clock into UTC."""
 
 from dataclasses import dataclass, replace
-from typing import Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
 import pandas as pd
 
-from trendtrain.market.bars import BarsError, BoolArray, TimeArray
-
-_DAY: Final = np.timedelta64(1, "D")
+from trendtrain.errors import InputError
+from trendtrain.importing.table import check_values
+from trendtrain.market.bars import BarsError, TimeArray
 
 
 @dataclass(frozen=True)
@@ -39,14 +39,14 @@ class Zone:
             raise BarsError(f"`timezone` must be left out for {what} (`{column}`), got {self.given}.")
 
 
-def to_utc(shown: pd.Series, wall: TimeArray, zone: Zone) -> tuple[TimeArray, str]:
-    """Return wall-clock times as UTC, and the rule in words.
+def to_utc(shown: pd.Series, local: TimeArray, zone: Zone) -> tuple[TimeArray, str]:
+    """Return times of a local clock as UTC, and the rule in words.
 
-    Midnights alone are dates, not moments: they stay as they are unless the user gives a zone.
+    Midnights alone are dates, not times: they stay as they are unless the user gives a zone.
 
     Args:
         shown: The times as the file writes them, for messages.
-        wall: The times read, `datetime64[ms]`, shape (n_rows,).
+        local: The times read, `datetime64[ms]`, shape (n_rows,).
         zone: Their zone.
 
     Raises:
@@ -56,35 +56,42 @@ def to_utc(shown: pd.Series, wall: TimeArray, zone: Zone) -> tuple[TimeArray, st
         >>> to_utc(pd.Series(["2024-07-01 03:00"]), np.array(["2024-07-01T03:00"], "datetime64[ms]"), Zone("EET"))
         (array(['2024-07-01T00:00:00.000'], dtype='datetime64[ms]'), 'EET, as given')
     """
-    is_dates = len(wall) > 1 and bool((wall == wall.astype("datetime64[D]")).all())
+    is_dates = len(local) > 1 and bool((local == local.astype("datetime64[D]")).all())
     if zone.given is None and is_dates:
-        return wall, "dates, taken as UTC days"
+        return local, "dates, taken as UTC days"
     name = zone.given or zone.default
     if name is None:
         rule = "say the zone of times in a local form, such as America/New_York, or UTC"
         raise BarsError(f"`timezone` must {rule}, got none for {shown.iloc[0]} (`{shown.name}`).", 0)
     rule = f"{name}, as given" if zone.given else f"taken as {name}, {zone.why}"
-    return (wall if name == "UTC" else _localize(shown, wall, name)), rule
+    return (local if name == "UTC" else _localize(shown, local, name)), rule
 
 
-def _localize(shown: pd.Series, wall: TimeArray, name: str) -> TimeArray:
-    is_newest_first = wall[0] > wall[-1]
-    times = pd.DatetimeIndex(wall[::-1] if is_newest_first else wall)
+def check_timezone(timezone: str | None) -> None:
+    """Refuse a time zone that does not exist.
+
+    Raises:
+        InputError: If `timezone` names none.
+    """
+    try:
+        if timezone is not None:
+            ZoneInfo(timezone)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        rule = "name a time zone, such as UTC, EET or America/New_York"
+        raise InputError(f"`timezone` must {rule}, got {timezone!r}.") from error
+
+
+def _localize(shown: pd.Series, local: TimeArray, name: str) -> TimeArray:
+    order = slice(None, None, -1 if local[0] > local[-1] else 1)  # the order of an hour that comes twice tells which
+    times = pd.DatetimeIndex(local[order])
     is_first = np.ones(len(times), np.bool_)
     is_skipped = np.asarray(times.tz_localize(name, ambiguous=is_first, nonexistent="NaT").isna())
-    _check(shown, is_skipped[::-1] if is_newest_first else is_skipped, f"exist on the clocks of {name}")
+    check_values(shown, is_skipped[order], f"exist on the clocks of {name}")
     try:
-        local = times.tz_localize(name, ambiguous="infer")
+        zoned = times.tz_localize(name, ambiguous="infer")
     except ValueError as error:
         is_double = np.asarray(times.tz_localize(name, ambiguous="NaT").isna())
-        rule = f"say which of two it is: the clocks of {name} went back then"
-        _check(shown, is_double[::-1] if is_newest_first else is_double, rule)
+        check_values(shown, is_double[order], f"say which of two it is: the clocks of {name} went back then")
         raise BarsError(f"`{shown.name}` must be times of {name}, got {error}.") from error
-    utc: TimeArray = local.tz_convert("UTC").tz_localize(None).to_numpy().astype("datetime64[ms]")
-    return utc[::-1] if is_newest_first else utc
-
-
-def _check(shown: pd.Series, is_bad: BoolArray, rule: str) -> None:
-    if is_bad.any():
-        row = int(np.argmax(is_bad))
-        raise BarsError(f"`{shown.name}` must {rule}, got {shown.iloc[row]}.", row)
+    utc: TimeArray = zoned.tz_convert("UTC").tz_localize(None).to_numpy().astype("datetime64[ms]")
+    return utc[order]

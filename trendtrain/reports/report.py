@@ -13,8 +13,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from trendtrain.importing.cleaning import Findings
 from trendtrain.importing.quality import ImportReport
-from trendtrain.importing.settle import Findings
 from trendtrain.reports.label_report import LabelReport
 from trendtrain.reports.summary import Summary
 from trendtrain.reports.terminal import compared, number

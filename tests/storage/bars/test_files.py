@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 
 from trendtrain.cli import main
 from trendtrain.errors import InputError
-from trendtrain.importing import import_path
+from trendtrain.importing import find_files, import_files
 from trendtrain.market.bars import Bars
 from trendtrain.storage import BarStore
 from trendtrain.storage.bars.files import BAR_ENDINGS, write_bars
@@ -39,7 +39,7 @@ def test_an_exported_series_comes_back_to_the_bit(
     write_bars(bars, tmp_path / f"BTCUSDT_1m{ending}")
     store = BarStore(engine)
     store.replace("BTCUSDT", "1m", bars[:0])
-    import_path(store, tmp_path / f"BTCUSDT_1m{ending}")
+    import_files(store, [tmp_path / f"BTCUSDT_1m{ending}"])
     assert bits(store.load("BTCUSDT", "1m")) == bits(bars)
 
 
@@ -47,7 +47,7 @@ def test_an_exported_series_comes_back_to_the_bit(
 def test_volume_not_supplied_stays_so(engine: Engine, tmp_path: Path, ending: str, make_bars: MakeBars) -> None:
     bars = make_bars(range(10), volume=float("nan"))
     write_bars(bars, tmp_path / f"BTCUSDT_1m{ending}")
-    import_path(BarStore(engine), tmp_path)
+    import_files(BarStore(engine), find_files(tmp_path))
     assert np.isnan(BarStore(engine).load("BTCUSDT", "1m").volume).all()
 
 

@@ -188,7 +188,7 @@ def test_bars_between_stored_bars_are_refused(engine: Engine, make_bars: MakeBar
     time = bars.open_time + np.timedelta64(shift, "s")
     shifted = Bars(time, bars.open, bars.high, bars.low, bars.close, bars.volume, bars.timeframe)
     with pytest.raises(
-        InputError, match="`bars` must lie at least 1m from stored bars of BTCUSDT, got 2024-01-01T00:0"
+        InputError, match="`bars` must lie at least 1m from the other bars of BTCUSDT, got 2024-01-01T00:0"
     ):
         store.write("BTCUSDT", "1m", shifted)
 

@@ -1,49 +1,43 @@
-"""The layouts files come in, a module each: its NAME, `matches(source)`, and `read(source, options)`."""
+"""The layouts that files come in: how each is recognised, and how its bars are read."""
 
-from typing import Final, Protocol
+from collections.abc import Callable
+from typing import Final, NamedTuple
 
 from trendtrain.errors import check_choice
-from trendtrain.importing.layouts import (
-    binance,
-    bitfinex,
-    cryptodatadownload,
-    freqtrade,
-    generic,
-    lean,
-    metatrader,
-    trades,
-)
+from trendtrain.importing.layouts import binance, candles, cryptodatadownload, generic, lean, metatrader, trades
 from trendtrain.importing.raw_bars import RawBars, ReadOptions
-from trendtrain.importing.source import Source
+from trendtrain.importing.table import Table
 
 
-class Layout(Protocol):
-    """A way to write bars into a file."""
+class Layout(NamedTuple):
+    """A way to write bars into a file.
 
-    NAME: str
+    Attributes:
+        name: What `--layout` and reports call it.
+        matches: Returns whether a table looks like this.
+        read: Returns the bars of such a table.
+    """
 
-    def matches(self, source: Source) -> bool:
-        """Say whether a file looks like this."""
-
-    def read(self, source: Source, options: ReadOptions) -> RawBars:
-        """Return the bars of such a file."""
+    name: str
+    matches: Callable[[Table], bool]
+    read: Callable[[Table, ReadOptions], RawBars]
 
 
 # The first that matches reads the file: the particular ones before the general.
-LAYOUTS: Final[tuple[Layout, ...]] = (
-    lean,
-    binance,
-    cryptodatadownload,
-    metatrader,
-    trades,
-    bitfinex,
-    freqtrade,
-    generic,
+LAYOUTS: Final = (
+    Layout("lean", lean.matches, lean.read),
+    Layout("binance", binance.matches, binance.read),
+    Layout("cryptodatadownload", cryptodatadownload.matches, cryptodatadownload.read),
+    Layout("metatrader", metatrader.matches, metatrader.read),
+    Layout("trades", trades.matches, trades.read),
+    Layout("bitfinex", candles.matches_bitfinex, candles.read_bitfinex),
+    Layout("freqtrade", candles.matches_freqtrade, candles.read_freqtrade),
+    Layout("generic", lambda table: True, generic.read),
 )
-NAMES: Final = tuple(layout.NAME for layout in LAYOUTS)
+NAMES: Final = tuple(layout.name for layout in LAYOUTS)
 
 
-def choose_layout(source: Source, name: str | None) -> Layout:
+def choose_layout(table: Table, name: str | None) -> Layout:
     """Return the layout of that name, or the first that matches.
 
     Raises:
@@ -51,5 +45,4 @@ def choose_layout(source: Source, name: str | None) -> Layout:
     """
     if name is not None:
         check_choice("layout", name, NAMES)
-        return next(layout for layout in LAYOUTS if name == layout.NAME)
-    return next(layout for layout in LAYOUTS if layout.matches(source))
+    return next(layout for layout in LAYOUTS if (layout.matches(table) if name is None else layout.name == name))

@@ -3,48 +3,39 @@
 import re
 from typing import Final
 
-import numpy as np
 import pandas as pd
 
-from trendtrain.importing.columns import find_columns, only_symbol, read_numbers
-from trendtrain.importing.raw_bars import RawBars, ReadOptions
-from trendtrain.importing.source import Source, plain_name
+from trendtrain.importing.raw_bars import RawBars, ReadOptions, read_raw_bars
+from trendtrain.importing.table import Table, plain_name, read_symbol
 from trendtrain.importing.times import read_times
 from trendtrain.importing.zones import Zone
-from trendtrain.market.bars import PRICES, BarsError
+from trendtrain.market.bars import PRICES
 
-NAME: Final = "cryptodatadownload"
 _TWELVE: Final = r"^(\d{4}-\d\d-\d\d) (0?[1-9]|1[0-2])-([AP]M)$"
 _VOLUME: Final = re.compile(r"volume[_ ]?\w*")
 
 
-def matches(source: Source) -> bool:
-    """Say whether the banner names the site, or there are two volumes beside `date` and `symbol`."""
-    n_volumes = sum(bool(_VOLUME.fullmatch(name)) for name in source.names)
-    is_alike = {"date", "symbol", *PRICES} <= source.names and n_volumes == 2
-    return "cryptodatadownload" in source.banner.lower() or is_alike
+def matches(table: Table) -> bool:
+    """Return whether the banner names the site, or there are two volumes beside `date` and `symbol`."""
+    n_volumes = sum(bool(_VOLUME.fullmatch(name)) for name in table.names)
+    is_alike = {"date", "symbol", *PRICES} <= table.names and n_volumes == 2
+    return "cryptodatadownload" in table.banner.lower() or is_alike
 
 
-def read(source: Source, options: ReadOptions) -> RawBars:
+def read(table: Table, options: ReadOptions) -> RawBars:
     """Return the bars; the first volume, which counts coins, is the volume.
 
     Raises:
         BarsError: If a needed column is missing, or a value is no number or no time.
     """
-    columns = find_columns(source)
-    dates = columns.get("time")
-    named = {plain_name(name): source.table[name] for name in source.table.columns}
-    dates = named.get("date", dates)
-    if dates is None:
-        raise BarsError(f"columns must include date, found {source.shown_names()}.")
-    why = "as the site says" if source.banner else "as none is written"
-    times = read_times(_on_24_hours(dates), Zone(options.timezone, why=why))
-    volumes = [column for name, column in named.items() if _VOLUME.fullmatch(name)]
-    volume = read_numbers(volumes[0], True) if volumes else np.full(len(times.utc), np.nan)
-    symbol = only_symbol(columns["symbol"]) if "symbol" in columns else None
-    first, high, low, last = (read_numbers(columns[price]) for price in PRICES)
-    rule = f"column {volumes[0].name}" if len(volumes) > 1 else ""
-    return RawBars(times.utc, first, high, low, last, volume, times.rule, symbol=symbol, volume_rule=rule)
+    columns = table.bar_columns()
+    dates = table.column("date")
+    why = "as the site says" if table.banner else "as none is written"
+    times = read_times(_on_24_hours(columns["time"] if dates is None else dates), Zone(options.timezone, why=why))
+    volumes = [name for name in table.rows.columns if _VOLUME.fullmatch(plain_name(name))]
+    columns |= {"volume": table.rows[volumes[0]]} if volumes else {}
+    rule = f"column {volumes[0]}" if len(volumes) > 1 else ""
+    return read_raw_bars(times, columns, symbol=read_symbol(columns.get("symbol")), volume_rule=rule)
 
 
 def _on_24_hours(dates: pd.Series) -> pd.Series:

@@ -6,15 +6,13 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from trendtrain.importing.columns import TIMES, find_column, only_symbol, read_numbers
 from trendtrain.importing.raw_bars import RawBars, ReadOptions
-from trendtrain.importing.source import Source
+from trendtrain.importing.table import SYMBOLS, TIMES, Table, check_values, read_numbers, read_symbol
 from trendtrain.importing.times import read_times
 from trendtrain.importing.zones import Zone
 from trendtrain.market.bars import PRICES, BarsError, FloatArray
 from trendtrain.market.timeframe import format_timeframe, parse_timeframe
 
-NAME: Final = "trades"
 _TIMES: Final = (*TIMES, "transact_time")
 _AMOUNTS: Final = ("amount", "qty", "quantity", "size", "volume")
 _TIMEFRAME: Final = "1m"
@@ -25,13 +23,13 @@ _BINANCE: Final = {
 }
 
 
-def matches(source: Source) -> bool:
-    """Say whether there is a price and an amount, and none of the four prices of a bar; or the columns of Binance."""
-    source = _with_names(source)
-    return "price" in source.names and not source.names.isdisjoint(_AMOUNTS) and source.names.isdisjoint(PRICES)
+def matches(table: Table) -> bool:
+    """Return whether there is a price and an amount, and no price of a bar; or the columns of Binance."""
+    names = _with_names(table).names
+    return "price" in names and not names.isdisjoint(_AMOUNTS) and names.isdisjoint(PRICES)
 
 
-def read(source: Source, options: ReadOptions) -> RawBars:
+def read(table: Table, options: ReadOptions) -> RawBars:
     """Return the bars of `--timeframe`, by default 1m; time without trades gives no bar.
 
     Trades of one time keep the order of their rows. The first and the last bar hold what the file holds of them.
@@ -39,8 +37,8 @@ def read(source: Source, options: ReadOptions) -> RawBars:
     Raises:
         BarsError: If a needed column is missing, a value is no number or no time, or a price or amount is not positive.
     """
-    source = _with_names(source)
-    time, price, amount = (_column(source, *names) for names in (_TIMES, ("price",), _AMOUNTS))
+    table = _with_names(table)
+    time, price, amount = (_column(table, *names) for names in (_TIMES, ("price",), _AMOUNTS))
     times = read_times(time, Zone(options.timezone))
     prices, amounts = _positive(price), _positive(amount)
     length = parse_timeframe(options.timeframe or _TIMEFRAME)
@@ -49,7 +47,6 @@ def read(source: Source, options: ReadOptions) -> RawBars:
     starts = np.flatnonzero(np.diff(slot, prepend=slot[0] - 1))
     ends = np.append(starts[1:], len(slot)) - 1
     prices = prices[order]
-    symbol = find_column(source, "symbol", "ticker", "pair")
     return RawBars(
         open_time=(slot[starts] * length.astype(np.int64)).astype("datetime64[ms]"),
         open=prices[starts],
@@ -58,33 +55,29 @@ def read(source: Source, options: ReadOptions) -> RawBars:
         close=prices[ends],
         volume=np.add.reduceat(amounts[order], starts),
         time_rule=times.rule,
-        symbol_column=None if symbol is None or symbol.isna().all() else only_symbol(symbol),
+        symbol_column=read_symbol(table.column(*SYMBOLS)),
         timeframe=length,
         volume_rule=f"sum of {len(slot):,} trades over {format_timeframe(length)}",
     )
 
 
-def _with_names(source: Source) -> Source:
-    """Return the source with the names of Binance's columns, where it has none and the last two say yes or no."""
-    names = _BINANCE.get(source.n_columns)
-    if source.has_names or names is None or not all(map(pd.api.types.is_bool_dtype, source.table.dtypes.iloc[-2:])):
-        return source
-    return replace(source, table=source.table.set_axis(list(names), axis=1))
+def _with_names(table: Table) -> Table:
+    """Return the table with the names of Binance's columns, if it has none and the last two say yes or no."""
+    names = _BINANCE.get(table.n_columns)
+    if table.has_names or names is None or not all(map(pd.api.types.is_bool_dtype, table.rows.dtypes.iloc[-2:])):
+        return table
+    return replace(table, rows=table.rows.set_axis(list(names), axis=1))
 
 
-def _column(source: Source, *names: str) -> pd.Series:
-    column = find_column(source, *names)
+def _column(table: Table, *names: str) -> pd.Series:
+    column = table.column(*names)
     if column is None:
-        raise BarsError(f"columns of trades must include {' or '.join(names[:4])}, found {source.shown_names()}.")
-    if len(column) == 0:
-        raise BarsError("a file must hold trades, got a header without rows.")
+        raise BarsError(f"columns of trades must include {' or '.join(names[:4])}, found {table.describe_columns()}.")
+    table.check_rows("trades")
     return column
 
 
 def _positive(column: pd.Series) -> FloatArray:
     values = read_numbers(column)
-    is_bad = ~((values > 0) & np.isfinite(values))
-    if is_bad.any():
-        row = int(np.argmax(is_bad))
-        raise BarsError(f"`{column.name}` must be positive, got {column.iloc[row]}.", row)
+    check_values(column, ~((values > 0) & np.isfinite(values)), "be positive")
     return values

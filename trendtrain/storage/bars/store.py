@@ -214,5 +214,5 @@ def _check_apart(series: Series, merged: BarColumns, step: int) -> None:
         at = int(np.argmax(is_close))
         pair = " and ".join(str(time) for time in merged.time[at : at + 2].astype("datetime64[ms]"))
         raise InputError(
-            f"`bars` must lie at least {series.timeframe} from stored bars of {series.symbol}, got {pair}."
+            f"`bars` must lie at least {series.timeframe} from the other bars of {series.symbol}, got {pair}."
         )

@@ -1,0 +1,73 @@
+"""Candles without names: time, four prices and a volume, in the order freqtrade writes or the one Bitfinex writes.
+
+The order shows in the prices: the high of every candle is its greatest price and the low its smallest. Where both
+orders pass, all prices of the candle are the same and so are the bars. freqtrade also writes tables with names, in
+files such as `XRP_ETH-1m.feather`. Source of Bitfinex's order: https://docs.bitfinex.com/reference/rest-public-candles
+"""
+
+import re
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from trendtrain.importing.layouts import generic
+from trendtrain.importing.raw_bars import RawBars, ReadOptions, read_raw_bars
+from trendtrain.importing.table import Table, read_numbers
+from trendtrain.importing.times import read_times
+from trendtrain.importing.zones import Zone
+from trendtrain.market.bars import PRICES, BarsError, obey_price_rules
+
+_FREQTRADE: Final = ("open", "high", "low", "close")
+_BITFINEX: Final = ("open", "close", "high", "low")
+_N_COLUMNS: Final = 6
+_FILE: Final = re.compile(r".+-\d+[mhdwM](-\w+)?\.(feather|json|json\.gz|parquet)")
+
+
+def matches_bitfinex(table: Table) -> bool:
+    """Return whether prices fit the order of Bitfinex better than the usual one."""
+    return _is_candles(table) and _share_that_fits(table, _BITFINEX) > _share_that_fits(table, _FREQTRADE)
+
+
+def read_bitfinex(table: Table, options: ReadOptions) -> RawBars:
+    """Return the bars of candles in the order of Bitfinex.
+
+    Raises:
+        BarsError: If a value is no number or no time, or there are not six columns.
+    """
+    return _read(table, options, _BITFINEX)
+
+
+def matches_freqtrade(table: Table) -> bool:
+    """Return whether the file's name and columns are freqtrade's, or it holds nameless candles."""
+    names = ["date", *_FREQTRADE, "volume"]
+    return _is_candles(table) or bool(_FILE.fullmatch(table.name) and list(table.rows.columns) == names)
+
+
+def read_freqtrade(table: Table, options: ReadOptions) -> RawBars:
+    """Return the bars of candles in the usual order, or of a table with names.
+
+    Raises:
+        BarsError: If a value is no number or no time, or there are not six columns.
+    """
+    return generic.read(table, options) if table.has_names else _read(table, options, _FREQTRADE)
+
+
+def _is_candles(table: Table) -> bool:
+    """Return whether a file holds six nameless columns, an epoch number first."""
+    return table.is_nameless(_N_COLUMNS) and bool(pd.to_numeric(table.rows.iloc[:1, 0], errors="coerce").iloc[0] >= 1e9)
+
+
+def _share_that_fits(table: Table, order: tuple[str, ...]) -> float:
+    """Return the share of candles that obey the price rules where the columns have that order."""
+    try:
+        prices = dict(zip(order, map(read_numbers, table.take(1, 2, 3, 4)), strict=True))
+    except BarsError:
+        return 0.0
+    first, high, low, last = (prices[name] for name in PRICES)
+    return float(np.mean(obey_price_rules(first, high, low, last, np.zeros(len(first)))))
+
+
+def _read(table: Table, options: ReadOptions, order: tuple[str, ...]) -> RawBars:
+    columns = dict(zip(("time", *order, "volume"), table.take(*range(_N_COLUMNS)), strict=True))
+    return read_raw_bars(read_times(columns["time"], Zone(options.timezone)), columns)
