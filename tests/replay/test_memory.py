@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from slow_memory import SlowMemory, Story, surprise
 
+from trendtrain.data.arrays import to_arrays, to_tensors
 from trendtrain.errors import InputError
 from trendtrain.replay import ReplayMemory
-from trendtrain.replay.ages import draw_ages
 
 SIZES = (1, 2, 7, 40, 3, 3, 12, 1)  # rows of each event
 HALF_LIVES = (None, 2.0, 700.0)
@@ -62,22 +62,6 @@ def test_ages_are_those_of_the_rows_drawn() -> None:
     memory = filled()
     rows, ages = memory.draw(500, np.random.default_rng(0), 3.0)
     assert all(row in slow().events[-1 - age] for row, age in zip(rows, ages, strict=True))
-
-
-@given(st.integers(1, 10**7), st.floats(1.0, 1e9), st.integers(0, 2**53 - 1))
-def test_ages_invert_the_truncated_geometric_law(n_events: int, half_life: float, numerator: int) -> None:
-    uniform = numerator / 2**53
-    age = int(draw_ages(np.array([uniform]), n_events, half_life)[0])
-    q = -np.log(2.0) / half_life
-    below, upto = (np.expm1(q * a) / np.expm1(q * n_events) for a in (age, age + 1))
-    assert 0 <= age < n_events
-    assert below <= uniform + 1e-9
-    assert uniform <= upto + 1e-9
-
-
-def test_a_very_long_half_life_is_none() -> None:
-    uniform = np.random.default_rng(0).random(1000)
-    np.testing.assert_array_equal(draw_ages(uniform, 500, 1e9), draw_ages(uniform, 500, None))
 
 
 def test_the_order_of_adding_does_not_matter() -> None:
@@ -158,14 +142,26 @@ def test_a_restored_memory_draws_bit_for_bit_what_it_would_have(seed: int) -> No
     story = Story(seed)
     story.fast.draw(1_000, np.random.default_rng(1))
     kept = io.BytesIO()
-    torch.save(story.fast.state_dict(), kept)
+    torch.save(to_tensors(story.fast.state_dict()), kept)
     kept.seek(0)
     original = story.fast
     story.restore()
-    story.fast.load_state_dict(torch.load(kept, weights_only=True))
+    story.fast.load_state_dict(to_arrays(torch.load(kept, weights_only=True)))
     for half_life in HALF_LIVES:
         ours, theirs = (m.draw(5_000, np.random.default_rng(2), half_life) for m in (story.fast, original))
         np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_draw_leaves_nothing_behind() -> None:
+    fresh, used = filled(), filled()
+    used.reweight(np.array([0]), np.array([50.0]))  # few proposals are accepted
+    used.draw(3_000, np.random.default_rng(0), 2.0)
+    used.reweight(np.array([0]), np.array([1.0]))
+    fresh.reweight(np.array([0]), np.array([50.0]))
+    fresh.reweight(np.array([0]), np.array([1.0]))
+    assert set(used.state_dict()) == {"weight", "largest_weight", "first_event"}
+    draws = [memory.draw(3_000, np.random.default_rng(1), 5.0) for memory in (fresh, used)]
+    np.testing.assert_array_equal(*draws)
 
 
 def test_a_cleared_memory_can_be_told_the_same_again() -> None:

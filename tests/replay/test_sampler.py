@@ -20,6 +20,7 @@ from sampler_examples import (
 )
 from slow_memory import surprise
 
+from trendtrain.data.arrays import to_arrays, to_tensors
 from trendtrain.errors import InputError
 from trendtrain.replay import Draw, ReplayMemory, ReplaySampler, weigh, weigh_by_gradient
 from trendtrain.validation import ChangeDetector, Predictions, Verdicts
@@ -99,10 +100,10 @@ def test_a_restored_sampler_never_stopped() -> None:
     original = sampler_of(batch_size=32)
     flat(original)
     state = io.BytesIO()
-    torch.save(original.state_dict(), state)
+    torch.save(to_tensors(original.state_dict()), state)
     state.seek(0)
     restored = sampler_of(batch_size=32, seed=77)
-    restored.load_state_dict(torch.load(state, weights_only=True))
+    restored.load_state_dict(to_arrays(torch.load(state, weights_only=True)))
     assert flat(restored) == flat(original)
 
 

@@ -6,7 +6,6 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 
-from trendtrain.callbacks.arrays import to_arrays, to_tensors
 from trendtrain.callbacks.listeners import ChangeListener, StepListener, Stream, WarmupListener
 from trendtrain.callbacks.outputs import PassOutputs, row_of, scores_of
 from trendtrain.callbacks.refusals import (
@@ -19,6 +18,7 @@ from trendtrain.callbacks.refusals import (
     refuse_many_devices,
 )
 from trendtrain.callbacks.signals import interrupts_held
+from trendtrain.data.arrays import to_arrays, to_tensors
 from trendtrain.errors import InputError
 from trendtrain.market.bars import IntArray
 from trendtrain.market.labels import Labels

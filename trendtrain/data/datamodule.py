@@ -10,6 +10,7 @@ import torch
 from torch.utils.data import DataLoader, Sampler
 
 from trendtrain.data.arena import has_window, inputs_of
+from trendtrain.data.arrays import to_arrays, to_tensors
 from trendtrain.data.device import GatherAhead, Resident, loader, place
 from trendtrain.data.transitions import Transitions, transitions_of
 from trendtrain.data.windows import Batch, WindowDataset, Windows
@@ -162,7 +163,7 @@ class PivotDataModule(pl.LightningDataModule):
     def state_dict(self) -> dict[str, Any]:
         """Return the clock's step, the replay's state, and what tells whether the bars are still the same."""
         clock = {"step": self.clock.step, "warmup": self.clock.warmup}
-        return {**clock, "replay": self.replay.state_dict(), "bars": self._fingerprint}
+        return {**clock, "replay": to_tensors(self.replay.state_dict()), "bars": self._fingerprint}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take up where the datamodule that gave the state stood."""
@@ -171,7 +172,7 @@ class PivotDataModule(pl.LightningDataModule):
         self.clock.step, self.clock.warmup = state_dict["step"], state_dict["warmup"]
         self.replay.memory.clear()
         self._learn(None)
-        self.replay.load_state_dict(state_dict["replay"])
+        self.replay.load_state_dict(to_arrays(state_dict["replay"]))
 
     def _loader(self, dataset: WindowDataset, sampler: Any) -> DataLoader[Batch] | GatherAhead:
         device = torch.device("cpu") if self.trainer is None else self.trainer.strategy.root_device

@@ -3,11 +3,10 @@
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 
 from trendtrain.errors import InputError, check_number
 from trendtrain.market.bars import FloatArray, IntArray
-from trendtrain.replay.ages import draw_ages
+from trendtrain.replay.draws import draw_rows
 
 _SMALLEST, _LARGEST = 1e-4, 60_000.0  # what half precision holds with three digits
 
@@ -47,7 +46,6 @@ class ReplayMemory:
         self._row = np.zeros(n_rows, dtype=np.int32)
         self._end: IntArray = np.zeros(1, dtype=np.int32)  # event e has the rows _row[_end[e] : _end[e + 1]]
         self._first = self._last = 0  # the events held
-        self._acceptance = 1.0  # of the last draw: how many to propose for the next
 
     @property
     def n_events(self) -> int:
@@ -122,57 +120,40 @@ class ReplayMemory:
         if not (weights.min() >= _SMALLEST and largest <= _LARGEST):
             bad = weights[~((weights >= _SMALLEST) & (weights <= _LARGEST))][0]
             raise InputError(f"`weights` must be from {_SMALLEST} to {_LARGEST:.0f}, got {bad}.")
-        self.weight[rows] = weights
+        self.weight[rows] = weights.astype(np.float16)  # converted apart, it takes half as long
         self.largest_weight = max(self.largest_weight, float(np.float16(largest)))
 
     def draw(self, n: int, random: np.random.Generator, half_life: float | None = None) -> Drawn:
         """Draw rows with replacement: an event by its age, a row of it uniformly, accepted by weight.
 
-        Rejection sampling is exact and makes reweighting O(1). The chance of a row is proportional to
+        Rejection sampling is exact and makes reweighting O(1). The probability of a row is proportional to
         2^(-age / half_life) * weight / (rows of its event). A draw costs largest / mean weight proposals, at any size.
 
         Args:
             n: How many; the memory must not be empty.
-            random: Where randomness comes from.
+            random: Gives the seed of the draw, one number.
             half_life: In events; None draws all events alike.
         """
-        parts: list[Drawn] = []
-        missing, share = n, self._acceptance
-        while missing > 0:
-            n_proposed = min(int(1.05 * missing / share) + 32, 1 << 20)
-            rows, ages = self._propose(n_proposed, random, half_life)
-            limit = random.random(n_proposed, dtype=np.float32) * np.float32(self.largest_weight)
-            accepted = np.flatnonzero(limit < self.weight.take(rows))
-            share = max(len(accepted), 1) / n_proposed
-            if not parts:
-                self._acceptance = share  # later rounds are small: they would say little
-            accepted = accepted[:missing]
-            parts.append(Drawn(rows.take(accepted), ages.take(accepted)))
-            missing -= len(accepted)
-        return parts[0] if len(parts) == 1 else Drawn(*(np.concatenate(values) for values in zip(*parts, strict=True)))
-
-    def _propose(self, n: int, random: np.random.Generator, half_life: float | None) -> Drawn:
-        age = draw_ages(random.random(n), self.n_events, half_life)
-        event = self._last - 1 - age
-        start = self._end.take(event)
-        place = (random.random(n) * (self._end.take(event + 1) - start)).astype(np.int64)
-        return Drawn(self._row.take(start + place), age)
+        drawn = Drawn(np.empty(n, dtype=np.int64), np.empty(n, dtype=np.int64))
+        seed = random.integers(2**64, dtype=np.uint64)
+        events = (self._end, self._first, self._last, np.inf if half_life is None else half_life)
+        with np.errstate(over="ignore"):  # uncompiled, the random numbers overflow with a warning
+            draw_rows(seed, *events, self._row, self.weight.view(np.uint16), self.largest_weight, *drawn)
+        return drawn
 
     def state_dict(self) -> dict[str, Any]:
         """Return the weights and which events are held; the rows themselves follow from what was added."""
         return {
-            "weight": torch.from_numpy(self.weight.copy()),
+            "weight": self.weight.copy(),
             "largest_weight": self.largest_weight,
             "first_event": self._first,
-            "acceptance": self._acceptance,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up where the memory that gave `state` stood, after the same rows were added."""
-        self.weight[:] = state["weight"].numpy()
+        """Restore the state returned by `state_dict()`, after the same rows were added."""
+        self.weight[:] = state["weight"]
         self.largest_weight = state["largest_weight"]
         self._first = state["first_event"]
-        self._acceptance = state["acceptance"]
 
 
 def _with_room(values: IntArray, n: int) -> IntArray:

@@ -5,13 +5,14 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from trendtrain.errors import check_at_least, check_number
+from trendtrain.errors import InputError, check_at_least, check_number
 from trendtrain.market.bars import FloatArray, IntArray
-from trendtrain.replay.ages import HalfLife, half_lives_of
 from trendtrain.replay.draw_stats import DrawStats
 from trendtrain.replay.memory import ReplayMemory
 from trendtrain.validation.predictions import Verdicts
 from trendtrain.validation.score import event_means
+
+HalfLife = float | None  # in events; None: all ages alike
 
 
 class Draw(NamedTuple):
@@ -32,7 +33,7 @@ class Detector(Protocol):
         """Return what was learned."""
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take it up."""
+        """Restore the state returned by `state_dict()`."""
 
 
 class ReplaySampler:
@@ -75,7 +76,7 @@ class ReplaySampler:
         forgets: bool = True,
         seed: int = 0,
     ) -> None:
-        half_lives = half_lives_of(half_life, "replay.half_life")
+        half_lives = _half_lives(half_life)
         check_at_least("replay.batch_size", batch_size, len(half_lives))
         check_at_least("replay.n_batches", n_batches, 1)
         check_number("replay.beta", beta, 0.0, 1.0)
@@ -167,9 +168,21 @@ class ReplaySampler:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up where the sampler that gave `state` stood."""
+        """Restore the state returned by `state_dict()`."""
         self._random.bit_generator.state = state["random"]
         self.memory.load_state_dict(state["memory"])
         self.n_alarms = state["n_alarms"]
         if self.detector is not None:
             self.detector.load_state_dict(state["detector"])
+
+
+def _half_lives(half_life: HalfLife | Sequence[HalfLife]) -> tuple[HalfLife, ...]:
+    """Return one half-life, or both of two, as a tuple."""
+    is_list = isinstance(half_life, Sequence) and not isinstance(half_life, str)
+    half_lives = tuple(half_life) if is_list else (half_life,)  # type: ignore[arg-type]
+    if is_list and len(half_lives) != 2:
+        raise InputError(f"`replay.half_life` must be one half-life or a list of two, got {list(half_lives)}.")
+    for one in half_lives:
+        if one is not None:
+            check_number("replay.half_life", one, 1.0)
+    return half_lives  # type: ignore[return-value]

@@ -1,0 +1,20 @@
+"""Arrays in checkpoints: a weights-only load accepts tensors, and no numpy."""
+
+from typing import Any
+
+import numpy as np
+import torch
+
+
+def to_tensors(state: Any) -> Any:
+    """Return a state, nested dicts, with a tensor, a copy, in place of each array."""
+    if isinstance(state, dict):
+        return {key: to_tensors(value) for key, value in state.items()}
+    return torch.tensor(state) if isinstance(state, np.ndarray) else state
+
+
+def to_arrays(state: Any) -> Any:
+    """Return a state, nested dicts, with an array in place of each tensor."""
+    if isinstance(state, dict):
+        return {key: to_arrays(value) for key, value in state.items()}
+    return state.numpy() if isinstance(state, torch.Tensor) else state
