@@ -3,11 +3,11 @@
 from trendtrain.validation.change import ChangeDetector, events_since_drop
 from trendtrain.validation.judged import JudgedPrediction, to_verdicts
 from trendtrain.validation.live_judge import TrendJudge
-from trendtrain.validation.online_logistic import online_logistic
+from trendtrain.validation.online_logistic import KnownRows, OnlineLogistic, online_logistic
 from trendtrain.validation.pending import Pending
 from trendtrain.validation.predictions import Predictions, Verdicts
 from trendtrain.validation.scoreboard import Scoreboard
-from trendtrain.validation.simple_rules import BASELINE_NAMES, baseline_directions
+from trendtrain.validation.simple_rules import BASELINE_NAMES, KnownDirections, SimpleRules, baseline_directions
 from trendtrain.validation.stats import TrendStats
 from trendtrain.validation.temperature import fit_temperature
 
@@ -15,9 +15,13 @@ __all__ = [
     "BASELINE_NAMES",
     "ChangeDetector",
     "JudgedPrediction",
+    "KnownDirections",
+    "KnownRows",
+    "OnlineLogistic",
     "Pending",
     "Predictions",
     "Scoreboard",
+    "SimpleRules",
     "TrendJudge",
     "TrendStats",
     "Verdicts",
