@@ -15,7 +15,6 @@ from trendtrain.market import Bars, Series, find_pivots, label_bars, synthetic_m
 from trendtrain.market.averages import ema
 from trendtrain.market.bars import segments
 from trendtrain.stream.walk import Walk
-from trendtrain.validation.simple_rules import returns
 
 GAPS = st.sampled_from([0, 1, 3])
 WHERE = st.floats(0.0, 1.0)
@@ -81,12 +80,11 @@ def test_features_after_a_hole_are_those_of_the_later_bars_alone(bars: Bars, whe
 
 
 @given(some_bars(min_bars=2), WHERE, GAPS)
-def test_averages_and_returns_start_anew_after_a_hole(bars: Bars, where: float, max_gap: int) -> None:
+def test_averages_start_anew_after_a_hole(bars: Bars, where: float, max_gap: int) -> None:
     at = cut_at(bars, where)
     bars = with_hole(bars, at, max_gap + 1)
     segment = segments(bars.open_time, bars.timeframe, max_gap)
     assert_same(ema(bars.close, 5, segment)[at:], ema(bars.close[at:], 5, segment[at:]))
-    assert_same(returns(bars.close, 5, segment)[at:], returns(bars.close[at:], 5, segment[at:]))
 
 
 def streamed_windows(bars: Bars, max_gap: int) -> tuple[Array, Array]:

@@ -172,4 +172,5 @@ def _follow(
 
 
 def _sign(direction: IntArray) -> IntArray:
-    return (direction == UP).astype(np.int64) - (direction == DOWN)
+    sign: IntArray = (direction == UP).astype(np.int64) - (direction == DOWN)
+    return sign
