@@ -1,29 +1,32 @@
-"""The `trendtrain` command: hand the arguments to a subcommand, and turn a mistake into one line."""
+"""The `trendtrain` command: pass the arguments to a subcommand, and print an expected error as one line."""
 
 import argparse
 import sys
 
 from trendtrain.commands import annotations, db, import_bars, label, predict, stats
-from trendtrain.commands.errors import say
+from trendtrain.commands.errors import report_error
 from trendtrain.commands.train import run_overrides
-from trendtrain.errors import InputError
+from trendtrain.errors import EXIT_CTRL_C, TRY_AGAIN, InputError, StorageError, is_disk_fault
 
 _COMMANDS = (import_bars, label, predict, stats, annotations, db)
-_EXIT_CTRL_C = 130
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command; a user's mistake is one line and exit code 2."""
+    """Run a command and return its exit code; an error that the user can act on is one line."""
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
         if arguments[:1] == ["train"]:
             return run_overrides(arguments[1:])
         options = _parser().parse_args(arguments)
         return int(options.run(options))
-    except InputError as error:
-        return say(error)
+    except (InputError, StorageError) as error:
+        return report_error(error)
+    except OSError as error:
+        if not is_disk_fault(error):
+            raise
+        return report_error(StorageError(f"The disk failed: {error}. {TRY_AGAIN}"))
     except KeyboardInterrupt:
-        return _EXIT_CTRL_C
+        return EXIT_CTRL_C
 
 
 def _parser() -> argparse.ArgumentParser:

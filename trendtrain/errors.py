@@ -1,10 +1,56 @@
-"""Say a user's mistake in one line: the argument, the rule, and what came."""
+"""The errors that the command line prints as one line, the exit codes, and checks of arguments.
 
+```
+ValueError
+    InputError              a user's mistake                                        exit code 2
+        BarsError           prices or times break a rule of bars (trendtrain.market.bars)
+        NotStoredError      the database does not have the bars that were asked for
+RuntimeError
+    StorageError            a database or a disk failed during the work             exit code 1
+        DamagedDataError    stored data is not what was written
+```
+
+Any other exception is a fault of ours: a traceback, and exit code 1.
+"""
+
+import errno
 from numbers import Integral, Real
+from typing import Final
+
+EXIT_FAILED: Final = 1
+EXIT_MISTAKE: Final = 2
+EXIT_CTRL_C: Final = 130
+EXIT_SIGTERM: Final = 143
+
+TRY_AGAIN: Final = "What was stored before stays; mend that and run the same command again."
+
+_DISK_FAULTS: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 class InputError(ValueError):
-    """Bad input from a user; the command line prints it as one line and exits with code 2."""
+    """A user's mistake: the argument, the rule, and the value received."""
+
+
+class NotStoredError(InputError):
+    """The database does not have the bars that were asked for."""
+
+
+class StorageError(RuntimeError):
+    """A database or a disk failed during the work; what was stored before is unharmed, unless a subclass says else."""
+
+
+class DamagedDataError(StorageError):
+    """Stored data is not what was written: a block fails its checksum, or the file of the database is corrupt."""
+
+
+def is_disk_fault(error: OSError) -> bool:
+    """Return whether a disk is full or failing, as opposed to a path that cannot be used.
+
+    Example:
+        >>> is_disk_fault(OSError(errno.ENOSPC, "No space left on device")), is_disk_fault(FileNotFoundError())
+        (True, False)
+    """
+    return error.errno in _DISK_FAULTS
 
 
 def check_at_least(name: str, value: object, minimum: int) -> None:

@@ -23,7 +23,7 @@ from omegaconf import DictConfig, OmegaConf
 from trendtrain.callbacks.trend_validation import TrendValidation
 from trendtrain.callbacks.walk_checkpoint import WalkCheckpoint
 from trendtrain.data.datamodule import PivotDataModule
-from trendtrain.errors import InputError, check_at_least, check_choice, check_number
+from trendtrain.errors import EXIT_CTRL_C, EXIT_SIGTERM, InputError, check_at_least, check_choice, check_number
 from trendtrain.models.weights import load_weights
 from trendtrain.replay.memory import ReplayMemory
 from trendtrain.reports.summary import Summary, write_json
@@ -31,8 +31,6 @@ from trendtrain.storage.bars.store import BarStore
 from trendtrain.storage.database import open_database
 from trendtrain.storage.ledger.ledger import Ledger
 
-_EXIT_CTRL_C = 130
-_EXIT_SIGTERM = 143
 _LARGEST_SEED = 2**32 - 1  # of numpy's global generator
 
 
@@ -90,11 +88,11 @@ class _Run:
             with _quiet_lightning():
                 self.trainer.fit(self.module, self.datamodule, ckpt_path=self.checkpoint, weights_only=True)
         except SIGTERMException:
-            return _EXIT_SIGTERM
+            return EXIT_SIGTERM
         except SystemExit:  # what Lightning makes of Ctrl-C
             if not self.trainer.interrupted:
                 raise
-            return _EXIT_CTRL_C
+            return EXIT_CTRL_C
         except MisconfigurationException as error:
             raise InputError(str(error)) from error
         return 0
@@ -102,7 +100,7 @@ class _Run:
     def values(self, exit_code: int) -> dict[str, Any]:
         """Return the content of `summary.json` but for the time it took."""
         is_done = self.datamodule.clock.is_done
-        ended = {0: "finished" if is_done else "stopped", _EXIT_CTRL_C: "interrupted", _EXIT_SIGTERM: "terminated"}
+        ended = {0: "finished" if is_done else "stopped", EXIT_CTRL_C: "interrupted", EXIT_SIGTERM: "terminated"}
         is_partial = bool(self.trainer.fast_dev_run)  # type: ignore[attr-defined]
         steps = {"status": "partial" if is_partial else ended[exit_code], "steps": self.datamodule.clock.step}
         return {**self.validation.summary(), **steps, "config": self.config}

@@ -16,7 +16,7 @@ from sqlalchemy import Engine
 
 from trendtrain.annotations import AnnotationStore, pool
 from trendtrain.annotations.migration import migrate
-from trendtrain.errors import InputError
+from trendtrain.errors import InputError, StorageError
 from trendtrain.market import Bars, Series
 from trendtrain.storage import BarStore, open_database
 
@@ -104,6 +104,21 @@ def test_a_second_run_changes_nothing(store: AnnotationStore, src: Path, tmp_pat
     assert (second.n_written, second.n_kept, second.n_differing, second.problems) == (0, 5, 0, ())
     assert sum(part.n_changed for part in second.series) == 0
     assert second.bytes_after == first.bytes_after
+
+
+class Unreadable(BarStore):
+    """A store whose database fails on every read."""
+
+    def load(self, *_: object) -> Bars:
+        raise StorageError("The database failed: database is locked.")
+
+
+def test_a_database_that_fails_is_not_taken_for_an_empty_one(store: AnnotationStore, src: Path) -> None:
+    migrate([src], store)
+    bars = stored_bars(store)
+    with pytest.raises(StorageError, match="is locked"):
+        migrate([src], AnnotationStore(store.folder, Unreadable(store.bar_store.engine)))
+    assert stored_bars(store) == bars
 
 
 @pytest.mark.parametrize("db_url", ["sqlite"], indirect=True)

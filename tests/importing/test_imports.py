@@ -5,12 +5,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, update
 
-from trendtrain.errors import InputError
+from trendtrain.errors import DamagedDataError, InputError
 from trendtrain.importing import ReadOptions, find_files, import_files, read_bars
 from trendtrain.market.bars import Bars, Series
 from trendtrain.storage import BarStore
+from trendtrain.storage.schema import bar_blocks
 
 HEADER = "timestamp,open,high,low,close,volume\n"
 ROWS = ("2024-01-01 00:00,1,2,0.5,1.5,10", "2024-01-01 00:01,1.5,2,1,1,0", "2024-01-01 00:03,1,1,1,1,")
@@ -306,3 +307,23 @@ def test_files_of_one_series_merge_and_the_later_name_wins(engine: Engine, tmp_p
     reports = import_files(BarStore(engine), find_files(tmp_path), ReadOptions(symbol="BTC"))
     assert [report.n_changed for report in reports] == [2, 2]
     np.testing.assert_array_equal(BarStore(engine).load("BTC", "1m").close, [1.5, 7.0, 8.0])
+
+
+def test_a_damaged_block_is_not_taken_for_missing_bars(engine: Engine, tmp_path: Path, make_bars: MakeBars) -> None:
+    """The files span the damaged block, so whether they replace bars is unknown: they must not."""
+    store, minutes = BarStore(engine), ("00:00", "00:10", "00:20")
+    for minute in (0, 10, 20):
+        store.write("BTCUSDT", "1m", make_bars([minute]))
+    is_second = bar_blocks.c.start_time == np.datetime64("2024-01-01T00:10", "ms").astype(np.int64).item()
+    with engine.begin() as connection:
+        connection.execute(update(bar_blocks).where(is_second).values(checksum=0))
+    files = [
+        write_csv(tmp_path / name, csv_of(f"2024-01-01 {minute},1,1,1,1,1"))
+        for name, minute in zip("ab", minutes[::2], strict=True)
+        if not (tmp_path / name).mkdir()
+    ]
+    with pytest.raises((DamagedDataError, InputError)):
+        import_files(store, files, may_replace=False)
+    for minute in (0, 20):
+        start = np.datetime64("2024-01-01", "ms") + minute * np.timedelta64(1, "m")
+        assert store.load("BTCUSDT", "1m", start, start + np.timedelta64(1, "m")).close == 100.0

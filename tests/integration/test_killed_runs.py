@@ -15,8 +15,9 @@ from train_runs import RunIn
 
 import trendtrain.train
 from trendtrain.callbacks import WalkCheckpoint
+from trendtrain.data import sources
 from trendtrain.reports.summary import Summary
-from trendtrain.storage import BarStore, Ledger
+from trendtrain.storage import Ledger
 
 torch.set_num_threads(1)  # small nets; and what is forked must have one
 
@@ -130,7 +131,7 @@ STORES = [
     (Ledger, "begin"),
     (Ledger, "rewind"),
     (Ledger, "end"),
-    (BarStore, "replace"),
+    (sources, "from_synthetic"),
     (trendtrain.train, "open_database"),
     (trendtrain.train, "write_json"),
     (Summary, "save"),

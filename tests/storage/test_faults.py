@@ -1,25 +1,20 @@
-import os
-import shutil
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from postgres_server import PostgresServer
 from sqlalchemy import Engine, event, text
+from storage_faults import grow, locked_by_another, small_disk
 from stored import assert_same
 
 from trendtrain.cli import main
-from trendtrain.errors import InputError
+from trendtrain.errors import DamagedDataError, StorageError
 from trendtrain.market.bars import Bars
 from trendtrain.storage import BarStore, open_database
 from trendtrain.storage.bars import blocks
 
 MakeBars = Callable[..., Bars]
 ADVICE = "What was stored before stays; mend that and run the same command again."
-HOLD = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('BEGIN IMMEDIATE'); print(flush=True); input()"
 
 
 def write_csv(path: Path, bars: Bars) -> Path:
@@ -29,43 +24,13 @@ def write_csv(path: Path, bars: Bars) -> Path:
     return path
 
 
-@contextmanager
-def locked_by_another(file: Path) -> Iterator[None]:
-    """Let another process hold the write lock of a SQLite file."""
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    with subprocess.Popen([sys.executable, "-c", HOLD, file], **pipes) as process:
-        assert process.stdout is not None
-        process.stdout.readline()
-        yield
-        process.communicate(b"\n")
-
-
-@contextmanager
-def small_disk(folder: Path, megabytes: int, owner: str | None = None) -> Iterator[Path]:
-    """Mount a file system of a few megabytes, for root alone."""
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", folder]
-    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode != 0:
-        pytest.skip("a small file system can be mounted by root alone")
-    try:
-        if owner:
-            shutil.chown(folder, owner)
-        yield folder
-    finally:
-        subprocess.run(["umount", "-l", folder], check=True)
-
-
-def grow(folder: Path) -> None:
-    subprocess.run(["mount", "-o", "remount,size=64m", folder], check=True)
-
-
 def test_a_file_locked_by_another_process_ends_in_one_line(tmp_path: Path, make_bars: MakeBars) -> None:
     url = f"sqlite:///{tmp_path / 'bars.db'}?timeout=0.1"
     engine = open_database(url)
     store, bars = BarStore(engine), make_bars(range(100))
     store.write("BTCUSDT", "1m", bars[:50])
     with locked_by_another(tmp_path / "bars.db"):
-        with pytest.raises(InputError) as caught:
+        with pytest.raises(StorageError) as caught:
             store.write("BTCUSDT", "1m", bars)
         assert str(caught.value) == f"The database {url} failed: database is locked. {ADVICE}"
         assert_same(store.load("BTCUSDT", "1m"), bars[:50])
@@ -80,7 +45,7 @@ def test_a_series_locked_by_another_client_ends_in_one_line(postgres: PostgresSe
         engine = open_database(f"{url}&options=-c%20lock_timeout=50ms")
         with holder.begin() as connection:
             connection.execute(text("SELECT * FROM series FOR UPDATE"))
-            with pytest.raises(InputError, match=r"failed: canceling statement due to lock timeout. What was stored"):
+            with pytest.raises(StorageError, match=r"failed: canceling statement due to lock timeout. What was stored"):
                 BarStore(engine).write("BTCUSDT", "1m", make_bars(range(100)))
         assert BarStore(engine).write("BTCUSDT", "1m", make_bars(range(100))) == 50
         engine.dispose()
@@ -99,7 +64,7 @@ def test_a_full_file_leaves_what_was_stored(tmp_path: Path, make_bars: MakeBars)
     store.write("BTCUSDT", "1m", bars[:1_000])
     with engine.connect() as connection:  # the pool's only one
         connection.execute(text("PRAGMA max_page_count = 60"))
-    with pytest.raises(InputError, match=r"failed: database or disk is full. What was stored before stays"):
+    with pytest.raises(StorageError, match=r"failed: database or disk is full. What was stored before stays"):
         store.write("BTCUSDT", "1m", bars)
     assert_same(store.load("BTCUSDT", "1m"), bars[:1_000])
     with engine.connect() as connection:
@@ -116,7 +81,7 @@ def test_a_damaged_file_is_one_line(tmp_path: Path, make_bars: MakeBars) -> None
     engine.dispose()
     content = file.read_bytes()
     file.write_bytes(content[:8192] + b"\xff" * (len(content) - 8192))  # the schema stays
-    with pytest.raises(InputError, match=r"failed: database disk image is malformed\. Restore it from a copy"):
+    with pytest.raises(DamagedDataError, match=r"failed: database disk image is malformed\. Restore it from a copy"):
         BarStore(engine).load("BTCUSDT", "1m")
     engine.dispose()
 
@@ -128,7 +93,7 @@ def test_a_full_disk_is_one_line_and_a_rerun_completes(
     file = write_csv(tmp_path / "BTCUSDT_1m.csv", bars)
     with small_disk(tmp_path / "disk", megabytes=1) as disk:
         command = ["import", str(file), "--db", f"sqlite:///{disk}/bars.db"]
-        assert main(command) == 2
+        assert main(command) == 1
         errors = capsys.readouterr().err.splitlines()
         assert len(errors) == 1
         assert "failed: database or disk is full." in errors[0]
@@ -147,7 +112,7 @@ def test_a_full_disk_of_the_server_is_one_line_and_a_rerun_completes(
         engine = open_database(url)
         store = BarStore(engine)
         store.write("BTCUSDT", "1m", bars[:1_000])
-        with pytest.raises(InputError, match=r"failed: could not extend file .*: No space left on device"):
+        with pytest.raises(StorageError, match=r"failed: could not extend file .*: No space left on device"):
             store.write("BTCUSDT", "1m", bars)
         assert_same(store.load("BTCUSDT", "1m"), bars[:1_000])
         grow(disk)
@@ -175,7 +140,7 @@ def test_a_restarted_server_is_one_line_and_a_rerun_completes(
                     postgres.start()
 
         event.listen(engine, "before_cursor_execute", restart)
-        with pytest.raises(InputError, match=r"failed: .*terminating connection due to admin") as caught:
+        with pytest.raises(StorageError, match=r"failed: .*terminating connection due to admin") as caught:
             store.write("BTCUSDT", "1m", bars)
         assert "\n" not in str(caught.value)
         assert_same(store.load("BTCUSDT", "1m"), bars[:1_000])

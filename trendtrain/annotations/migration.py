@@ -12,7 +12,7 @@ from trendtrain.annotations.old_form import Snapshot, take_apart
 from trendtrain.annotations.pool import BarPool, check_fit, usual_times
 from trendtrain.annotations.small_form import format_annotation
 from trendtrain.annotations.store import AnnotationStore
-from trendtrain.errors import InputError
+from trendtrain.errors import DamagedDataError, InputError
 from trendtrain.market.bars import IntArray, Series
 from trendtrain.market.timeframe import parse_timeframe
 
@@ -152,7 +152,7 @@ def _move_all(store: AnnotationStore, harvest: _Harvest) -> tuple[tuple[SeriesRe
     for series in sorted(harvest.pools):
         try:
             reports.append(move_bars(store.bar_store, series, harvest.pools[series]))
-        except InputError as error:
+        except (InputError, DamagedDataError) as error:
             failed.add(series)
             waiting = [name for name, annotation in harvest.annotations.items() if series in _series_of(annotation)]
             who = f"{len(waiting)} annotations such as {waiting[0]!r}"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from trendtrain.annotations.pool import BarPool, PooledBars
-from trendtrain.errors import InputError
+from trendtrain.errors import NotStoredError
 from trendtrain.market.bars import Bars, BoolArray, Series
 from trendtrain.market.timeframe import parse_timeframe
 from trendtrain.storage.bars.store import BarStore
@@ -81,5 +81,5 @@ def _load(store: BarStore, series: Series, pooled: PooledBars) -> Bars | None:
     first, last = pooled.time[[0, -1]].astype("datetime64[ms]")
     try:
         return store.load(*series, first, last + _MS)
-    except InputError:  # no bar yet; where a block is damaged, the write says so
+    except NotStoredError:
         return None

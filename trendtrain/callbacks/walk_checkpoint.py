@@ -1,21 +1,21 @@
-"""Save checkpoints at the end of a step, so that a crash in mid-write leaves the last one whole."""
+"""Save checkpoints at the end of a step."""
 
-import os
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
 
 from trendtrain.errors import check_at_least
+from trendtrain.storage.whole_file import whole_path
 
 
 class WalkCheckpoint(pl.Callback):
-    """Write `last.ckpt` every so many steps and at a clean end: beside the target, synced, then moved onto it.
+    """Write `last.ckpt` every so many steps and at a clean end; a crash during a write leaves the previous one whole.
 
     Args:
         folder: Where; made when the first is written.
         every_n_steps: Walk steps, or epochs of warm-up, between checkpoints.
-        config: The run's resolved configuration, as text; the checkpoint keeps it, so that it tells what it is of.
+        config: The run's resolved configuration, as text; the checkpoint keeps it, so that it describes itself.
 
     Raises:
         InputError: If `every_n_steps` is below 1.
@@ -48,8 +48,6 @@ class WalkCheckpoint(pl.Callback):
             checkpoint["config"] = self.config
 
     def _save(self, trainer: pl.Trainer) -> None:
-        beside = self.path.with_suffix(".partial")
-        trainer.save_checkpoint(beside)
-        with beside.open("rb") as file:
-            os.fsync(file.fileno())
-        os.replace(beside, self.path)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with whole_path(self.path, "checkpoint", is_only_writer=True) as beside:
+            trainer.save_checkpoint(beside)

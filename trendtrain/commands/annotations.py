@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from trendtrain.commands.errors import say
+from trendtrain.commands.errors import report_error
 from trendtrain.commands.options import add_db
 from trendtrain.errors import InputError
 
@@ -36,5 +36,5 @@ def run(options: argparse.Namespace) -> int:
     show(migration_table(report, options.out))
     exit_code = 0
     for problem in report.problems:
-        exit_code = say(InputError(problem))
+        exit_code = report_error(InputError(problem))
     return exit_code

@@ -12,12 +12,11 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from trendtrain.commands.errors import line_of
+from trendtrain.commands.errors import exit_code_of, line_of
+from trendtrain.errors import EXIT_CTRL_C, EXIT_FAILED, EXIT_SIGTERM
 
 if TYPE_CHECKING:
     from trendtrain.reports.sweep import SweptRun
-
-_EXIT_FAILED, _EXIT_MISTAKE, _EXIT_CTRL_C, _EXIT_SIGTERM = 1, 2, 130, 143
 
 exit_codes: list[int] = []  # of the sweeps that ended in this process: Hydra hands no value back
 under_way: list[Path] = []  # folders of those that have not
@@ -68,7 +67,7 @@ def _report(folder: Path, runs: Sequence["SweptRun"]) -> None:
 
 
 def _end(number: int, frame: object) -> None:
-    sys.exit(_EXIT_SIGTERM)  # joblib then ends its workers
+    sys.exit(EXIT_SIGTERM)  # joblib then ends its workers
 
 
 def is_under_way() -> bool:
@@ -76,8 +75,8 @@ def is_under_way() -> bool:
     return bool(HydraConfig.get().mode == RunMode.MULTIRUN)
 
 
-def run_job(cfg: DictConfig, mistakes: tuple[type[Exception], ...]) -> None:
-    """Train, and print one line; whatever fails is said, left in the run's folder, and does not stop the others."""
+def run_job(cfg: DictConfig, expected: tuple[type[Exception], ...]) -> None:
+    """Train and print one line; report a failure, keep it in the run's folder, and let the other runs go on."""
     from trendtrain.reports.sweep import note_failure
     from trendtrain.reports.sweep_report import run_line
     from trendtrain.reports.terminal import show
@@ -89,13 +88,13 @@ def run_job(cfg: DictConfig, mistakes: tuple[type[Exception], ...]) -> None:
     cfg.trainer.enable_progress_bar = False  # several runs at once would write over each other's line
     try:
         summary = train(cfg)
-    except mistakes as error:
-        note_failure(folder, _EXIT_MISTAKE, line_of(error))
+    except expected as error:
+        note_failure(folder, exit_code_of(error), line_of(error))
         sys.stderr.write(f"run {hydra.job.num} failed: {line_of(error)}  {' '.join(hydra.overrides.task)}\n")
     except Exception as error:
-        note_failure(folder, _EXIT_FAILED, f"{type(error).__name__}: {error}")
+        note_failure(folder, EXIT_FAILED, f"{type(error).__name__}: {error}")
         sys.stderr.write(traceback.format_exc())
     else:
         show(run_line(hydra.job.num, hydra.overrides.task, summary))
-        if summary.exit_code >= _EXIT_CTRL_C:  # Ctrl-C or SIGTERM means all of them
+        if summary.exit_code >= EXIT_CTRL_C:  # Ctrl-C or SIGTERM means all of them
             sys.exit(summary.exit_code)

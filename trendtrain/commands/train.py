@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trendtrain.commands.errors import say
-from trendtrain.errors import InputError
+from trendtrain.commands.errors import report_error
+from trendtrain.errors import InputError, StorageError
 
 if TYPE_CHECKING:
     from hydra.errors import MissingConfigException
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 
 def run_overrides(overrides: list[str]) -> int:
-    """Let Hydra compose the configuration and call the job; its complaints are the user's mistakes."""
+    """Let Hydra compose the configuration and call the job; an error of Hydra's is the user's mistake."""
     import hydra
     from hydra.errors import HydraException, MissingConfigException
     from omegaconf.errors import OmegaConfBaseException
 
     from trendtrain.commands import sweep
 
-    mistakes = (InputError, HydraException, OmegaConfBaseException)
+    expected = (InputError, StorageError, HydraException, OmegaConfBaseException)
 
     exit_codes: list[int] = []
     is_started = False
@@ -31,12 +31,12 @@ def run_overrides(overrides: list[str]) -> int:
         nonlocal is_started
         is_started = True
         if sweep.is_under_way():
-            sweep.run_job(cfg, mistakes)
+            sweep.run_job(cfg, expected)
             return
         try:
             exit_codes.append(_run_job(cfg))
-        except mistakes as error:
-            exit_codes.append(say(error))
+        except expected as error:
+            exit_codes.append(report_error(error))
 
     _prepare_hydra(overrides)
     sweep.forget()
@@ -46,13 +46,13 @@ def run_overrides(overrides: list[str]) -> int:
         sweep.report_cut()
         raise
     except MissingConfigException as error:
-        return say(_unknown_choice(error))
-    except mistakes as error:
-        return say(error)
+        return report_error(_unknown_choice(error))
+    except expected as error:
+        return report_error(error)
     except OSError as error:
         if is_started:
             raise
-        return say(InputError(f"`hydra.run.dir` must be a folder that can be written, got {error}."))
+        return report_error(InputError(f"`hydra.run.dir` must be a folder that can be written, got {error}."))
     return max([*exit_codes, *sweep.exit_codes], default=0)
 
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from trendtrain.storage.whole_file import whole_file
+
 
 @dataclass(frozen=True)
 class Summary:
@@ -27,10 +29,11 @@ class Summary:
 
 
 def write_json(path: Path, values: dict[str, Any]) -> Path:
-    """Write values as JSON, beside the target and then moved onto it, and return the path."""
-    beside = path.with_suffix(".partial")
-    beside.write_text(json.dumps(values, indent=2, allow_nan=False) + "\n")
-    return beside.replace(path)
+    """Write values as JSON, whole or not at all, and return the path."""
+    text = json.dumps(values, indent=2, allow_nan=False) + "\n"
+    with whole_file(path, "hydra.run.dir", is_only_writer=True) as file:
+        file.write(text.encode())
+    return path
 
 
 def without_nan(value: Any) -> Any:

@@ -1,19 +1,21 @@
 """Open a database that holds our tables."""
 
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.engine.interfaces import DBAPIConnection, ExecutionContext
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, NoSuchModuleError, OperationalError
 
-from trendtrain.errors import InputError
-from trendtrain.storage.faults import explain
+from trendtrain.errors import TRY_AGAIN, DamagedDataError, InputError, StorageError
 from trendtrain.storage.versions import KNOWN_VERSIONS, VERSION, create_if_new, upgrade
 
 _PRAGMAS = ("journal_mode = WAL", "foreign_keys = ON")
 _BUSY_SECONDS = 30
+_NO_DATABASE = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOTADB)
 _INSTALL = "install the trendtrain that made it, or a later one"
 
 
@@ -28,6 +30,7 @@ def open_database(url: str) -> Engine:
     Raises:
         InputError: If `url` is no database URL, its driver is not installed, its folder does not exist, what it names
             cannot be opened as a database, or its tables are of another schema version.
+        StorageError: If the database is locked, full or read-only where its tables must be created.
 
     Example:
         >>> engine = open_database("sqlite://")
@@ -40,7 +43,6 @@ def open_database(url: str) -> Engine:
         engine.dispose()
         upgrade_it = f"run `trendtrain db upgrade --db {engine.url}`"
         raise InputError(_wrong_version(engine.url, version, upgrade_it if version in KNOWN_VERSIONS else _INSTALL))
-    event.listen(engine, "handle_error", explain)
     return engine
 
 
@@ -79,16 +81,52 @@ def is_missing(url: str) -> bool:
 
 
 def _open(url: str, prepare: Callable[[Engine], str | None]) -> tuple[Engine, str | None]:
-    """Connect and prepare the tables; where the database objects, `url` names the wrong one."""
+    """Connect and prepare the tables."""
     parsed = _parse(url)
     _check_folder(parsed)
     engine = _engine(parsed)
     try:
+        _connect(engine)
+        event.listen(engine, "handle_error", _explain)
         return engine, prepare(engine)
     except DBAPIError as error:
         engine.dispose()
         reason = str(error.orig).strip().splitlines()[0]
         raise InputError(f"`db.url` must name a database that can be opened, got {parsed}: {reason}.") from error
+    except StorageError:
+        engine.dispose()
+        raise
+
+
+def _connect(engine: Engine) -> None:
+    """Connect once. Most errors show that the URL names no database; but one of SQLite's may be locked or corrupt."""
+    try:
+        engine.connect().close()
+    except DBAPIError as error:
+        if getattr(error.orig, "sqlite_errorcode", _NO_DATABASE[0]) & 0xFF not in _NO_DATABASE:
+            raise _failure(engine, error) or error from error
+        raise
+
+
+def _explain(context: ExceptionContext) -> None:
+    """Raise a failure of the database as one line; SQLAlchemy calls this on any error."""
+    error = context.sqlalchemy_exception
+    failure = _failure(context.engine, error) if context.engine and isinstance(error, DBAPIError) else None
+    if failure:
+        raise failure from context.original_exception
+
+
+def _failure(engine: Engine, error: DBAPIError) -> StorageError | None:
+    """Return the error of a database that is locked, full, unreachable, restarted or corrupt; None for another error.
+
+    Another error, such as a row that breaks a rule of the tables, is ours, and its traceback helps.
+    """
+    failed = f"The database {engine.url} failed: {str(error.orig).strip().splitlines()[0].rstrip('.')}."
+    if isinstance(error, OperationalError):
+        return StorageError(f"{failed} {TRY_AGAIN}")
+    if type(error) is DatabaseError:  # SQLite's, for a file that is corrupt
+        return DamagedDataError(f"{failed} Restore it from a copy.")
+    return None
 
 
 def _wrong_version(url: URL, version: str | None, remedy: str) -> str:

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, delete, select
 
-from trendtrain.errors import InputError
+from trendtrain.errors import DamagedDataError
 from trendtrain.market.bars import Bars, Series
 from trendtrain.storage import BarStore
 from trendtrain.storage.bars import blocks, compaction
@@ -82,6 +82,6 @@ def test_a_damaged_block_is_named_and_left(engine: Engine, make_bars: MakeBars) 
     write_sizes(store, make_bars(range(3)), [1, 1, 1])
     with engine.begin() as connection:
         connection.execute(bar_blocks.update().values(checksum=0))
-    with pytest.raises(InputError, match="The stored block of BTCUSDT 1m that starts at 2024-01-01T00:00:00"):
+    with pytest.raises(DamagedDataError, match="The stored block of BTCUSDT 1m that starts at 2024-01-01T00:00:00"):
         store.compact()
     assert sizes(engine) == [1, 1, 1]

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, func, insert, update
 from stored import stored_rows
 
-from trendtrain.errors import InputError
+from trendtrain.errors import DamagedDataError, InputError, NotStoredError
 from trendtrain.market.bars import Bars, Series
 from trendtrain.storage import BarStore
 from trendtrain.storage.bars import blocks
@@ -62,7 +62,7 @@ def test_a_range_equals_a_slice_of_all(
     if is_inside.any():
         np.testing.assert_array_equal(store.load("BTCUSDT", "1m", start, end).close, bars.close[is_inside])
     else:
-        with pytest.raises(InputError, match="`start` and `end` must hold bars"):
+        with pytest.raises(NotStoredError, match="`start` and `end` must hold bars"):
             store.load("BTCUSDT", "1m", start, end)
 
 
@@ -78,7 +78,7 @@ def test_one_flipped_bit_is_noticed(engine: Engine, make_bars: MakeBars) -> None
     BarStore(engine).write("BTCUSDT", "1m", make_bars(range(5_000)))
     damage_block(engine, 1)
     message = "The stored block of BTCUSDT 1m that starts at 2024-01-03T20:16:00.000 is damaged"
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(DamagedDataError, match=message):
         BarStore(engine).load("BTCUSDT", "1m")
 
 
@@ -86,7 +86,7 @@ def test_a_cut_payload_is_noticed(engine: Engine, make_bars: MakeBars) -> None:
     BarStore(engine).write("BTCUSDT", "1m", make_bars(range(5)))
     with engine.begin() as connection:
         connection.execute(update(bar_blocks).values(payload=func.substr(bar_blocks.c.payload, 1, 48)))
-    with pytest.raises(InputError, match=r"is damaged: its 48 bytes do not match checksum [0-9]+"):
+    with pytest.raises(DamagedDataError, match=r"is damaged: its 48 bytes do not match checksum [0-9]+"):
         BarStore(engine).load("BTCUSDT", "1m")
 
 
@@ -101,12 +101,12 @@ def test_series_are_listed_by_name_and_only_with_bars(engine: Engine, make_bars:
 
 def test_unknown_series_is_refused_with_what_there_is(engine: Engine, make_bars: MakeBars) -> None:
     BarStore(engine).write("BTCUSDT", "1m", make_bars([0]))
-    with pytest.raises(InputError, match=r"must name stored bars \(BTCUSDT 1m\), got ETHUSDT 1m"):
+    with pytest.raises(NotStoredError, match=r"must name stored bars \(BTCUSDT 1m\), got ETHUSDT 1m"):
         BarStore(engine).load("ETHUSDT", "1m")
 
 
 def test_an_empty_database_says_so(engine: Engine) -> None:
-    with pytest.raises(InputError, match=r"must name stored bars \(none\), got ETHUSDT 1m"):
+    with pytest.raises(NotStoredError, match=r"must name stored bars \(none\), got ETHUSDT 1m"):
         BarStore(engine).load("ETHUSDT", "1m")
 
 

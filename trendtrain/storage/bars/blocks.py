@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from sqlalchemy import Connection, delete, func, insert, select
 
-from trendtrain.errors import InputError
+from trendtrain.errors import DamagedDataError
 from trendtrain.market.bars import IntArray, Series, TimeArray
 from trendtrain.storage.bars.payload import BarColumns, pack, room_for, unpack
 from trendtrain.storage.schema import bar_blocks
@@ -37,7 +37,7 @@ def read_blocks(connection: Connection, series: Series, series_id: int, first: i
         end: Open time, ms.
 
     Raises:
-        InputError: If a block is damaged.
+        DamagedDataError: If a block is damaged.
     """
     table = bar_blocks.c
     # Blocks never overlap, so only the last one that starts by `first` can reach into the range. Asking every earlier
@@ -113,7 +113,7 @@ def _unpack(series: Series, start_time: int, payload: bytes, checksum: int, targ
         unpack(payload, checksum, target)
     except ValueError as error:
         block = f"The stored block of {' '.join(series)} that starts at {np.datetime64(start_time, 'ms')}"
-        raise InputError(f"{block} is damaged: {error}.") from error
+        raise DamagedDataError(f"{block} is damaged: {error}.") from error
 
 
 def _row(series_id: int, columns: BarColumns) -> dict[str, object]:

@@ -30,7 +30,7 @@ def compact_series(engine: Engine, series: Series) -> Compaction:
     and write meanwhile.
 
     Raises:
-        InputError: If a stored block is damaged.
+        DamagedDataError: If a stored block is damaged.
     """
     before = _count(engine, series)
     first: int | None = -(2**63)

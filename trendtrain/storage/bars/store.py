@@ -8,8 +8,8 @@ from typing import Final
 import numpy as np
 from sqlalchemy import Connection, Engine, delete, select
 
-from trendtrain.errors import InputError
-from trendtrain.market.bars import Bars, Series, TimeArray
+from trendtrain.errors import DamagedDataError, InputError, NotStoredError
+from trendtrain.market.bars import Bars, BarsError, Series, TimeArray
 from trendtrain.market.timeframe import Time, format_timeframe, parse_timeframe, to_milliseconds
 from trendtrain.storage import schema
 from trendtrain.storage.bars.blocks import read_blocks, replace_blocks, stored_span
@@ -110,8 +110,8 @@ class BarStore:
             How many bars were new or changed.
 
         Raises:
-            InputError: If `timeframe` is not that of `bars`, a bar lies less than a timeframe from a stored one, or a
-                stored block is damaged.
+            InputError: If `timeframe` is not that of `bars`, or a bar lies less than a timeframe from a stored one.
+            DamagedDataError: If a stored block is damaged.
         """
         series = _series_of(symbol, timeframe, bars)
         if len(bars) == 0:
@@ -138,7 +138,9 @@ class BarStore:
             end: Likewise; None for the last bar, that one included.
 
         Raises:
-            InputError: If the series is unknown, no bar lies in the range, or a stored block is damaged.
+            InputError: If `symbol`, `timeframe`, `start` or `end` is invalid.
+            NotStoredError: If the series is unknown, or no bar lies in the range.
+            DamagedDataError: If a stored block is damaged.
         """
         with self.engine.connect() as connection:
             return _load(connection, name_series(symbol, timeframe), start, end)
@@ -147,7 +149,7 @@ class BarStore:
         """Merge small blocks, such as those of single live bars, series by series; the bars stay the same.
 
         Raises:
-            InputError: If a stored block is damaged.
+            DamagedDataError: If a stored block is damaged.
         """
         return [compact_series(self.engine, series) for series in self.series()]
 
@@ -173,17 +175,24 @@ def _load(connection: Connection, series: Series, start: Time | None, end: Time 
     columns = read_blocks(connection, series, series_id, first, stop).bars
     columns = columns.take(slice(*np.searchsorted(columns.time, [first, stop])))
     if len(columns.time) > 0:
-        return bars_of(columns, parse_timeframe(series.timeframe))
+        return _bars_of(columns, series)
     span = stored_span(connection, series_id)
     if span is None:
         raise _unknown(connection, series)
     stored = f"{' '.join(series)}, stored from {span[0]} to {span[1]}"
-    raise InputError(f"`start` and `end` must hold bars of {stored}, got start {start} and end {end}.")
+    raise NotStoredError(f"`start` and `end` must hold bars of {stored}, got start {start} and end {end}.")
 
 
-def _unknown(connection: Connection, series: Series) -> InputError:
+def _bars_of(columns: BarColumns, series: Series) -> Bars:
+    try:
+        return bars_of(columns, parse_timeframe(series.timeframe))
+    except BarsError as error:
+        raise DamagedDataError(f"The stored bars of {' '.join(series)} are damaged: {error}") from error
+
+
+def _unknown(connection: Connection, series: Series) -> NotStoredError:
     names = ", ".join(" ".join(stored) for stored in _series_with_bars(connection)) or "none"
-    return InputError(f"`symbol` and `timeframe` must name stored bars ({names}), got {' '.join(series)}.")
+    return NotStoredError(f"`symbol` and `timeframe` must name stored bars ({names}), got {' '.join(series)}.")
 
 
 def _series_of(symbol: str, timeframe: str, bars: Bars) -> Series:
