@@ -7,7 +7,7 @@ from sqlalchemy import Engine, text
 
 from trendtrain.market.bars import Series
 from trendtrain.storage import LineRows, PredictionRows, VerdictRows
-from trendtrain.validation.outcomes import VOID_GAP
+from trendtrain.validation.predictions import VOID_GAP
 
 BTC, ETH = Series("BTCUSDT", "1m"), Series("ETHUSDT", "5m")
 

@@ -20,7 +20,7 @@ from trendtrain.charts.walk_figures import newest_stretch
 from trendtrain.data import PivotDataModule, Walk
 from trendtrain.market import Series, find_pivots, label_bars, synthetic_market
 from trendtrain.market.pivots import Pivots
-from trendtrain.validation.outcomes import CORRECT, VOID_FLAT, VOID_GAP, WRONG
+from trendtrain.validation.predictions import CORRECT, VOID_FLAT, VOID_GAP, WRONG
 
 Make = Callable[..., Any]
 SCORES = {f"figures/{name}" for name in ("reliability", "confusion", "delays", "accuracy_by_hour")}

@@ -12,7 +12,7 @@ from sqlalchemy import create_engine
 from trendtrain.cli import main
 from trendtrain.market import synthetic_market
 from trendtrain.storage import BarStore, Ledger, Progress, open_database
-from trendtrain.validation.outcomes import CORRECT, WRONG
+from trendtrain.validation.predictions import CORRECT, WRONG
 from trendtrain.validation.stats import TrendStats
 
 

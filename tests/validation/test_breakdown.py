@@ -193,8 +193,8 @@ def test_confusion_sums_to_one_and_its_diagonal_is_event_accuracy(n_classes: int
     assert confusion["classes"] == ["down", "up", "flat"][:n_classes]
     assert share.sum() == pytest.approx(1.0)
     assert np.trace(share) == pytest.approx(board.scores()["event_accuracy"])
-    is_up = LABELS.direction[board.judged().answers.row] == 1
-    assert share[1].sum() == pytest.approx(np.average(is_up, weights=board.judged().weight))
+    is_up = LABELS.direction[board.scored().row] == 1
+    assert share[1].sum() == pytest.approx(np.average(is_up, weights=board.scored().weight))
 
 
 def test_a_series_breaks_down_as_if_it_were_alone() -> None:

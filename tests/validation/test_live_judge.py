@@ -17,7 +17,7 @@ from trendtrain.replay import ReplayMemory, ReplaySampler, weigh
 from trendtrain.validation import Pending, Predictions
 from trendtrain.validation.judged import JudgedPrediction, to_verdicts
 from trendtrain.validation.live_judge import TrendJudge
-from trendtrain.validation.outcomes import OUTCOME_NAMES
+from trendtrain.validation.predictions import OUTCOME_NAMES
 
 BARS = synthetic_market(400, seed=1)
 SAID = {"model_type": "m", "symbol": "A", "timeframe": "5m", "direction": "up", "confidence": 0.85}
@@ -206,7 +206,7 @@ def test_what_is_kept_does_not_grow_with_history() -> None:
     judge, most = TrendJudge(), 0
     for bar in range(len(BARS)):
         judge.update("A", "5m", BARS[bar : bar + 1])
-        most = max(most, sum(len(stream.close_time) for stream in judge._streams.values()))
+        most = max(most, sum(len(stream.close_time) for stream in judge._judges.values()))
     assert most < 100
 
 
@@ -217,9 +217,9 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "direction": ({"direction": "flat"}, "`direction` must be one of down, up, got 'flat'"),
     "low confidence": ({"confidence": 0.49}, "`confidence` must be a number from 0.5 to 1.0, got 0.49"),
     "no confidence": ({"confidence": float("nan")}, "`confidence` must be a number from 0.5 to 1.0, got nan"),
-    "no time": ({"at": "noon"}, "`at` must be a time such as 2024-01-31T12:00, got 'noon'"),
-    "number": ({"at": 17}, "`at` must be a time such as 2024-01-31T12:00, got 17"),
-    "NaT": ({"at": np.datetime64("NaT")}, "`at` must be a time such as .*NaT"),
+    "no time": ({"at": "noon"}, "`at` must be an ISO time such as 2024-01-31T12:00, got 'noon'"),
+    "number": ({"at": 17}, "`at` must be a time, got 17"),
+    "NaT": ({"at": np.datetime64("NaT")}, "`at` must be a time, got .*NaT"),
     "hindsight": (
         {"at": BARS.close_time[10]},
         "`at` must not lie where labels are known already, before .* in A 5m",

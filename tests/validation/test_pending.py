@@ -13,7 +13,7 @@ from law_checks import assert_same
 from trendtrain.errors import InputError
 from trendtrain.market import Bars, Labels, label_bars, synthetic_market
 from trendtrain.validation import Pending, Predictions, Verdicts
-from trendtrain.validation.outcomes import CORRECT, VOID_FLAT, VOID_GAP, WRONG
+from trendtrain.validation.predictions import CORRECT, VOID_FLAT, VOID_GAP, WRONG
 
 STEPS = st.lists(st.tuples(st.floats(0.0, 0.4), st.floats(0.0, 0.4)), min_size=1, max_size=8)
 CLASSES = st.sampled_from([2, 3])

@@ -4,7 +4,7 @@ import math
 from typing import Any, Final
 
 from trendtrain.stream.walk_step import WalkStep
-from trendtrain.validation.scoreboard import Scores
+from trendtrain.validation.score import Scores
 
 _MORE_EVENTS: Final = 1.1  # an interval shrinks by a twentieth meanwhile, and all of them cost 11 of the last one
 

@@ -15,7 +15,7 @@ from trendtrain.market.bars import Bars, IntArray, Series
 from trendtrain.market.directions import DIRECTION_COLOURS, DIRECTION_WORDS, DOWN, UP
 from trendtrain.market.lines import Lines
 from trendtrain.market.pivots import Pivots
-from trendtrain.validation.outcomes import CORRECT, VOID_FLAT, VOID_GAP, WRONG
+from trendtrain.validation.predictions import CORRECT, VOID_FLAT, VOID_GAP, WRONG
 
 PENDING: Final = -1  # beside the outcomes of verdicts
 NONE: Final = -2  # no prediction, or no outcome

@@ -21,7 +21,7 @@ from trendtrain.market.labels import Labels, label_bars
 from trendtrain.market.lines import Lines
 from trendtrain.market.pivots import Pivots, find_pivots
 from trendtrain.stream.walk_step import WalkStep
-from trendtrain.validation.outcomes import CORRECT, VOID_FLAT, VOID_GAP, WRONG
+from trendtrain.validation.predictions import CORRECT, VOID_FLAT, VOID_GAP, WRONG
 
 _N_BARS: Final = 240  # drawn in a pivot chart
 _BEFORE: Final = 300  # looked at besides, so that its first pivots are those of the whole series
@@ -114,10 +114,10 @@ def newest_stretch(step: WalkStep, name: Series, bars: Bars, labeler: Any) -> St
 def _predicted(step: WalkStep, start: int, stop: int) -> tuple[IntArray, IntArray]:
     """Return what was predicted at each row from `start` to `stop`, and what came of it."""
     direction, outcome = np.full(stop - start, NONE), np.full(stop - start, NONE)
-    judged = step.board.judged()
-    here = (judged.answers.row >= start) & (judged.answers.row < stop)
-    row = judged.answers.row[here] - start
-    direction[row], outcome[row] = judged.answers.direction[here], np.where(judged.is_correct[here], CORRECT, WRONG)
+    scored = step.board.scored()
+    here = (scored.row >= start) & (scored.row < stop)
+    row = scored.row[here] - start
+    direction[row], outcome[row] = scored.direction[here], np.where(scored.is_correct[here], CORRECT, WRONG)
     waiting = step.pending[(step.pending.row >= start) & (step.pending.row < stop)]
     direction[waiting.row - start], outcome[waiting.row - start] = waiting.direction, PENDING
     seen = np.flatnonzero(outcome != NONE)

@@ -50,8 +50,8 @@ def to_milliseconds(name: str, time: Time) -> int:
         raise InputError(f"`{name}` must be an ISO time such as 2024-01-31T12:00, got {time!r}.") from error
     if isinstance(moment, datetime):
         moment = np.datetime64(moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment)
-    if np.isnat(moment):
-        raise InputError(f"`{name}` must be a time, got NaT.")
+    if not isinstance(moment, np.datetime64) or np.isnat(moment):
+        raise InputError(f"`{name}` must be a time, got {time}.")
     return int(moment.astype("datetime64[ms]").astype(np.int64))
 
 

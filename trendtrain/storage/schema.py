@@ -1,9 +1,9 @@
 """The tables of the database, column by column.
 
 Every time is an integer: milliseconds since 1970-01-01 UTC. Codes of directions and outcomes are those of
-`trendtrain.market.directions` and `trendtrain.validation.outcomes`. Predictions and verdicts are read through the views
-of `trendtrain.storage.views`, which give them their names; names of tables, views and columns stay. A change here needs
-a new revision in `trendtrain.storage.migrations`.
+`trendtrain.market.directions` and `trendtrain.validation.predictions`. Predictions and verdicts are read through the
+views of `trendtrain.storage.views`, which give them their names; names of tables, views and columns stay. A change here
+needs a new revision in `trendtrain.storage.migrations`.
 """
 
 from sqlalchemy import (

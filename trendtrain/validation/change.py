@@ -1,4 +1,4 @@
-"""Notice when verdicts get worse: the market has changed, and what was learned before it no longer holds."""
+"""Detect that verdicts get worse: the market has changed, and older data mislead the model."""
 
 import numpy as np
 
@@ -9,15 +9,15 @@ _FEWEST_NEW, _FEWEST_OLD = 20, 100  # events
 
 
 class ChangeDetector:
-    """Remember the accuracy of each event since the last change, and alarm when the newest are worse.
+    """Keep the accuracy of each event since the last change, and raise an alarm when the newest are worse.
 
     On 21 recorded streams (348,000 events, 15 flips) `delta` = 1e-4 gave no false alarm and a median delay of 133
-    events, as river's ADWIN did (128), which keeps its state in a form that no safe checkpoint can hold.
+    events, as river's ADWIN did (128), whose state no weights-only checkpoint can hold.
 
     Args:
         delta: The smaller, the rarer a false alarm and the later a true one.
-        longest: Events remembered at most; it bounds the cost of a step, and no slower change is noticed.
-        fewest: Events after a change at least: what a memory must keep to learn from.
+        longest: Most events kept; it bounds the cost of a step, and a slower change is not detected.
+        fewest: Fewest events that an alarm reports: a memory needs some to learn from.
 
     Raises:
         InputError: If a number lies outside its range.
@@ -38,13 +38,13 @@ class ChangeDetector:
         self._accuracy: FloatArray = np.zeros(0)
 
     def update(self, accuracy: FloatArray) -> int | None:
-        """Take new events in and test once.
+        """Add new events and test once.
 
         Args:
             accuracy: Share of correct predictions of each new event, in the order they became known, shape (n,).
 
         Returns:
-            On alarm, how many of the newest events follow the change; otherwise None.
+            The number of the newest events that follow a change; None for no change.
         """
         self._accuracy = np.concatenate([self._accuracy, accuracy])[-self.longest :]
         n_new = events_since_drop(self._accuracy, self.delta)
@@ -59,12 +59,12 @@ class ChangeDetector:
         return {"accuracy": self._accuracy.tolist()}
 
     def load_state_dict(self, state: dict[str, list[float]]) -> None:
-        """Take up where the detector that gave `state` stood."""
+        """Restore the state returned by `state_dict()`."""
         self._accuracy = np.array(state["accuracy"], dtype=np.float64)
 
 
 def events_since_drop(accuracy: FloatArray, delta: float = 1e-4) -> int | None:
-    """Return how many of the newest events are clearly worse than all before them; None where no number of them is.
+    """Return the number of the newest events that are clearly worse than all before them; None if none are.
 
     The test of ADWIN (Bifet & Gavalda 2007), for drops alone: for n1 = 20, 27, 36, ... newest events against the n0
     older ones (at least 100), with 1 / m = 1 / n0 + 1 / n1, the variance v of all n and L = ln(2 ln(n) / delta), alarm

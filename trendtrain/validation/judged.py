@@ -1,4 +1,4 @@
-"""What a judge says of single predictions, as words for people and as arrays for a replay."""
+"""Single predictions with their verdicts: in words for people, as arrays for a replay."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -8,27 +8,27 @@ import numpy as np
 
 from trendtrain.market.directions import DIRECTION_CODES, UP
 from trendtrain.market.lines import Lines
-from trendtrain.validation.outcomes import OUTCOME_NAMES
-from trendtrain.validation.predictions import Predictions, Verdicts
+from trendtrain.validation.predictions import OUTCOME_NAMES, Predictions, Verdicts
 
-_ABOVE_HALF: Final = float(np.nextafter(0.5, 1.0))  # at a half both directions are level, and DOWN would count
+_ABOVE_HALF: Final = float(np.nextafter(0.5, 1.0))  # at 0.5 both are equally likely, and DOWN would count
 
 
 @dataclass(frozen=True)
 class JudgedPrediction:
-    """A prediction and what came of it.
+    """A prediction with its verdict.
 
     Attributes:
-        model_type, symbol, timeframe: Who said it of what.
-        at: When it was made, `datetime64[ms]` UTC.
-        direction: `up` or `down`.
-        confidence: The chance it gave that direction.
-        truth: What came: `up`, `down`, `flat`, or `unknown` where a hole in the bars came first.
+        model_type, symbol, timeframe: The model, and the series it predicted.
+        at: Time of the prediction, `datetime64[ms]` UTC.
+        direction: The predicted direction, `up` or `down`.
+        confidence: The probability of that direction.
+        truth: The label: `up`, `down`, `flat`, or `unknown` where a hole in the bars came first.
         outcome: `correct`, `wrong`, `void_flat` or `void_gap`.
-        known_at: Close time of the bar that made it certain, `datetime64[ms]` UTC.
+        known_at: Close time of the bar that made the label known, `datetime64[ms]` UTC.
         bar, known_bar: The bars of `at` and `known_at`, counted from the first of the series.
-        event: The line that judged, counted from the first of the series, or -1. All it judges is one observation.
-        line: That line, alone; of no line, none.
+        event: The line that labelled the bar, counted from the first of the series; -1 for none. Predictions of the
+            same event are one observation.
+        line: That line, alone; empty for none.
     """
 
     model_type: str
@@ -47,7 +47,7 @@ class JudgedPrediction:
 
 
 def to_verdicts(judged: Sequence[JudgedPrediction]) -> Verdicts:
-    """Return what was judged of one series as arrays, whose rows are its bars: what a replay memory learns from.
+    """Return judged predictions of one series as verdicts, whose rows are its bars, for a replay memory.
 
     Example:
         >>> to_verdicts([]).is_correct
@@ -67,6 +67,6 @@ def to_verdicts(judged: Sequence[JudgedPrediction]) -> Verdicts:
 
 
 def chance_of_up(direction: str, confidence: float) -> float:
-    """Return the chance of UP that a direction and its confidence mean; at a half the direction still counts."""
+    """Return the probability of UP of a direction with a confidence; at 0.5 the direction still counts."""
     confidence = max(confidence, _ABOVE_HALF)
     return confidence if DIRECTION_CODES[direction] == UP else 1.0 - confidence

@@ -1,4 +1,4 @@
-"""Predictions wait here until their labels are known, and are judged then."""
+"""Predictions that wait until their labels are known, and are judged then."""
 
 import numpy as np
 
@@ -6,8 +6,7 @@ from trendtrain.errors import InputError
 from trendtrain.market.bars import IntArray, TimeArray
 from trendtrain.market.directions import FLAT, UNKNOWN
 from trendtrain.market.labels import Labels, Now
-from trendtrain.validation.outcomes import CORRECT, VOID_FLAT, VOID_GAP, WRONG
-from trendtrain.validation.predictions import Predictions, Verdicts
+from trendtrain.validation.predictions import CORRECT, VOID_FLAT, VOID_GAP, WRONG, Predictions, Verdicts
 from trendtrain.validation.stats import TrendStats
 
 
@@ -36,7 +35,7 @@ class Pending:
         """Store predictions until they can be judged.
 
         Raises:
-            InputError: If their number of classes differs from the waiting ones'.
+            InputError: If their number of classes differs from that of the pending ones.
         """
         if not len(self.pending):
             self.pending = predictions
@@ -47,21 +46,21 @@ class Pending:
             self.pending = Predictions.join([self.pending, predictions])
 
     def judge(self, labels: Labels, now: Now) -> Verdicts:
-        """Judge and release every waiting prediction whose label is known by `now`.
+        """Judge and remove every pending prediction whose label is known by `now`.
 
         Returns:
             The verdicts in the order of their `known_at` time, then event, then row. A FLAT truth voids a prediction
             between two classes.
         """
         is_known = labels.known(now, self.pending.row)
-        verdicts = _judged(self.pending[is_known], labels)
+        verdicts = _verdicts(self.pending[is_known], labels)
         validated, correct = int(verdicts.is_validated.sum()), int(verdicts.is_correct.sum())
         self._stats += TrendStats(validated, correct, void=len(verdicts) - validated)
         self.pending = self.pending[~is_known]
         return verdicts
 
     def state_dict(self) -> dict[str, list[float]]:
-        """Return the waiting predictions and the counts in plain types."""
+        """Return the pending predictions and the counts in plain types."""
         return {
             "row": self.pending.row.tolist(),
             "probability": self.pending.probability.tolist(),
@@ -69,14 +68,14 @@ class Pending:
         }
 
     def load_state_dict(self, state: dict[str, list[float]]) -> None:
-        """Take up where the buffer that gave `state` stood."""
+        """Restore the state returned by `state_dict()`."""
         row = np.array(state["row"], dtype=np.int64)
-        n_classes = -1 if len(row) else 2  # of nothing there are two, as of `Predictions.join([])`
+        n_classes = -1 if len(row) else 2  # as in `Predictions.join([])`
         self.pending = Predictions(row, np.array(state["probability"], dtype=np.float64).reshape(len(row), n_classes))
         self._stats = TrendStats(*(int(count) for count in state["counts"]))
 
 
-def _judged(predictions: Predictions, labels: Labels) -> Verdicts:
+def _verdicts(predictions: Predictions, labels: Labels) -> Verdicts:
     truth, known_at, event = (values[predictions.row] for values in (labels.direction, labels.known_at, labels.event))
     order = _order(labels.close_time[known_at], event, predictions.row)
     predictions, truth = predictions[order], truth[order]
@@ -88,6 +87,6 @@ def _judged(predictions: Predictions, labels: Labels) -> Verdicts:
 
 
 def _order(time: TimeArray, event: IntArray, row: IntArray) -> IntArray | slice:
-    """Return what sorts by time, then event, then row; a slice, which copies nothing, where they are in order."""
+    """Return the order by time, then event, then row; a slice, which copies nothing, if it is that already."""
     order = np.lexsort((row, event, time))
     return slice(None) if (order[1:] > order[:-1]).all() else order

@@ -1,13 +1,19 @@
-"""Predictions and verdicts as arrays: what was said at the close of a bar, and what came of it."""
+"""Predictions made at the close of bars, and the verdicts on them, as arrays."""
 
 from dataclasses import dataclass, fields
 from functools import reduce
 from itertools import accumulate
+from typing import Final
 
 import numpy as np
 
 from trendtrain.market.bars import BoolArray, FloatArray, IntArray
-from trendtrain.validation.outcomes import CORRECT, WRONG
+
+WRONG: Final = 0
+CORRECT: Final = 1
+VOID_FLAT: Final = 2
+VOID_GAP: Final = 3
+OUTCOME_NAMES: Final = ("wrong", "correct", "void_flat", "void_gap")
 
 
 @dataclass(frozen=True, eq=False)
@@ -15,8 +21,8 @@ class Predictions:
     """Predictions made at the close of bars.
 
     Attributes:
-        row: The bar each was made at, shape (n,).
-        probability: The chance given to each class (DOWN, UP, and FLAT where there are three), shape (n, C).
+        row: The bar of each, shape (n,).
+        probability: The probability of each class (DOWN, UP, and FLAT where there are three), shape (n, C).
     """
 
     row: IntArray
@@ -33,7 +39,7 @@ class Predictions:
 
     @property
     def direction(self) -> IntArray:
-        """The likeliest class, int8, shape (n,); the lower code where two are level."""
+        """The likeliest class, int8, shape (n,); of equally likely ones the lower code."""
         direction = np.zeros(len(self), dtype=np.int8)
         columns = self.probability.T  # by columns: numpy's argmax of short rows is slow
         for code, (column, best) in enumerate(zip(columns[1:], accumulate(columns, np.maximum), strict=False), start=1):
@@ -42,7 +48,7 @@ class Predictions:
 
     @property
     def confidence(self) -> FloatArray:
-        """The chance given to the direction, shape (n,)."""
+        """The probability of the direction, shape (n,)."""
         return reduce(np.maximum, self.probability.T)
 
     @staticmethod
@@ -55,11 +61,11 @@ class Predictions:
 
 @dataclass(frozen=True, eq=False)
 class Verdicts:
-    """Predictions judged, in the order in which their labels became known.
+    """Judged predictions, in the order in which their labels became known.
 
     Attributes:
-        predictions: What was predicted.
-        truth: The direction that came, UNKNOWN where a hole ended the segment, shape (n,).
+        predictions: The predictions.
+        truth: The label of each, UNKNOWN where a hole ended the segment, shape (n,).
         outcome: WRONG, CORRECT, VOID_FLAT or VOID_GAP, shape (n,).
         event: The line that judged, -1 for none, shape (n,).
         known_at: The row at whose close the verdict could be known, shape (n,).
@@ -81,7 +87,7 @@ class Verdicts:
 
     @property
     def row(self) -> IntArray:
-        """The bar each prediction was made at, shape (n,)."""
+        """The bar of each prediction, shape (n,)."""
         return self.predictions.row
 
     @property
@@ -98,7 +104,7 @@ class Verdicts:
 
 
 def _positions(index: IntArray | BoolArray | slice) -> IntArray | slice:
-    """Return where a mask is true, as a slice where that lies together: a mask is slow to take by, a slice is free."""
+    """Return the positions at which a mask is true, as a slice if they are contiguous: a slice copies nothing."""
     if isinstance(index, slice) or index.dtype != bool:
         return index  # type: ignore[return-value]
     here = np.flatnonzero(index)

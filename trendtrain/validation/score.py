@@ -1,4 +1,4 @@
-"""Scores whose statistical unit is the event: forty predictions judged by one line are one observation."""
+"""Scores whose statistical unit is the event: the predictions judged by one line are one observation."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +9,7 @@ import numpy.typing as npt
 from trendtrain.market.bars import FloatArray, IntArray, TimeArray
 
 AnyArray = npt.NDArray[Any]
+Scores = dict[str, Any]
 
 EVENTS_A_BLOCK = 20
 FEWEST_BLOCKS = 8
@@ -32,7 +33,7 @@ def event_means(event: IntArray, values: FloatArray) -> tuple[IntArray, FloatArr
 
     Args:
         event: The event of each prediction, shape (n,).
-        values: Say 1.0 for a correct prediction and 0.0 for a wrong one, shape (n,) or (n, k).
+        values: Such as 1.0 for a correct prediction and 0.0 for a wrong one, shape (n,) or (n, k).
 
     Example:
         >>> [x.tolist() for x in event_means(np.array([7, 7, 3]), np.array([1.0, 0.0, 1.0]))]
@@ -132,11 +133,50 @@ def block_error(residual: FloatArray, block: IntArray, total: float) -> float:
     return float(np.sqrt(n_blocks / (n_blocks - 1) * (sums**2).sum()) / total)
 
 
+def paired_scores(model: FloatArray, baseline: FloatArray, block: IntArray) -> Scores:
+    """Return the scores of a baseline, and the difference of a model to it, paired by event.
+
+    Args:
+        model, baseline: The share of correct predictions of each event, by either, shape (n_events,).
+        block: The block of each event, shape (n_events,), from `calendar_blocks`.
+    """
+    paired = estimate(model - baseline, block)
+    return {
+        "event_accuracy": float(baseline.mean()) if len(baseline) else float("nan"),
+        "difference": paired.mean,
+        "difference_se": paired.se,
+        "difference_ci95": list(paired.ci95),
+    }
+
+
+def best_baseline(baselines: Scores) -> Scores | None:
+    """Return the difference to the baseline with the best event accuracy; None if none has any.
+
+    Choosing the best of several in hindsight favours the baseline: of five equally good ones the best lies about one
+    standard error above the others by luck. The interval is that of the pair alone and does not correct for that, so a
+    model that is clearly better is so in spite of it.
+
+    Args:
+        baselines: By name, as in `summary.json`.
+
+    Returns:
+        `name`, `difference` (the model minus it, paired by event), `se` and `ci95`, event-block.
+    """
+    accuracy = {name: scores["event_accuracy"] for name, scores in baselines.items()}
+    known = [name for name, value in accuracy.items() if not np.isnan(value)]
+    if not known:
+        return None
+    name = max(known, key=accuracy.__getitem__)
+    best = baselines[name]
+    keys = {"difference": "difference", "se": "difference_se", "ci95": "difference_ci95"}
+    return {"name": name, **{key: best[source] for key, source in keys.items()}}
+
+
 def student_t975(degrees: int) -> float:
     """Return the 97.5 % quantile of Student's t.
 
     Cornish-Fisher expansion to fourth order (Abramowitz & Stegun 26.7.5): within 0.001 from 7 degrees on, which are
-    the fewest asked for; numpy has no quantiles and this layer imports numpy alone.
+    the fewest needed; numpy has no quantiles and this layer imports numpy alone.
 
     Example:
         >>> round(student_t975(7), 3), round(student_t975(1000), 3)
@@ -153,11 +193,11 @@ def student_t975(degrees: int) -> float:
 
 
 def negative_log_likelihood(probability: FloatArray, truth: IntArray) -> FloatArray:
-    """Return minus the log of the chance given to what came, at most -log(1e-7), shape (n,).
+    """Return minus the log of the probability given to the true class, at most -log(1e-7), shape (n,).
 
     Args:
         probability: Shape (n, C).
-        truth: Class that came, shape (n,).
+        truth: The true class, shape (n,).
     """
     n, n_classes = probability.shape
     given: FloatArray = np.take(probability, np.arange(n) * n_classes + truth)  # by two indices it takes far longer
@@ -184,11 +224,11 @@ def expected_calibration_error(bins: FloatArray) -> float:
 
 
 def fade(correctness: FloatArray, state: tuple[float, float]) -> tuple[float, float]:
-    """Carry the fading prequential sums on, one update an event (Gama et al. 2013): S = e + a S, B = 1 + a B.
+    """Update the fading prequential sums, once an event (Gama et al. 2013): S = e + a S, B = 1 + a B.
 
     Args:
         correctness: Event by event in the order of arrival, shape (n_events,).
-        state: (S, B) so far; (0, 0) at first. Fading accuracy is S / B.
+        state: (S, B) so far, (0, 0) at first. Fading accuracy is S / B.
     """
     total, count = state
     for value in correctness.tolist():

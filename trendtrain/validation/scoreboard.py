@@ -1,4 +1,4 @@
-"""Gather verdicts into the numbers a run reports: per event, per series, beside the baselines."""
+"""The scores of a run: per event, per series, beside those of the baselines."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,13 +7,13 @@ import numpy as np
 
 from trendtrain.market.bars import FloatArray, IntArray, Series
 from trendtrain.market.labels import Labels
-from trendtrain.validation.answers import Answers
-from trendtrain.validation.breakdown import Breakdown, JudgedAnswers
-from trendtrain.validation.outcomes import CORRECT, OUTCOME_NAMES, WRONG
-from trendtrain.validation.predictions import Predictions, Verdicts
+from trendtrain.validation.breakdown import Breakdown, ScoredPredictions
+from trendtrain.validation.predictions import CORRECT, OUTCOME_NAMES, WRONG, Predictions, Verdicts
 from trendtrain.validation.score import (
     N_CALIBRATION_BINS,
     AnyArray,
+    Scores,
+    best_baseline,
     calendar_blocks,
     calibration_bins,
     estimate,
@@ -21,27 +21,25 @@ from trendtrain.validation.score import (
     fade,
     group,
     negative_log_likelihood,
+    paired_scores,
 )
-from trendtrain.validation.skill import against, best_baseline
 from trendtrain.validation.stats import TrendStats
-
-Scores = dict[str, Any]
 
 
 class Scoreboard:
-    """Keep one line an event (an event's predictions are all judged at once), and 9 bytes a prediction.
+    """Keep the scores of each event, whose predictions are all judged at once, and 9 bytes a prediction.
 
-    A step costs what its verdicts cost; what only a summary or a figure needs is worked out when it is asked for.
+    A step costs what its verdicts cost; what only a summary or a figure needs is computed when it is asked for.
 
     Args:
-        labels: The labels that judge; they say which series an event belongs to.
-        baselines: What each baseline answers at each row, shape (n_rows,) each.
+        labels: The labels that judge.
+        baselines: The predictions of each baseline at each row, shape (n_rows,) each.
     """
 
     def __init__(self, labels: Labels, baselines: Mapping[str, IntArray]) -> None:
         self.labels = labels
         self.baselines = baselines
-        self._answers: list[Answers] = []
+        self._scored: list[ScoredPredictions] = []
         self._known_at: list[IntArray] = []  # of each event: the row at whose close it was known
         self._values: list[FloatArray] = []  # of each event: correct, nll, and whether each baseline was right
         self._sums = np.zeros(2 + len(baselines))
@@ -52,7 +50,7 @@ class Scoreboard:
         self.n_events = 0
 
     def update(self, verdicts: Verdicts) -> FloatArray:
-        """Take new verdicts in; void ones are counted and do not score.
+        """Add new verdicts; void ones are counted and have no score.
 
         Returns:
             The share of correct predictions of each new event, in the order they became known, shape (n_events,).
@@ -61,22 +59,22 @@ class Scoreboard:
         verdicts = verdicts[verdicts.is_validated]
         if not len(verdicts):
             return np.zeros(0)
-        events, answers = group(verdicts.event), Answers.of(verdicts)
+        events, scored = group(verdicts.event), ScoredPredictions.of(verdicts, self.labels)
         means = np.stack([events.means(column) for column in self._scores(verdicts)], axis=-1)
-        self._answers.append(answers)
+        self._scored.append(scored)
         self._known_at.append(verdicts.known_at[events.first])
         self._values.append(means)
         self._sums += means.sum(axis=0)
         self._fading = fade(means[:, 0], self._fading)
         self.n_events += len(means)
         weight = (1.0 / events.counts)[events.inverse]
-        self._bins += calibration_bins(answers.confidence, verdicts.is_correct, weight)
+        self._bins += calibration_bins(scored.confidence, verdicts.is_correct, weight)
         self._delays = _add_counts(self._delays, np.bincount(verdicts.known_at - verdicts.row))
         accuracy: FloatArray = means[:, 0]
         return accuracy
 
     def stats(self, pending: Predictions) -> dict[Series, TrendStats]:
-        """Return the six numbers of each series, given what is still waiting."""
+        """Return the six numbers of each series, given the pending predictions."""
         n_pending = np.bincount(self.labels.series_index[pending.row], minlength=len(self.labels.series))
         rows = np.column_stack([self._counts, n_pending]).tolist()
         return {series: TrendStats(*row) for series, row in zip(self.labels.series, rows, strict=True)}
@@ -91,13 +89,13 @@ class Scoreboard:
     def _scores(self, verdicts: Verdicts) -> list[AnyArray]:
         """Return of each verdict: whether it is correct, its nll, and whether each baseline was right."""
         nll = negative_log_likelihood(verdicts.predictions.probability, verdicts.truth)
-        right = [answers[verdicts.row] == verdicts.truth for answers in self.baselines.values()]
+        right = [directions[verdicts.row] == verdicts.truth for directions in self.baselines.values()]
         return [verdicts.is_correct, nll, *right]
 
     def metrics(self, pending: Predictions | None = None) -> dict[str, float]:
         """Return the running scores under their TensorBoard names, without `trend/`; NaN before the first event.
 
-        `expected_accuracy` is the mean confidence of what is still waiting; NaN where nothing is.
+        `expected_accuracy` is the mean confidence of pending predictions; NaN if there are none.
         """
         mean = self._sums / self.n_events if self.n_events else np.full(len(self._sums), np.nan)
         total, count = self._fading
@@ -114,13 +112,13 @@ class Scoreboard:
     def scores(self, series: int | None = None, pending: Predictions | None = None) -> Scores:
         """Return the scores of one series, or of all, under their names in `summary.json`.
 
-        `expected_accuracy` says what confidence promises: `judged`, the mean confidence of judged predictions,
-        event-weighted, to be held against `event_accuracy`; `pending`, that of predictions still waiting, by
+        `expected_accuracy` is the accuracy that confidence promises: `judged`, the mean confidence of judged
+        predictions, event-weighted, to be compared with `event_accuracy`; `pending`, that of pending ones, by
         prediction, because nobody knows yet which of them will share a line.
 
         Args:
             series: Its number; None for all.
-            pending: What is still waiting.
+            pending: The pending predictions.
         """
         known_at, values = self._table()
         event_series = self.labels.series_index[known_at]
@@ -128,7 +126,7 @@ class Scoreboard:
             part = event_series == series
             known_at, values, event_series = known_at[part], values[part], event_series[part]
         block = calendar_blocks(self.labels.close_time[known_at], event_series)
-        scores = self._scored(values, block, self.judged(series))
+        scores = self._scores_of(values, block, self.scored(series))
         scores["expected_accuracy"]["pending"] = self._expected(pending, series)
         return scores
 
@@ -139,11 +137,12 @@ class Scoreboard:
             pending if series is None else pending[self.labels.series_index[pending.row] == series]
         )
 
-    def _scored(self, values: FloatArray, block: IntArray, judged: JudgedAnswers) -> Scores:
+    def _scores_of(self, values: FloatArray, block: IntArray, scored: ScoredPredictions) -> Scores:
         model = estimate(values[:, 0], block)
-        bins = calibration_bins(judged.answers.confidence, judged.is_correct, judged.weight)
-        delays = np.bincount(judged.delay)
-        baselines = {name: against(values[:, 0], values[:, 2 + i], block) for i, name in enumerate(self.baselines)}
+        bins = calibration_bins(scored.confidence, scored.is_correct, scored.weight)
+        delays = np.bincount(scored.delay)
+        columns = zip(self.baselines, values[:, 2:].T, strict=True)
+        baselines = {name: paired_scores(values[:, 0], column, block) for name, column in columns}
         return {
             "event_accuracy": model.mean,
             "n_events": model.n_events,
@@ -158,7 +157,7 @@ class Scoreboard:
         }
 
     def breakdown(self, series: int | None = None) -> Breakdown:
-        """Return where, when and how sure the model is right, of one series or of all; plain types, NaN for none.
+        """Return the scores of groups of predictions, of one series or of all, in plain types; NaN for no value.
 
         A group of predictions is scored by event accuracy among them: the mean, over the events that judged any of
         them, of the share that was correct. Each has `event_accuracy`, `n_events`, `accuracy_se` and `accuracy_ci95`
@@ -167,9 +166,10 @@ class Scoreboard:
 
         Returns:
             `confidence`: groups `all`, `top_20` and `top_5`: the 20 % and 5 % of judged predictions with the highest
-            confidence, and those level with the last of them. The bar is set in hindsight, over the whole run.
+            confidence, and those as confident as the last of them. The threshold is that of the whole run, known only
+            in hindsight.
             `direction`: groups `down`, `up`, `flat`, by what was predicted.
-            `kind`: groups `L2H`, `L2L`, by the line that judged; empty for labels without lines.
+            `kind`: groups `L2H`, `L2L`, by the kind of the event's line; empty for labels without lines.
             `delay_bars`: groups `1-8`, `9-16`, `17-32`, `33-64`, `65-128`, `129+`, by bars until the verdict.
             `symbol`, `timeframe`: groups by name; empty for a series without a name.
             `hour`: groups `0` to `23`, by the UTC hour of the close at which the prediction was made.
@@ -178,19 +178,16 @@ class Scoreboard:
             `confusion`: `classes`, their names, and `share[i][j]`, the share of events (event-weighted, all sum to 1)
             that were class i and predicted as class j.
         """
-        return self.judged(series).breakdown()
+        return self.scored(series).breakdown()
 
     def delays(self) -> IntArray:
-        """Return how many predictions waited 0, 1, 2, ... bars for their verdict."""
+        """Return the number of predictions that waited 0, 1, 2, ... bars for their verdict."""
         return self._delays.copy()
 
-    def judged(self, series: int | None = None) -> JudgedAnswers:
-        """Return what was answered where verdicts came, in one series or in all, beside what came of it."""
-        self._answers = [Answers.join(self._answers)]
-        (answers,) = self._answers
-        if series is not None:
-            answers = answers[self.labels.series_index[answers.row] == series]
-        return JudgedAnswers(answers, self.labels)
+    def scored(self, series: int | None = None) -> ScoredPredictions:
+        """Return the predictions found correct or wrong, of one series or of all."""
+        self._scored = [ScoredPredictions.join(self._scored, self.labels)]
+        return self._scored[0] if series is None else self._scored[0].of_series(series)
 
     def _table(self) -> tuple[IntArray, FloatArray]:
         if not self._values:
@@ -198,13 +195,13 @@ class Scoreboard:
         return np.concatenate(self._known_at), np.concatenate(self._values)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return everything gathered: numbers, and arrays of them."""
+        """Return the scores so far: numbers, and arrays of them."""
         known_at, values = self._table()
-        (answers,) = self._answers = [Answers.join(self._answers)]
+        scored = self.scored()
         return {
-            "row": answers.row,
-            "direction": answers.direction,
-            "confidence": answers.confidence,
+            "row": scored.row,
+            "direction": scored.direction,
+            "confidence": scored.confidence,
             "known_at": known_at,
             "values": values,
             "sums": self._sums.copy(),
@@ -215,9 +212,9 @@ class Scoreboard:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up where the scoreboard that gave `state` stood."""
+        """Restore the state returned by `state_dict()`."""
         self.n_events = len(state["known_at"])
-        self._answers = [Answers(state["row"], state["direction"], state["confidence"])]
+        self._scored = [ScoredPredictions(state["row"], state["direction"], state["confidence"], self.labels)]
         self._known_at = [state["known_at"]]
         self._values = [state["values"]]
         self._sums = state["sums"].copy()
@@ -228,7 +225,7 @@ class Scoreboard:
 
 
 def delay_quantile(counts: IntArray, q: float) -> float:
-    """Return the q-quantile of delays in bars from how often each occurred; NaN where none did.
+    """Return the q-quantile of delays in bars, given the number of times each occurred; NaN if none did.
 
     Example:
         >>> delay_quantile(np.array([0, 3, 1]), 0.5)
@@ -241,7 +238,7 @@ def delay_quantile(counts: IntArray, q: float) -> float:
 
 
 def expected_accuracy(pending: Predictions) -> float:
-    """Return the mean confidence of predictions: how many should come true, if confidence is calibrated; NaN of none.
+    """Return the mean confidence of predictions, their accuracy if confidence is calibrated; NaN if there are none.
 
     Example:
         >>> expected_accuracy(Predictions(np.array([0, 1]), np.array([[0.25, 0.75], [0.5, 0.5]])))

@@ -4,12 +4,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from trendtrain.market import LabelRuns, Labels, Lines
 from trendtrain.market.bars import Bars, BoolArray, FloatArray, IntArray
 from trendtrain.market.compiled import compiled
 from trendtrain.market.directions import DOWN, UP
-from trendtrain.market.label_tracker import LabelRuns
-from trendtrain.market.labels import Labels
-from trendtrain.market.lines import Lines
 
 BASELINE_NAMES = ("majority", "persistence", "reversal", "ema_reversal")
 _REVERSAL_BARS = 20

@@ -1,4 +1,4 @@
-"""The six numbers of a stream of predictions."""
+"""The six counts of a stream of predictions."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""How sure a model may be, from what came of its predictions."""
+"""Temperature scaling: calibrate the confidence of a model by its verdicts."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ _MOST_STEPS = 100  # three are usual
 
 
 def fit_temperature(scores: FloatArray, truth: IntArray, weight: FloatArray, spread: float) -> float:
-    """Return the temperature T at which softmax(scores / T) says best how often each class comes.
+    """Return the temperature T at which softmax(scores / T) predicts best how often each class occurs.
 
     It minimises over b = 1 / T the sum of weight * -log softmax(b * scores)[truth], plus (b - 1)^2 / (2 spread^2): that
     is temperature scaling (Guo et al. 2017, arXiv 1706.04599), kept near 1 where little is known by a normal prior.
@@ -18,15 +18,15 @@ def fit_temperature(scores: FloatArray, truth: IntArray, weight: FloatArray, spr
 
     Args:
         scores: Logits, up to a constant in each row, shape (n, C).
-        truth: The class that came, shape (n,).
-        weight: Of each row, the sum of an event's weights 1; shape (n,).
+        truth: The true class, shape (n,).
+        weight: Weight of each row, shape (n,); those of an event sum to 1.
         spread: Standard deviation of the prior of b.
 
     Returns:
         From 0.05 to 20.
 
     Example:
-        >>> scores = np.tile([0.0, 2.0], (1000, 1))  # sure of class 1 by 0.88; it comes in 60 %
+        >>> scores = np.tile([0.0, 2.0], (1000, 1))  # class 1 with 0.88; it occurs in 60 %
         >>> T = fit_temperature(scores, np.arange(1000) % 5 < 3, np.ones(1000), spread=0.5)
         >>> round(float(1 / (1 + np.exp(-2.0 / T))), 2)
         0.6
@@ -47,9 +47,9 @@ def fit_temperature(scores: FloatArray, truth: IntArray, weight: FloatArray, spr
 
 
 def _derivatives(centred: FloatArray, weight: FloatArray, beta: float) -> tuple[float, float]:
-    """Return slope and curvature in b of sum(weight * log(sum(exp(b * centred)))), whose truths have a score of 0."""
-    chance = np.exp(beta * (centred - centred.max(axis=0)))
-    chance /= chance.sum(axis=0)
-    mean = (chance * centred).sum(axis=0)
-    variance = (chance * centred**2).sum(axis=0) - mean**2
+    """Return slope and curvature in b of sum(weight * log(sum(exp(b * centred)))); the true class has a score of 0."""
+    probability = np.exp(beta * (centred - centred.max(axis=0)))
+    probability /= probability.sum(axis=0)
+    mean = (probability * centred).sum(axis=0)
+    variance = (probability * centred**2).sum(axis=0) - mean**2
     return float((weight * mean).sum()), float((weight * variance).sum())  # a dot product would wake threads

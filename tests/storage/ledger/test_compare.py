@@ -12,7 +12,7 @@ from trendtrain.errors import InputError
 from trendtrain.market import Series
 from trendtrain.storage import Ledger
 from trendtrain.storage.ledger.compare import Comparison, Pair
-from trendtrain.validation.outcomes import CORRECT, VOID_FLAT, WRONG
+from trendtrain.validation.predictions import CORRECT, VOID_FLAT, WRONG
 from trendtrain.validation.score import calendar_blocks, estimate
 
 Outcomes = dict[int, int]

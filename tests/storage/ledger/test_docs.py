@@ -12,7 +12,7 @@ from trendtrain.cli import main
 from trendtrain.storage import Ledger, Progress, open_database
 from trendtrain.storage.schema import metadata
 from trendtrain.storage.views import VIEWS
-from trendtrain.validation.outcomes import CORRECT, VOID_GAP, WRONG
+from trendtrain.validation.predictions import CORRECT, VOID_GAP, WRONG
 from trendtrain.validation.stats import TrendStats
 
 TEXT = (Path(__file__).parents[3] / "docs" / "ledger.md").read_text()

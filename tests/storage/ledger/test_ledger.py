@@ -11,7 +11,7 @@ from trendtrain.errors import InputError
 from trendtrain.storage import Ledger, open_database
 from trendtrain.storage.ledger.stats import LedgerStats
 from trendtrain.storage.schema import prediction_rows
-from trendtrain.validation.outcomes import CORRECT, VOID_FLAT, VOID_GAP, WRONG
+from trendtrain.validation.predictions import CORRECT, VOID_FLAT, VOID_GAP, WRONG
 from trendtrain.validation.stats import TrendStats
 
 NAT = np.datetime64("NaT", "ms")

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, text
 
 from trendtrain.errors import InputError
 from trendtrain.storage import Ledger, open_database
-from trendtrain.validation.outcomes import CORRECT, VOID_FLAT, VOID_GAP, WRONG
+from trendtrain.validation.predictions import CORRECT, VOID_FLAT, VOID_GAP, WRONG
 
 EVENT_COUNTS = "series_id, step, n_high, n_normal, n_void"
 

@@ -14,7 +14,7 @@ from trendtrain.market.bars import Series
 from trendtrain.storage import BarStore, Ledger, Progress, open_database
 from trendtrain.storage.contents import contents_of
 from trendtrain.storage.ledger.write import now_ms
-from trendtrain.validation.outcomes import CORRECT, WRONG
+from trendtrain.validation.predictions import CORRECT, WRONG
 from trendtrain.validation.stats import TrendStats
 
 DAY = 86_400_000

@@ -9,13 +9,13 @@ from sqlalchemy import and_, select
 from trendtrain.market.bars import Bars, Series
 from trendtrain.market.directions import DIRECTION_CODES, DIRECTION_WORDS
 from trendtrain.market.lines import Lines
-from trendtrain.market.timeframe import format_timeframe, parse_timeframe
+from trendtrain.market.timeframe import Time, format_timeframe, parse_timeframe, to_milliseconds
 from trendtrain.storage.ledger.ledger import Ledger
 from trendtrain.storage.ledger.rows import LineRows, PredictionRows, VerdictRows
 from trendtrain.storage.schema import prediction_rows, runs, series, tracks, verdict_rows
 from trendtrain.validation.judged import JudgedPrediction
-from trendtrain.validation.live_judge import Moment, TrendJudge, read_moment
-from trendtrain.validation.outcomes import OUTCOME_NAMES
+from trendtrain.validation.live_judge import TrendJudge
+from trendtrain.validation.predictions import OUTCOME_NAMES
 from trendtrain.validation.stats import TrendStats
 
 _NO_STATS = TrendStats()
@@ -63,14 +63,16 @@ class LedgerJudge:
         timeframe: str,
         direction: str,
         confidence: float,
-        at: Moment | None = None,
+        at: Time | None = None,
     ) -> None:
         """Keep a prediction, as `TrendJudge.store` does, and write it.
 
         Raises:
             InputError: If an argument breaks its rule, or the label is known already.
         """
-        moment = self.judge.last_close(symbol, timeframe) if at is None else read_moment(at)
+        moment = (
+            self.judge.last_close(symbol, timeframe) if at is None else np.datetime64(to_milliseconds("at", at), "ms")
+        )
         said = {"model_type": model_type, "symbol": symbol, "timeframe": timeframe, "direction": direction}
         self.judge.store(**said, confidence=confidence, at=moment)
         if model_type not in self._models:

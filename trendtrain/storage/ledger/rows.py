@@ -10,7 +10,7 @@ from trendtrain.market.bars import FloatArray, IntArray, Series, TimeArray
 from trendtrain.market.directions import DOWN, FLAT, UNKNOWN
 from trendtrain.market.lines import KIND_NAMES
 from trendtrain.storage.upsert import Row
-from trendtrain.validation.outcomes import OUTCOME_NAMES
+from trendtrain.validation.predictions import OUTCOME_NAMES
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +107,7 @@ class VerdictRows:
         series: The series that `series_index` points into, here and in `lines`.
         series_index: Whose bar the judged prediction is about, shape (n_rows,).
         open_time: Open time of that bar, `datetime64[ms]` UTC, shape (n_rows,).
-        outcome: Codes of `trendtrain.validation.outcomes`, shape (n_rows,).
+        outcome: Codes of `trendtrain.validation.predictions`, shape (n_rows,).
         truth: The directions that came, shape (n_rows,).
         known_at: Close time at which each verdict was certain, `datetime64[ms]` UTC, shape (n_rows,).
         line: The judging line, an index into `lines`, -1 where there is none, shape (n_rows,).

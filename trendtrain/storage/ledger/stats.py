@@ -13,7 +13,7 @@ from trendtrain.errors import InputError
 from trendtrain.market.bars import BoolArray, FloatArray, IntArray
 from trendtrain.storage.ledger.pending import TrackVerdicts, pending_confidence
 from trendtrain.storage.schema import runs, series, tracks, verdict_rows
-from trendtrain.validation.outcomes import CORRECT, WRONG
+from trendtrain.validation.predictions import CORRECT, WRONG
 from trendtrain.validation.score import Estimate, calendar_blocks, estimate
 from trendtrain.validation.stats import TrendStats
 

@@ -13,7 +13,7 @@ from trendtrain.storage.ledger.keys import claim_ids, claim_lines, claim_tracks
 from trendtrain.storage.ledger.rows import PredictionRows, VerdictRows
 from trendtrain.storage.schema import alarms, lines, prediction_rows, runs, tracks, training_events, verdict_rows
 from trendtrain.storage.upsert import Row, replace_rows
-from trendtrain.validation.outcomes import CORRECT, WRONG
+from trendtrain.validation.predictions import CORRECT, WRONG
 from trendtrain.validation.stats import TrendStats
 
 Track = tuple[str, str, int]  # run, model, pass
