@@ -3,36 +3,10 @@ import pytest
 
 from trendtrain.data.arena import inputs_of
 from trendtrain.errors import InputError
-from trendtrain.features import bar_features, by_segment, price_levels, skill_features, volatility_unit
-from trendtrain.market import Bars, random_walk, synthetic_market
+from trendtrain.features import bar_features, price_levels, skill_features, volatility_unit
+from trendtrain.market import random_walk, synthetic_market
 
 BARS = synthetic_market(800, seed=1)
-
-
-def test_nothing_crosses_a_hole() -> None:
-    later = random_walk(900, seed=3)
-    pieces = [later[:400], later[500:]]  # a hole of 100 bars
-    joined = Bars(
-        *(np.concatenate([getattr(piece, name) for piece in pieces]) for name in
-          ("open_time", "open", "high", "low", "close", "volume")),
-        later.timeframe,
-    )  # fmt: skip
-    expected = np.concatenate([bar_features(piece) for piece in pieces])
-    np.testing.assert_array_equal(by_segment(bar_features, joined, max_gap=99), expected)
-    assert (by_segment(bar_features, joined, max_gap=100) != expected).any()
-
-
-@pytest.mark.parametrize(
-    "function",
-    [
-        lambda bars: np.full((len(bars), 2), np.nan),
-        lambda bars: np.zeros((len(bars) - 1, 2)),
-    ],
-    ids=["nan", "too few rows"],
-)
-def test_features_must_be_finite_and_one_row_a_bar(function: object) -> None:
-    with pytest.raises(InputError, match=r"`features` must give a finite row for each of 800 bars, got shape"):
-        by_segment(function, BARS, None)
 
 
 def test_what_errors_call_a_function_is_told() -> None:

@@ -42,8 +42,8 @@ def inputs_of(series: Iterable[Bars], features: Features, side: Features | None,
     Args:
         series: The bars of each.
         features: Gives the features of a series, `Bars -> (n_bars, K)`, from each bar and earlier ones.
-        side: Gives its side inputs, `Bars -> (n_bars, S)`, from each bar and earlier ones; the timeframe becomes one
-            more, the last. None for no side inputs at all.
+        side: Gives its side inputs, `Bars -> (n_bars, S)`, from each bar and earlier ones; log2(timeframe in
+            minutes) / 10 becomes one more, the last. None for no side inputs at all.
         max_gap: Most missing bars inside a segment; None for any hole.
 
     Raises:
@@ -70,21 +70,18 @@ def has_window(bars: Bars, window: int, max_gap: int | None) -> BoolArray:
     return is_ready
 
 
-def timeframe_column(bars: Bars) -> FloatArray:
-    """Return log2(timeframe in minutes) / 10 for each bar: 0 for 1m, 0.23 for 5m, 0.59 for 1h, 1.05 for 1d.
-
-    Returns:
-        Shape (n_bars, 1).
-    """
-    return np.full((len(bars), 1), np.log2(bars.timeframe / _MINUTE) / 10.0)
-
-
 def _inputs_of_one(
     bars: Bars, features: Features, side: Features | None, max_gap: int | None
 ) -> tuple[FeatureArray, FloatArray, FloatArray, FeatureArray]:
-    own = np.column_stack([by_segment(features, bars, max_gap)]).astype(np.float32)
+    own = _columns(by_segment(features, bars, max_gap)).astype(np.float32)
     unit = by_segment(VolatilityUnit, bars, max_gap)
     beside = np.zeros((len(bars), 0), dtype=np.float32)
     if side is not None:
-        beside = np.column_stack([by_segment(side, bars, max_gap, "side"), timeframe_column(bars)]).astype(np.float32)
+        values = _columns(by_segment(side, bars, max_gap, "side"))
+        beside = np.empty((len(bars), values.shape[1] + 1), dtype=np.float32)
+        beside[:, :-1], beside[:, -1] = values, np.log2(bars.timeframe / _MINUTE) / 10.0
     return own, price_levels(bars), unit, beside
+
+
+def _columns(values: FloatArray) -> FloatArray:
+    return values if values.ndim > 1 else values[:, None]

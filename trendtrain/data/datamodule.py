@@ -42,7 +42,7 @@ class PivotDataModule(pl.LightningDataModule):
         labeler: Gives the labels of a series.
         features: Gives the features of a series, `Bars -> (n_bars, K)`, from each bar and earlier ones.
         side: Gives the side inputs of a series, `Bars -> (n_bars, S)`, from each bar and earlier ones: what a net sees
-            of a window's last bar alone. The timeframe (`timeframe_column`) becomes one more, the last. None for none.
+            of a window's last bar alone. The timeframe becomes one more, the last. None for none.
         transitions: Whether training batches also hold what follows on a prediction: `next_window` and `next_side`, of
             the bar at whose close its label is known, and `gain`, the log price change of the line that judges it in
             volatility units A_t.

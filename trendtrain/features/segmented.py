@@ -59,7 +59,7 @@ class SegmentedFeatures:
             if start or self._tracker is None or self._is_apart(bars):
                 self._tracker = _new_tracker(self.features)
             rows.append(np.asarray(self._tracker.update(bars[start:end])))
-        result = np.concatenate(rows)
+        result = np.concatenate(rows) if len(rows) > 1 else rows[0]
         if result.shape[:1] != (len(bars),) or not np.isfinite(result).all():
             got = f"shape {result.shape}"
             raise InputError(f"`{self.name}` must give a finite row for each of {len(bars)} bars, got {got}.")

@@ -86,16 +86,17 @@ class RollingRanges:
     def __init__(self, lengths: tuple[int, ...]) -> None:
         self._lengths = np.array(lengths)
         self._n_in_block = np.zeros(len(lengths), dtype=np.int64)
-        # of each k: up to the bar, the block's highs and lows; behind it, the extremes from there to the end of the
-        # block before; in the last place one that is never the larger
-        self._highs = np.full((len(lengths), max(lengths) + 1), -np.inf)
-        self._lows = np.full((len(lengths), max(lengths) + 1), np.inf)
+        # k + 1 places of each k: up to the bar, the block's highs and lows; behind it, the extremes from there to the
+        # end of the block before; in the last place one that is never the larger
+        self._first = np.cumsum([0, *lengths[:-1]]) + np.arange(len(lengths))
+        self._highs = np.full(sum(lengths) + len(lengths), -np.inf)
+        self._lows = np.full(sum(lengths) + len(lengths), np.inf)
         self._top = np.full(len(lengths), -np.inf)  # of the block so far
         self._bottom = np.full(len(lengths), np.inf)
 
     def write(self, close: FloatArray, high: FloatArray, low: FloatArray, features: FloatArray, column: int) -> None:
         """Write the places of the next bars into the columns from `column` on."""
-        blocks = (self._lengths, self._n_in_block, self._highs, self._lows, self._top, self._bottom)
+        blocks = (self._lengths, self._first, self._n_in_block, self._highs, self._lows, self._top, self._bottom)
         _write_places(close, high, low, *blocks, features, column)
 
     def state_dict(self) -> dict[str, Any]:
@@ -129,6 +130,7 @@ def _write_places(
     high: FloatArray,
     low: FloatArray,
     lengths: IntArray,
+    first: IntArray,
     n_in_block: IntArray,
     highs: FloatArray,
     lows: FloatArray,
@@ -139,17 +141,17 @@ def _write_places(
 ) -> None:
     for i in range(len(close)):
         for j in range(len(lengths)):
-            at = n_in_block[j]
+            n_in_block[j] += 1
+            at = first[j] + n_in_block[j]  # behind the bar's own place
             top[j] = max(top[j], high[i])
             bottom[j] = min(bottom[j], low[i])
-            highest = max(top[j], highs[j, at + 1])
-            lowest = min(bottom[j], lows[j, at + 1])
+            highest = max(top[j], highs[at])
+            lowest = min(bottom[j], lows[at])
             span = highest - lowest
             features[i, column + j] = (close[i] - lowest) / span - 0.5 if span > 0.0 else 0.0
-            highs[j, at], lows[j, at] = high[i], low[i]
-            n_in_block[j] = at + 1
-            if at + 1 == lengths[j]:
-                for k in range(at - 1, -1, -1):
-                    highs[j, k] = max(highs[j, k], highs[j, k + 1])
-                    lows[j, k] = min(lows[j, k], lows[j, k + 1])
+            highs[at - 1], lows[at - 1] = high[i], low[i]
+            if n_in_block[j] == lengths[j]:
+                for k in range(at - 2, first[j], -1):
+                    highs[k] = max(highs[k], highs[k + 1])
+                    lows[k] = min(lows[k], lows[k + 1])
                 n_in_block[j], top[j], bottom[j] = 0, -np.inf, np.inf

@@ -30,8 +30,6 @@ class VolatilityUnit:
         """Return the unit at each of the next bars, shape (n_bars,), positive."""
         unit = np.empty(len(bars))
         if len(bars):
-            if np.isnan(self._state[0]):
-                self._state[0] = np.log(bars.open[:1])[0]
             _write_unit(np.log(bars.close), np.log(bars.high), np.log(bars.low), self._state, unit)
         return unit
 
@@ -47,9 +45,8 @@ class VolatilityUnit:
 @compiled
 def _write_unit(close: FloatArray, high: FloatArray, low: FloatArray, state: FloatArray, unit: FloatArray) -> None:
     before, typical, average = state[0], state[1], state[2]
-    if np.isnan(typical):
-        typical = max(high[0], before) - min(low[0], before)
-        average = min(typical, 10.0 * typical + 1e-5)
+    if np.isnan(before):  # no bar before: a bar's own close lies in its range
+        before, typical, average = close[0], high[0] - low[0], high[0] - low[0]
     for i in range(len(close)):
         true_range = max(high[i], before) - min(low[i], before)
         typical += 2.0 / 201.0 * (true_range - typical)
