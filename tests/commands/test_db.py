@@ -5,9 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import version_1
 from ledger_examples import BTC, judged, predicted
-from sqlalchemy import create_engine
 
 from trendtrain.cli import main
 from trendtrain.market import synthetic_market
@@ -45,21 +43,9 @@ def said(arguments: list[str], capfd: pytest.CaptureFixture[str], exit_code: int
 
 def test_info_tells_version_runs_and_rows(filled: str, capfd: pytest.CaptureFixture[str]) -> None:
     out = said(["db", "info", "--db", filled], capfd)
-    assert "schema version 2" in out
+    assert "schema version 3" in out
     assert "prediction_rows 6" in out
     assert [line.split()[0] for line in out.splitlines() if "finished" in line] == ["old", "new"]
-
-
-def test_upgrade_says_what_it_did(url: str, capfd: pytest.CaptureFixture[str]) -> None:
-    engine = create_engine(url)
-    version_1.create(engine)
-    version_1.fill(engine)
-    engine.dispose()
-    error = said(["stats", "--db", url], capfd, exit_code=2)
-    assert f"run `trendtrain db upgrade --db {url}`" in error
-    assert "from schema version 1 to 2" in said(["db", "upgrade", "--db", url], capfd)
-    assert "has schema version 2 already" in said(["db", "upgrade", "--db", url], capfd)
-    assert "run-0" in said(["stats", "--db", url, "--run", "all"], capfd)
 
 
 def test_prune_deletes_runs_and_says_which(filled: str, capfd: pytest.CaptureFixture[str]) -> None:

@@ -10,14 +10,13 @@ from sqlalchemy import Engine, MetaData, inspect, text
 
 from trendtrain.errors import InputError
 from trendtrain.storage import Ledger, open_database
-from trendtrain.storage.schema import metadata
-from trendtrain.storage.views import VIEWS
+from trendtrain.storage.schema import VIEWS, metadata
 
 
 def test_every_table_exists_after_opening(engine: Engine) -> None:
     tables, views = set(inspect(engine).get_table_names()), set(inspect(engine).get_view_names())
     assert tables == {*metadata.tables, "alembic_version"}
-    assert views == set(VIEWS) == {"predictions", "verdicts"}
+    assert views == set(VIEWS) == {"predictions", "verdicts", "training_events"}
 
 
 def test_every_column_says_what_it_holds() -> None:

@@ -11,12 +11,11 @@ from sqlalchemy.engine.interfaces import DBAPIConnection, ExecutionContext
 from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, NoSuchModuleError, OperationalError
 
 from trendtrain.errors import TRY_AGAIN, DamagedDataError, InputError, StorageError
-from trendtrain.storage.versions import KNOWN_VERSIONS, VERSION, create_if_new, upgrade
+from trendtrain.storage.versions import TOO_OLD, UPGRADABLE, VERSION, create_if_new, upgrade
 
 _PRAGMAS = ("journal_mode = WAL", "foreign_keys = ON")
 _BUSY_SECONDS = 30
 _NO_DATABASE = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOTADB)
-_INSTALL = "install the trendtrain that made it, or a later one"
 
 
 def open_database(url: str) -> Engine:
@@ -41,8 +40,7 @@ def open_database(url: str) -> Engine:
     engine, version = _open(url, create_if_new)
     if version != VERSION:
         engine.dispose()
-        upgrade_it = f"run `trendtrain db upgrade --db {engine.url}`"
-        raise InputError(_wrong_version(engine.url, version, upgrade_it if version in KNOWN_VERSIONS else _INSTALL))
+        raise _wrong_version(engine.url, version)
     return engine
 
 
@@ -61,8 +59,8 @@ def upgrade_database(url: str) -> str | None:
     """
     engine, version = _open(url, upgrade)
     engine.dispose()
-    if version not in (None, *KNOWN_VERSIONS):
-        raise InputError(_wrong_version(engine.url, version, _INSTALL))
+    if version not in (None, *UPGRADABLE):
+        raise _wrong_version(engine.url, version)
     return version
 
 
@@ -129,8 +127,15 @@ def _failure(engine: Engine, error: DBAPIError) -> StorageError | None:
     return None
 
 
-def _wrong_version(url: URL, version: str | None, remedy: str) -> str:
-    return f"`db.url` must name a database of schema version {VERSION}, got {url} of version {version}: {remedy}."
+def _wrong_version(url: URL, version: str | None) -> InputError:
+    if version in UPGRADABLE:
+        remedy = f"run `trendtrain db upgrade --db {url}`"
+    elif version in TOO_OLD:
+        remedy = "it is too old to upgrade; import the bars into a new database, or use the trendtrain that made it"
+    else:
+        remedy = "install the trendtrain that made it, or a later one"
+    rule = f"`db.url` must name a database of schema version {VERSION}"
+    return InputError(f"{rule}, got {url} of version {version}: {remedy}.")
 
 
 def _parse(url: str) -> URL:

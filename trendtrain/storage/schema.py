@@ -1,10 +1,13 @@
-"""The tables of the database, column by column.
+"""The tables and views of the database, column by column.
 
 Every time is an integer: milliseconds since 1970-01-01 UTC. Codes of directions and outcomes are those of
-`trendtrain.market.directions` and `trendtrain.validation.predictions`. Predictions and verdicts are read through the
-views of `trendtrain.storage.views`, which give them their names; names of tables, views and columns stay. A change here
-needs a new revision in `trendtrain.storage.migrations`.
+`trendtrain.market.directions` and `trendtrain.validation.predictions`. Rows of predictions and verdicts hold one number,
+their track, in place of four names: they are half as large, and quicker to write and to count. The views add the names.
+Names of tables, views and columns never change. Any change here needs a new revision in
+`trendtrain.storage.migrations`.
 """
+
+from typing import Final
 
 from sqlalchemy import (
     DDL,
@@ -73,12 +76,12 @@ runs = Table(
         Text,
         nullable=False,
         server_default="running",
-        comment="running (where killed, for ever), finished, interrupted, failed; unknown before schema version 2.",
+        comment="running (also after a kill), finished, interrupted, failed.",
     ),
     Column("updated_at", BigInteger, nullable=False, server_default="0", comment="When it last wrote, ms."),
     Column("step", Integer, nullable=False, server_default="-1", comment="Last step written; -1 before the first."),
-    Column("n_steps", Integer, comment="How many steps there are; null where nobody knows."),
-    Column("total_predictions", Integer, comment="Predictions up to that step; this and the next null if not told."),
+    Column("n_steps", Integer, comment="How many steps there are; null if unknown."),
+    Column("total_predictions", Integer, comment="Predictions up to that step; this and the next null if unknown."),
     Column("validated_predictions", Integer, comment="How many of them were judged correct or wrong."),
     Column("correct_predictions", Integer, comment="How many were correct."),
     Column("void_predictions", Integer, comment="How many were void."),
@@ -90,8 +93,8 @@ models = Table(
     metadata,
     Column("run_id", ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True, comment="The run it predicts in."),
     Column("name", Text, primary_key=True, comment="What the run calls it."),
-    Column("model_type", Text, comment="Class of the net, or of the module; null if not told."),
-    Column("class_path", Text, comment="That class with its module; null if not told."),
+    Column("model_type", Text, comment="Class of the net, or of the module; null if unknown."),
+    Column("class_path", Text, comment="That class with its module; null if unknown."),
     comment="The models of each run.",
 )
 
@@ -131,7 +134,7 @@ lines = Table(
     Column("kind", Text, nullable=False, comment="Kind of its pivots, L2H or L2L."),
     Column("direction", SmallInteger, nullable=False, comment="0 down, 1 up, 2 flat."),
     Column("known_at", BigInteger, nullable=False, comment="Close time at which it was first certain, ms."),
-    Column("first_price", Float, comment="Price of its first pivot; this and the next null before schema version 2."),
+    Column("first_price", Float, comment="Price of its first pivot."),
     Column("last_price", Float, comment="Price of its second pivot."),
     Column("slope", Float, comment="Price change per bar."),
     UniqueConstraint("run_id", "series_id", "first_time", "last_time", "kind"),
@@ -156,25 +159,6 @@ verdict_rows = Table(
     sqlite_with_rowid=False,
 )
 
-_TRACK = ("run_id", "model", "pass", "series_id")
-
-training_events = Table(
-    "training_events",
-    metadata,
-    Column("run_id", Text, primary_key=True, comment="As in tracks."),
-    Column("model", Text, primary_key=True, comment="As in tracks."),
-    Column("pass", Integer, primary_key=True, autoincrement=False, comment="As in tracks."),
-    Column("series_id", Integer, primary_key=True, autoincrement=False, comment="As in tracks."),
-    Column("step", Integer, primary_key=True, autoincrement=False, comment="Step of its verdicts."),
-    Column("event_type", Text, nullable=False, comment="trend_validation."),
-    Column("training_type", Text, nullable=False, comment="backpropagation."),
-    Column("n_high", Integer, nullable=False, comment="Verdicts of high priority: wrong predictions."),
-    Column("n_normal", Integer, nullable=False, comment="Verdicts of normal priority: correct predictions."),
-    Column("n_void", Integer, nullable=False, comment="Verdicts that only void a prediction."),
-    ForeignKeyConstraint(_TRACK, [f"tracks.{name}" for name in _TRACK], ondelete="CASCADE"),
-    comment="New verdicts of a model on a series in a step, to learn from next; verdicts has the priority of each.",
-)
-
 alarms = Table(
     "alarms",
     metadata,
@@ -190,3 +174,27 @@ alarms = Table(
     UniqueConstraint("run_id", "model", "step", "kind", "series_id"),
     comment="A change detected in the verdicts.",
 )
+
+_TRACK: Final = "t.run_id, t.model, t.pass, t.series_id"
+_NAMES: Final = "JOIN tracks t ON t.id = r.track_id JOIN series s ON s.id = t.series_id"
+
+VIEWS: Final = {
+    "predictions": f"""
+        SELECT {_TRACK}, r.open_time, r.step, r.direction, r.confidence, s.symbol, s.timeframe
+        FROM prediction_rows r {_NAMES}
+    """,
+    "verdicts": f"""
+        SELECT {_TRACK}, r.open_time, r.step, r.outcome, r.truth, r.known_at, l.kind, l.first_time, l.last_time,
+            CASE r.outcome WHEN 0 THEN 'high' WHEN 1 THEN 'normal' END AS priority, s.symbol, s.timeframe
+        FROM verdict_rows r {_NAMES} LEFT JOIN lines l ON l.id = r.line_id
+    """,
+    # New verdicts of a model on a series in a walk step, from which the model learns next.
+    "training_events": f"""
+        SELECT {_TRACK}, r.step, 'trend_validation' AS event_type, 'backpropagation' AS training_type,
+            sum(CASE r.outcome WHEN 0 THEN 1 ELSE 0 END) AS n_high,
+            sum(CASE r.outcome WHEN 1 THEN 1 ELSE 0 END) AS n_normal,
+            sum(CASE WHEN r.outcome > 1 THEN 1 ELSE 0 END) AS n_void,
+            s.symbol, s.timeframe
+        FROM verdict_rows r {_NAMES} GROUP BY {_TRACK}, r.step, s.symbol, s.timeframe
+    """,
+}

@@ -1,16 +1,18 @@
-"""The version of a database's tables: which it is, and the way to ours."""
+"""The schema version of a database: read it, create the tables, upgrade them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Final
 
 from sqlalchemy import Column, Connection, Engine, MetaData, String, Table, func, insert, inspect, select, text
 
-from trendtrain.storage.schema import metadata
-from trendtrain.storage.views import VIEWS
+from trendtrain.storage.schema import VIEWS, metadata
 
-VERSION: Final = "2"
-KNOWN_VERSIONS: Final = ("1", "2")
+VERSION: Final = "3"
+MIGRATIONS: Final = Path(__file__).parent / "migrations"
+TOO_OLD: Final = ("1", "2")  # of before the first release
+UPGRADABLE: Final = ("3",)  # every version that has a revision in trendtrain.storage.migrations
 
 # Alembic's own table, described here so that only an upgrade imports Alembic (0.2 s).
 _versions = Table("alembic_version", MetaData(), Column("version_num", String(32), primary_key=True))
@@ -22,16 +24,16 @@ def stored_version(connection: Connection) -> str | None:
     names = set(inspect(connection).get_table_names())
     if _versions.name in names:
         return connection.scalar(select(_versions.c.version_num))
-    return "1" if names & {"series", "bar_blocks"} else None  # version 1 kept no number
+    return "1" if names & {"series", "bar_blocks"} else None  # version 1 stored no number
 
 
 def create_if_new(engine: Engine) -> str | None:
-    """Create all tables where there are none, and return the version that is there then."""
+    """Create all tables where there are none, and return the version of the tables."""
     with engine.connect() as connection:
         version = stored_version(connection)
     if version is not None:
         return version
-    with _alone(engine) as connection:
+    with _exclusive(engine) as connection:
         if stored_version(connection) is None:  # another process may have been first
             _create(connection)
         return stored_version(connection)
@@ -39,15 +41,24 @@ def create_if_new(engine: Engine) -> str | None:
 
 def upgrade(engine: Engine) -> str | None:
     """Bring the tables to `VERSION` in one transaction, and return the version they had; None for no tables."""
-    with _alone(engine) as connection:
+    with _exclusive(engine) as connection:
         version = stored_version(connection)
         if version is None:
             _create(connection)
-        elif version in KNOWN_VERSIONS and version != VERSION:
-            from trendtrain.storage.migrations import migrate
-
-            migrate(connection)
+        elif version in UPGRADABLE and version != VERSION:
+            _migrate(connection)
         return version
+
+
+def _migrate(connection: Connection) -> None:
+    """Run the revisions that are due, inside the transaction of `connection`."""
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
 
 
 def _create(connection: Connection) -> None:
@@ -59,8 +70,8 @@ def _create(connection: Connection) -> None:
 
 
 @contextmanager
-def _alone(engine: Engine) -> Iterator[Connection]:
-    """Begin a transaction that holds creations and upgrades by other processes back until it ends."""
+def _exclusive(engine: Engine) -> Iterator[Connection]:
+    """Begin a transaction; other processes wait with creations and upgrades until it ends."""
     with engine.begin() as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))

@@ -10,8 +10,7 @@ from sqlalchemy import Engine, text
 
 from trendtrain.cli import main
 from trendtrain.storage import Ledger, Progress, open_database
-from trendtrain.storage.schema import metadata
-from trendtrain.storage.views import VIEWS
+from trendtrain.storage.schema import VIEWS, metadata
 from trendtrain.validation.predictions import CORRECT, VOID_GAP, WRONG
 from trendtrain.validation.stats import TrendStats
 

@@ -102,7 +102,7 @@ def test_a_verdict_that_was_never_written_is_reached_again(engine: Any) -> None:
 PROCESS = """
 import sys
 sys.path.insert(0, sys.argv[2])
-from test_judge_ledger import BARS, live
+from test_judge import BARS, live
 from trendtrain.storage import Ledger, LedgerJudge, open_database
 
 engine = open_database(sys.argv[1])

@@ -1,5 +1,6 @@
 """Lines, training events and event accuracy in the ledger."""
 
+import itertools
 from collections import defaultdict
 from dataclasses import replace
 
@@ -70,6 +71,37 @@ def test_a_step_with_verdicts_is_one_training_event_a_series(ledger: Ledger, eng
     what = ("one", "cnn", 0, "trend_validation", "backpropagation")
     names = "run_id, model, pass, event_type, training_type"
     assert set(rows_of(engine, "training_events", names)) == {what}
+
+
+Counts = dict[tuple[str, str, int, str, int], list[int]]  # run, model, pass, symbol, step: high, normal, void
+
+
+def slow_training_events(engine: Engine) -> Counts:
+    """Count the verdicts of each step one by one."""
+    counts: Counts = {}
+    columns = "run_id, model, pass, symbol, step, outcome, priority"
+    for *key, outcome, priority in rows_of(engine, "verdicts", columns):
+        assert priority == {WRONG: "high", CORRECT: "normal"}.get(outcome)
+        found = counts.setdefault(tuple(key), [0, 0, 0])  # type: ignore[arg-type]
+        found[{"high": 0, "normal": 1, None: 2}[priority]] += 1
+    return counts
+
+
+def test_training_events_equal_slow_sums_over_the_verdicts(ledger: Ledger, engine: Engine) -> None:
+    random = np.random.default_rng(0)
+    ledger.begin("two", "{}", "2024-01-02")
+    minutes = list(range(12))
+    for run, model, pass_, series in itertools.product(("one", "two"), "ab", (0, 1), (BTC, ETH)):
+        ledger.record(run, model, 0, predicted(minutes, series), None, pass_)
+        for step in (1, 3, 4):
+            codes = random.choice([WRONG, CORRECT, VOID_FLAT, VOID_GAP], 4)
+            outcomes = {4 * [1, 3, 4].index(step) + i: int(code) for i, code in enumerate(codes)}
+            ledger.record(run, model, step, None, judged(outcomes, series, [0] * 4), pass_)
+    ledger.rewind("two", 3)
+    columns = "run_id, model, pass, symbol, step, n_high, n_normal, n_void"
+    found = {tuple(row[:5]): list(map(int, row[5:])) for row in rows_of(engine, "training_events", columns)}
+    assert len(found) == 2 * 2 * 2 * 3 + 2 * 2 * 2 * 2
+    assert found == slow_training_events(engine)
 
 
 def test_the_event_of_a_repeated_step_is_replaced(ledger: Ledger, engine: Engine) -> None:

@@ -19,7 +19,7 @@ from trendtrain.validation.stats import TrendStats
 
 DAY = 86_400_000
 COUNTS = "n_steps, total_predictions, validated_predictions, correct_predictions, void_predictions"
-OF_RUNS = ("models", "tracks", "prediction_rows", "lines", "verdict_rows", "training_events", "alarms")
+OF_RUNS = ("models", "tracks", "prediction_rows", "lines", "verdict_rows", "alarms")
 
 
 @pytest.fixture

@@ -1,22 +1,18 @@
 """What the ledger writes and deletes inside a transaction."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
-import numpy as np
 from sqlalchemy import Connection, and_, delete, exists, insert, select, update
 
 from trendtrain.market.bars import Series
 from trendtrain.storage.ledger.keys import claim_ids, claim_lines, claim_tracks
 from trendtrain.storage.ledger.rows import PredictionRows, VerdictRows
-from trendtrain.storage.schema import alarms, lines, prediction_rows, runs, tracks, training_events, verdict_rows
-from trendtrain.storage.upsert import Row, replace_rows
-from trendtrain.validation.predictions import CORRECT, WRONG
+from trendtrain.storage.schema import alarms, lines, prediction_rows, runs, tracks, verdict_rows
+from trendtrain.storage.upsert import replace_rows
 from trendtrain.validation.stats import TrendStats
-
-Track = tuple[str, str, int]  # run, model, pass
 
 
 @dataclass(frozen=True)
@@ -72,7 +68,7 @@ def update_run(connection: Connection, run_id: str, **values: object) -> None:
 
 
 def write_steps(connection: Connection, run_id: str, model: str, steps: Sequence[StepRows]) -> None:
-    """Write what was predicted and judged in steps, the lines that judged, and a training event a series."""
+    """Write the predictions and verdicts of steps, and the lines of the verdicts."""
 
     @cache  # the same in most steps
     def claimed(names: tuple[Series, ...], pass_: int) -> tuple[list[int], list[int]]:
@@ -87,16 +83,6 @@ def write_steps(connection: Connection, run_id: str, model: str, steps: Sequence
             series_ids, numbers = claimed(one.verdicts.series, one.pass_)
             line_ids = claim_lines(connection, run_id, series_ids, one.verdicts.lines)
             replace_rows(connection, verdict_rows, one.verdicts.rows(numbers, one.step, line_ids))
-            events = _training_events((run_id, model, one.pass_), one.step, series_ids, one.verdicts)
-            replace_rows(connection, training_events, events)
-
-
-def _training_events(track: Track, step: int, series_ids: list[int], rows: VerdictRows) -> Iterator[Row]:
-    for i in np.unique(rows.series_index).tolist():
-        outcome = rows.outcome[rows.series_index == i]
-        n_high, n_normal = int((outcome == WRONG).sum()), int((outcome == CORRECT).sum())
-        counts = (n_high, n_normal, len(outcome) - n_high - n_normal)
-        yield (*track, series_ids[i], step, "trend_validation", "backpropagation", *counts)
 
 
 def write_alarm(connection: Connection, alarm: dict[str, object]) -> None:
@@ -116,7 +102,6 @@ def forget_after(connection: Connection, run_id: str, step: int) -> None:
     own_tracks = select(tracks.c.id).where(tracks.c.run_id == run_id)
     for table in (verdict_rows, prediction_rows):
         connection.execute(delete(table).where(table.c.track_id.in_(own_tracks), table.c.step > step))
-    for table in (training_events, alarms):
-        connection.execute(delete(table).where(table.c.run_id == run_id, table.c.step > step))
+    connection.execute(delete(alarms).where(alarms.c.run_id == run_id, alarms.c.step > step))
     judges = exists().where(verdict_rows.c.line_id == lines.c.id)
     connection.execute(delete(lines).where(and_(lines.c.run_id == run_id, ~judges)))

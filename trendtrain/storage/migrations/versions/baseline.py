@@ -1,0 +1,8 @@
+"""The first schema version that can be upgraded; `trendtrain.storage.versions` creates its tables."""
+
+revision = "3"
+down_revision = None
+
+
+def upgrade() -> None:
+    """Do nothing: a database either has the tables of this version, or gets those of the newest one."""
