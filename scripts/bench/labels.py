@@ -6,8 +6,9 @@
 Medians of 5 runs on one thread. Machines differ: what counts is the ratio to the copy (`x memcpy`) or to the peer
 (`x find_peaks`), taken in the same run. No peer does the same job: scipy's `find_peaks` gives level-1 pivots alone,
 zigzag pivots of closes by a threshold, smartmoneyconcepts one level by windows; none says when each was known. `pivots`
-is where all pivots of both levels lie and when each was known; `every column` also merges the levels in order and
-makes price, time, segment and prominence. `--file` repeats a file's bars up to the size asked for.
+are those of both levels, with bar, price, known_at, level, prominence, time and segment of each; `level-2 pivots and
+lines` is what labels cost without a close time for each bar.
+`--file` repeats a file's bars up to the size asked for.
 """
 
 import argparse
@@ -16,13 +17,15 @@ import statistics
 import time
 import tracemalloc
 from collections.abc import Callable
-from dataclasses import fields
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from rows import Row, show_rows
 
-from trendtrain.market import Bars, LabelTracker, find_pivots, label_bars, random_walk
+from trendtrain.market import Bars, LabelTracker, PivotRules, find_pivots, label_bars, random_walk
+
+OTHER_RULES = [PivotRules(tie="strict"), PivotRules((2, 2)), PivotRules(inside="skip"), PivotRules(max_gap=3)]
 
 
 def seconds(job: Callable[[], object], n_runs: int = 5) -> float:
@@ -42,11 +45,10 @@ def batch_rows(bars: Bars) -> list[Row]:
     jobs: dict[str, Callable[[], object]] = {
         "copy of high and low": lambda: (np.copyto(target, bars.high), np.copyto(target, bars.low)),
         **peers(bars),
-        "pivots": lambda: [(at.bar, at.known_at) for both in find_pivots(bars) for at in map(both.at_level, (1, 2))],
-        "pivots, every column": lambda: [
-            getattr(part, field.name) for part in find_pivots(bars) for field in fields(part)
-        ],
+        "pivots": lambda: find_pivots(bars),
+        "level-2 pivots and lines": lambda: LabelTracker().update(bars),
         "label_bars": lambda: label_bars(bars),
+        **{f"label_bars, {rules}": partial(label_bars, bars, rules) for rules in OTHER_RULES},
     }
     taken = {name: seconds(job, n_runs=3 if n_bars > 2e7 else 5) for name, job in jobs.items()}
     limit, peer = (taken.get(name, np.nan) for name in ("copy of high and low", "scipy find_peaks, twice"))

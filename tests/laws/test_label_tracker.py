@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from trendtrain.errors import InputError
 from trendtrain.market import Bars, LabelTracker, label_bars, synthetic_market
-from trendtrain.market.label_tracker import LabelRuns
+from trendtrain.market.lines import LabelRuns
 
 OPTIONS: list[dict[str, Any]] = [
     {},

@@ -1,5 +1,8 @@
 """Bars are read in blocks: where a block ends, and how the arrays lie in memory, changes nothing."""
 
+import copy
+import pickle
+from dataclasses import fields
 from itertools import pairwise
 from typing import Any
 from unittest.mock import patch
@@ -9,46 +12,71 @@ import pytest
 from generated import label_options, pivot_options, some_bars
 from hypothesis import given
 from hypothesis import strategies as st
-from law_checks import assert_labels_equal_reference, assert_pivots_equal_reference, assert_same_fields
+from law_checks import assert_labels_equal_reference, assert_pivots_equal_reference, assert_same, assert_same_fields
 
 from trendtrain.market import Bars, PivotTracker, find_pivots, label_bars, random_walk, synthetic_market
 
 PRICES = ("open", "high", "low", "close", "volume")
 
 
-def blocks_of(n_points: int, most_again: int) -> Any:
-    return patch.multiple("trendtrain.market.chunk", _BLOCK=n_points, _MOST_AGAIN=most_again)
+def blocks_of(n_bars: int) -> Any:
+    return patch.multiple("trendtrain.market.pivots", _BLOCK=n_bars, _FEW=0)
 
 
-@pytest.mark.parametrize("most_again", [0, 2, 10_000])
-@given(bars=some_bars(), options=pivot_options(), n_points=st.integers(1, 9))
-def test_pivots_in_blocks_of_any_size_equal_the_reference(
-    most_again: int, bars: Bars, options: dict[str, Any], n_points: int
-) -> None:
-    with blocks_of(n_points, most_again), patch("trendtrain.market.pivots._FEW", 0):
+@given(bars=some_bars(), options=pivot_options(), n_bars=st.integers(1, 9))
+def test_pivots_in_blocks_of_any_size_equal_the_reference(bars: Bars, options: dict[str, Any], n_bars: int) -> None:
+    with blocks_of(n_bars):
         assert_pivots_equal_reference(bars, **options)
 
 
-@given(bars=some_bars(), options=label_options(), n_points=st.integers(1, 9))
-def test_labels_in_blocks_of_any_size_equal_the_reference(bars: Bars, options: dict[str, Any], n_points: int) -> None:
-    with blocks_of(n_points, 3), patch("trendtrain.market.pivots._FEW", 0):
+@given(bars=some_bars(), options=label_options(), n_bars=st.integers(1, 9))
+def test_labels_in_blocks_of_any_size_equal_the_reference(bars: Bars, options: dict[str, Any], n_bars: int) -> None:
+    with blocks_of(n_bars):
         assert_labels_equal_reference(bars, **options)
 
 
 @given(bars=some_bars(), options=pivot_options(), cuts=st.sets(st.integers(0, 240), max_size=6))
-def test_bars_one_by_one_as_arrays_and_as_numbers_are_the_same(
-    bars: Bars, options: dict[str, Any], cuts: set[int]
-) -> None:
+def test_few_bars_and_many_give_the_same_pivots_and_state(bars: Bars, options: dict[str, Any], cuts: set[int]) -> None:
     edges = [0, *sorted(cut for cut in cuts if cut < len(bars)), len(bars)]
-    as_arrays, as_numbers = PivotTracker(**options), PivotTracker(**options)
+    with patch("trendtrain.market.pivots._FEW", 1000):
+        few = PivotTracker(**options)
+    many = PivotTracker(**options)
     for start, end in pairwise(edges):
         with patch("trendtrain.market.pivots._FEW", 0):
-            arrays = as_arrays.update(bars[start:end])
+            arrays = many.update(bars[start:end])
         with patch("trendtrain.market.pivots._FEW", 1000):
-            numbers = as_numbers.update(bars[start:end])
-        for one, other in zip(arrays, numbers, strict=True):
+            buffered = few.update(bars[start:end])
+        for one, other in zip(arrays, buffered, strict=True):
             assert_same_fields(one, other)
-        assert as_arrays.state_dict() == as_numbers.state_dict()
+        assert many.state_dict() == few.state_dict()
+
+
+@pytest.mark.parametrize("n_bars", [20, 3000])
+def test_results_own_their_data(n_bars: int) -> None:
+    """A buffer of bars can be reused, and a tracker fed again, without a change in what was found."""
+    bars = synthetic_market(n_bars, seed=1)
+    tracker = PivotTracker()
+    found = [*tracker.update(bars), label_bars(bars), label_bars(bars).lines]
+    before = [copy.deepcopy(one) for one in found]
+    tracker.update(later(bars))
+    for name in (*PRICES, "open_time"):
+        getattr(bars, name)[:] = getattr(bars, name)[0]
+    for one, other in zip(found, before, strict=True):
+        for field in fields(one):
+            if isinstance(getattr(one, field.name), np.ndarray):
+                assert_same(getattr(one, field.name), getattr(other, field.name))
+
+
+def later(bars: Bars) -> Bars:
+    time = bars.open_time + (bars.open_time[-1] - bars.open_time[0]) + bars.timeframe
+    return Bars(time, *(getattr(bars, name) for name in PRICES), bars.timeframe)
+
+
+def test_tables_can_be_copied_and_pickled() -> None:
+    bars = synthetic_market(3000, seed=0)
+    for table in (*find_pivots(bars), label_bars(bars).lines):
+        for again in (copy.copy(table), copy.deepcopy(table), pickle.loads(pickle.dumps(table))):
+            assert_same_fields(again, table)
 
 
 def test_a_plateau_may_last_for_blocks_and_chunks() -> None:

@@ -8,7 +8,8 @@ from types import ModuleType
 from trendtrain.commands.out_files import make_folder_of, read_all
 from trendtrain.errors import InputError
 from trendtrain.importing import find_files
-from trendtrain.market.labelled import LabelRules, label_series
+from trendtrain.market.labelled import label_series
+from trendtrain.market.rules import PivotRules
 from trendtrain.reports.label_files import write_labels
 from trendtrain.reports.label_report import describe_labels
 from trendtrain.reports.report import labels_table
@@ -23,7 +24,7 @@ def label_files(options: Namespace) -> int:
     """
     files = [file for path in options.path for file in find_files(path, options.layout)]
     plots = _import_plots(options, files)
-    rules = LabelRules(tuple(options.strength), options.tie, options.inside, options.max_gap, options.flat_band)
+    rules = PivotRules(tuple(options.strength), options.tie, options.inside, options.max_gap, options.flat_band)
     contents, targets = read_all(options, files)
     everything = [label_series(series, bars, rules) for series, bars in contents]
     figure = plots and plots.draw_labels(everything[0], options.plot_bars, options.plot_start)

@@ -1,11 +1,11 @@
 """What the market did, and when it could be known: bars, pivots, lines, labels; pure numpy."""
 
 from trendtrain.market.bars import Bars, BarsError, Series
-from trendtrain.market.label_tracker import LabelRuns, LabelTracker
-from trendtrain.market.labels import Labels, label_bars
-from trendtrain.market.lines import Lines, lines_through
+from trendtrain.market.labels import Labels, LabelTracker, label_bars
+from trendtrain.market.lines import LabelRuns, Lines, lines_through
 from trendtrain.market.pivot_feed import PivotEvent, PivotFeed
 from trendtrain.market.pivots import Pivots, PivotTracker, find_pivots
+from trendtrain.market.rules import PivotRules
 from trendtrain.market.synthetic import (
     bayes_filter,
     flipping_market,
@@ -25,6 +25,7 @@ __all__ = [
     "Lines",
     "PivotEvent",
     "PivotFeed",
+    "PivotRules",
     "PivotTracker",
     "Pivots",
     "Series",

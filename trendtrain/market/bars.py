@@ -77,7 +77,7 @@ class Bars:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "timeframe", np.timedelta64(self.timeframe, "ms"))
-        object.__setattr__(self, "open_time", np.asarray(self.open_time, dtype="datetime64[ms]"))
+        object.__setattr__(self, "open_time", np.ascontiguousarray(self.open_time, dtype="datetime64[ms]"))
         for name in (*PRICES, "volume"):
             object.__setattr__(self, name, np.ascontiguousarray(getattr(self, name), dtype=np.float64))
         format_timeframe(self.timeframe)

@@ -1,19 +1,17 @@
 """Delayed labels: the direction each bar's prediction will be judged by, and when that is known."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from trendtrain.errors import InputError
 from trendtrain.market.bars import Bars, BoolArray, IntArray, Series, TimeArray
-from trendtrain.market.columns import made_on_demand, make_column, pickle_columns
 from trendtrain.market.directions import UNKNOWN
-from trendtrain.market.label_tracker import LabelTracker
-from trendtrain.market.lines import NO_LINES, Lines
-from trendtrain.market.peaks import Tie
-from trendtrain.market.pivots import Inside
+from trendtrain.market.lines import NO_LINES, NO_RUNS, LabelRuns, Lines, LineTracker
+from trendtrain.market.pivots import PivotTracker
+from trendtrain.market.rules import PivotRules, rules_from
 
 Now = int | np.integer | np.datetime64
 
@@ -44,9 +42,6 @@ class Labels:
     lines: Lines
     series: tuple[Series, ...]
     offset: IntArray
-
-    __getattr__ = make_column
-    __reduce__ = pickle_columns
 
     def __len__(self) -> int:
         return int(self.offset[-1])
@@ -164,31 +159,55 @@ class Labels:
         return cls(**arrays, lines=lines, series=tuple(parts), offset=offset)
 
     def _shifted(self, by: int, event_by: int) -> "Labels":
-        lines = Lines(
-            self.lines.kind,
-            self.lines.first_bar + by,
-            self.lines.last_bar + by,
-            self.lines.first_price,
-            self.lines.last_price,
-            self.lines.start_time,
-            self.lines.end_time,
-            self.lines.known_at + by,
-            self.lines.direction,
-        )
+        bars = {name: getattr(self.lines, name) + by for name in ("first_bar", "last_bar", "known_at")}
         known_at, event = _moved(self.run_known_at, by), _moved(self.run_event, event_by)
-        return Labels(
-            self.close_time, self.start + by, self.run_direction, known_at, event, lines, self.series, self.offset
-        )
+        lines = replace(self.lines, **bars)
+        return replace(self, start=self.start + by, run_known_at=known_at, run_event=event, lines=lines)
 
 
-def label_bars(
-    bars: Bars,
-    strength: Sequence[int] = (1, 1),
-    tie: Tie = "plateau",
-    inside: Inside = "keep",
-    max_gap: int | None = None,
-    flat_band: float = 0.0,
-) -> Labels:
+class LabelTracker:
+    """Label bars that arrive in chunks; the batch call `label_bars` is one big chunk.
+
+    Args:
+        rules: What makes a pivot, a line and a label; at least two levels. None for the defaults.
+        options: Fields of `PivotRules`, in place of `rules`.
+
+    Raises:
+        InputError: If a rule is broken.
+    """
+
+    def __init__(self, rules: PivotRules | None = None, **options: Any) -> None:
+        self.rules = rules_from(rules, options)
+        if len(self.rules.strength) < 2:
+            raise InputError(f"`strength` must have at least two levels for labels, got {self.rules.strength}.")
+        self._pivots = PivotTracker(replace(self.rules, strength=self.rules.strength[:2]), lowest=2)
+        self._lines = LineTracker(self.rules.flat_band)
+
+    def update(self, bars: Bars) -> LabelRuns:
+        """Return what became known with these bars, the next of the series.
+
+        Raises:
+            InputError: If the bars do not follow the last ones, or their timeframe differs.
+        """
+        pivots = self._pivots
+        first_bar, last_time, segment = pivots.n_bars, pivots.last_time, pivots.segment
+        highs, lows = pivots.update_rows(bars)
+        if segment == pivots.segment and not len(highs.level) and not len(lows.level):
+            return NO_RUNS  # as after nine live bars in ten
+        time = bars.open_time.view(np.int64)
+        return self._lines.update(highs, lows, time, first_bar, last_time, pivots.longest_step)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state, in plain types: no history."""
+        return {"pivots": self._pivots.state_dict(), "lines": self._lines.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore the state returned by `state_dict()` of a tracker with the same rules."""
+        self._pivots.load_state_dict(state["pivots"])
+        self._lines.load_state_dict(state["lines"])
+
+
+def label_bars(bars: Bars, rules: PivotRules | None = None, **options: Any) -> Labels:
     """Label each bar with the first trend line both of whose level-2 pivots lie after it.
 
     Of the first such lines through highs and through lows the one known first counts; of two known at the same bar
@@ -196,21 +215,20 @@ def label_bars(
 
     Args:
         bars: One series.
-        strength, tie, inside, max_gap: As in `PivotTracker`; at least two levels.
-        flat_band: A line whose relative price change is at most this is FLAT.
+        rules: What makes a pivot, a line and a label; at least two levels. None for the defaults.
+        options: Fields of `PivotRules`, in place of `rules`.
 
     Raises:
-        InputError: If an option breaks its rule.
+        InputError: If a rule is broken.
     """
-    runs = LabelTracker(strength, tie, inside, max_gap, flat_band).update(bars)
+    runs = LabelTracker(rules, **options).update(bars)
     labelled_to = int(runs.end[-1]) if len(runs.end) else 0
     rest = np.full(int(labelled_to < len(bars)), labelled_to)  # bars whose label is not known yet share a run
     none = np.full(len(rest), -1)
-    return made_on_demand(
-        Labels,
-        lambda _: bars.close_time,
+    return Labels(
+        close_time=bars.close_time,
         start=np.append(runs.start, rest),
-        run_direction=np.append(runs.direction, np.full(len(rest), UNKNOWN, dtype=np.int8)),
+        run_direction=np.append(runs.direction, none.astype(np.int8)),
         run_known_at=np.append(runs.known_at, none),
         run_event=np.append(runs.event, none),
         lines=runs.lines,

@@ -1,14 +1,34 @@
-"""Trend lines through consecutive level-2 pivots of one kind."""
+"""Trend lines through consecutive level-2 pivots of one kind, and the runs of bars that each labels."""
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 
 from trendtrain.market.bars import BoolArray, FloatArray, IntArray, TimeArray
-from trendtrain.market.columns import Column, made_on_demand, make_column, pickle_columns
-from trendtrain.market.directions import DOWN, FLAT, UP
-from trendtrain.market.merge import merge_order
-from trendtrain.market.pivots import Pivots
+from trendtrain.market.kernel import (
+    BAR,
+    END_TIME,
+    FIRST_BAR,
+    HIGH,
+    KNOWN_AT,
+    LAST_BAR,
+    LINE_KNOWN_AT,
+    NO_LIMIT,
+    PRICE,
+    RUN_END,
+    RUN_EVENT,
+    RUN_KNOWN_AT,
+    RUN_START,
+    SEGMENT,
+    START_TIME,
+    TIME,
+    Codes,
+    Floats,
+    Ints,
+    join_pivots,
+)
+from trendtrain.market.pivots import Pivots, Rows
 
 KIND_NAMES = ("L2H", "L2L")  # indexed by HIGH, LOW
 
@@ -38,9 +58,6 @@ class Lines:
 
     def __len__(self) -> int:
         return len(self.known_at)
-
-    __getattr__ = make_column
-    __reduce__ = pickle_columns
 
     def __getitem__(self, index: IntArray | BoolArray | slice) -> "Lines":
         return Lines(*(getattr(self, field.name)[index] for field in fields(self)))
@@ -73,67 +90,117 @@ class Lines:
         return self.first_price
 
 
+@dataclass(frozen=True, eq=False)
+class LabelRuns:
+    """Labels that bars of one series made known: runs of bars that share one, in order.
+
+    Attributes:
+        start, end: Bars labelled, `end` not included; each run starts where the last one ended, shape (n_runs,).
+        direction: UP, DOWN, FLAT; UNKNOWN where a hole ended the segment before a line came.
+        known_at: The bar at whose close the label is known.
+        event: The line that judges, counted from the first line of the series; -1 for none.
+        lines: The lines that became known, in that order.
+    """
+
+    start: IntArray
+    end: IntArray
+    direction: IntArray
+    known_at: IntArray
+    event: IntArray
+    lines: Lines
+
+
+class LineTracker:
+    """Join pivots that arrive in chunks to lines, and label the bars before them.
+
+    Args:
+        flat_band: A line whose relative price change is at most this is FLAT.
+    """
+
+    def __init__(self, flat_band: float) -> None:
+        self.flat_band = flat_band
+        self._state = np.zeros(2, np.int64)  # lines so far, first bar without a label
+        self._last = np.full((2, 4), -1, np.int64)  # the last pivot of each kind: bar, known_at, time, segment
+        self._last_price = np.zeros(2)
+
+    def update(
+        self,
+        highs: Rows,
+        lows: Rows,
+        time: Ints,
+        first_bar: int = 0,
+        last_time: int = 0,
+        longest_step: int = NO_LIMIT,
+    ) -> LabelRuns:
+        """Return the lines and labels that new level-2 pivots make known; see `join_pivots` for the arguments."""
+        n_lines = len(highs.level) + len(lows.level)
+        n_runs = n_lines + (len(time) if longest_step != NO_LIMIT else 0)
+        lines, line_price, line_code = np.empty((5, n_lines), np.int64), np.empty((2, n_lines)), _codes(2, n_lines)
+        runs, direction = np.empty((4, n_runs), np.int64), _codes(n_runs)
+        n_lines, n_runs = join_pivots(
+            (highs.ints, lows.ints),
+            (highs.floats[PRICE], lows.floats[PRICE]),
+            time,
+            first_bar,
+            last_time,
+            longest_step,
+            self.flat_band,
+            self._state,
+            self._last,
+            self._last_price,
+            lines,
+            line_price,
+            line_code,
+            runs,
+            direction,
+        )
+        runs, direction = runs[:, :n_runs], direction[:n_runs]
+        found = _lines(lines[:, :n_lines], line_price[:, :n_lines], line_code[:, :n_lines])
+        return LabelRuns(runs[RUN_START], runs[RUN_END], direction, runs[RUN_KNOWN_AT], runs[RUN_EVENT], found)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state, in plain types."""
+        return {name: getattr(self, f"_{name}").tolist() for name in ("state", "last", "last_price")}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore the state returned by `state_dict()`."""
+        for name, values in state.items():
+            getattr(self, f"_{name}")[:] = values
+
+
 def lines_through(pivots: Pivots, level: int = 2, flat_band: float = 0.0) -> Lines:
     """Return the lines through consecutive pivots of one level; none spans two segments.
 
     Args:
         pivots: Highs, or lows, as `find_pivots` gives them.
-        level: Which level's pivots carry the lines.
+        level: The level whose pivots the lines join.
         flat_band: A line whose relative price change is at most this is FLAT.
     """
-    return lines_between(pivots.at_level(level), flat_band)
+    points = pivots.at_level(level)
+    rows = _rows(points)
+    none = Rows.with_room(0)
+    pair = (rows, none) if pivots.kind == HIGH else (none, rows)
+    return LineTracker(flat_band).update(*pair, time=np.zeros(0, np.int64)).lines
 
 
-def lines_between(points: Pivots, flat_band: float) -> Lines:
-    """Return the lines through consecutive pivots, all of one level; each column is made when first asked for."""
-    is_joined = points.segment[1:] == points.segment[:-1]
-    first = slice(None, -1) if is_joined.all() else np.flatnonzero(is_joined)
-    last = slice(1, None) if is_joined.all() else np.flatnonzero(is_joined) + 1
-
-    def make(name: str) -> Column:
-        if name == "kind":
-            return np.full(len(points.bar[first]), points.kind, dtype=np.int8)
-        if name == "direction":
-            return _directions(points.price[first], points.price[last], flat_band)
-        source, part = _SOURCES[name]
-        column: Column = getattr(points, source)[first if part == "first" else last]
-        return column
-
-    return made_on_demand(Lines, make)
+def _rows(pivots: Pivots) -> Rows:
+    ints = np.empty((4, len(pivots)), np.int64)
+    ints[BAR], ints[TIME] = pivots.bar, pivots.time.view(np.int64)
+    ints[KNOWN_AT], ints[SEGMENT] = pivots.known_at, pivots.segment
+    return Rows(ints, np.stack([pivots.price, pivots.prominence]), pivots.level.astype(np.int8))
 
 
-def merge_lines(highs: Lines, lows: Lines) -> Lines:
-    """Return both in the order they became known; the earlier second pivot, then highs, first where that is equal."""
-    order = merge_order([highs.known_at, lows.known_at])
-    known_at = np.concatenate([highs.known_at, lows.known_at])[order]
-    tied = np.flatnonzero(known_at[1:] == known_at[:-1])  # at most two in a row: one line a kind becomes known at a bar
-    last_bar = np.concatenate([highs.last_bar, lows.last_bar])
-    swapped = tied[last_bar[order[tied]] > last_bar[order[tied + 1]]]
-    order[swapped], order[swapped + 1] = order[swapped + 1], order[swapped]
-
-    def make(name: str) -> Column:
-        return np.concatenate([getattr(highs, name), getattr(lows, name)])[order]
-
-    return made_on_demand(Lines, make, known_at=known_at)
+def _lines(ints: Ints, price: Floats, code: Codes) -> Lines:
+    times = ints[START_TIME : END_TIME + 1].view("datetime64[ms]")
+    return Lines(
+        code[0], ints[FIRST_BAR], ints[LAST_BAR], price[0], price[1], times[0], times[1], ints[LINE_KNOWN_AT], code[1]
+    )
 
 
-def _directions(first: FloatArray, last: FloatArray, flat_band: float) -> IntArray:
-    direction = np.where(last > first, np.int8(UP), np.int8(DOWN))
-    is_flat = np.abs(last - first) / first <= flat_band if flat_band else last == first
-    direction[is_flat] = FLAT
-    return direction
+def _codes(*shape: int) -> Codes:
+    return np.empty(shape, np.int8)
 
 
-_SOURCES = {
-    "first_bar": ("bar", "first"),
-    "last_bar": ("bar", "last"),
-    "first_price": ("price", "first"),
-    "last_price": ("price", "last"),
-    "start_time": ("time", "first"),
-    "end_time": ("time", "last"),
-    "known_at": ("known_at", "last"),
-}
-_NO_BARS = np.zeros(0, dtype=np.int64)
-_NO_CODES = np.zeros(0, dtype=np.int8)
-_NO_TIMES = np.zeros(0, dtype="datetime64[ms]")
-NO_LINES = Lines(_NO_CODES, _NO_BARS, _NO_BARS, np.zeros(0), np.zeros(0), _NO_TIMES, _NO_TIMES, _NO_BARS, _NO_CODES)
+NO_LINES = _lines(np.zeros((5, 0), np.int64), np.zeros((2, 0)), _codes(2, 0))
+_NONE = np.zeros(0, np.int64)
+NO_RUNS = LabelRuns(_NONE, _NONE, _codes(0), _NONE, _NONE, NO_LINES)

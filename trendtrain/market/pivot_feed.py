@@ -9,8 +9,8 @@ import numpy as np
 
 from trendtrain.errors import InputError, check_at_least
 from trendtrain.market.bars import Bars, Series, TimeArray
-from trendtrain.market.peaks import Tie
-from trendtrain.market.pivots import Inside, Pivots, PivotTracker
+from trendtrain.market.pivots import Pivots, PivotTracker
+from trendtrain.market.rules import Inside, Tie
 from trendtrain.market.timeframe import parse_timeframe
 
 KIND_LETTERS = "HL"  # indexed by HIGH, LOW

@@ -1,62 +1,147 @@
-"""Swing highs and lows at any level, each with the bar at which it became certain."""
+"""Swing highs and lows of every level, each with the bar at which it became certain."""
 
-from collections.abc import Sequence
-from functools import cache, partial
-from typing import Any, Literal
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 
-from trendtrain.errors import InputError, check_at_least, check_choice
-from trendtrain.market.bars import Bars, IntArray, segments
-from trendtrain.market.chunk import Chunk, Found
-from trendtrain.market.peaks import HIGH, LOW, PeakRule, Point, Tie, push_point
-from trendtrain.market.pivot_table import LevelPart, Pivots, Row
+from trendtrain.errors import InputError, check_at_least
+from trendtrain.market.bars import Bars, BoolArray, FloatArray, IntArray, TimeArray
+from trendtrain.market.kernel import (
+    BAR,
+    HIGH,
+    KNOWN_AT,
+    LOW,
+    NO_LIMIT,
+    PRICE,
+    PROMINENCE,
+    SEGMENT,
+    TIME,
+    Codes,
+    Floats,
+    Ints,
+    find_pivots_of_kind,
+)
+from trendtrain.market.rules import PivotRules, rules_from
 
-__all__ = ["HIGH", "LOW", "Inside", "PivotTracker", "Pivots", "check_options", "find_pivots"]
+__all__ = ["HIGH", "LOW", "PivotTracker", "Pivots", "find_pivots"]
 
-Inside = Literal["keep", "skip"]
+_BLOCK = 16_384  # bars that the kernel processes at once, so that its arrays stay in the cache
+_FEW = 32  # bars whose pivots are written to a buffer of the tracker: a live bar needs no new arrays
 
-_FEW = 32  # bars that cost less one by one than as arrays
+
+@dataclass(frozen=True, eq=False)
+class Pivots:
+    """Swing highs, or swing lows, in the order in which they became known; at one bar the lower level first.
+
+    Attributes:
+        kind: HIGH or LOW.
+        bar: The bar at which each lies, shape (n_pivots,).
+        price: Its high or low.
+        known_at: The bar at which it was certain.
+        level: 1 on bars, 2 on level-1 pivots, and so on.
+        prominence: The smaller price distance to its neighbours in the sequence in which it was found.
+        time: Open time of its bar, `datetime64[ms]`.
+        segment: Number of the stretch between holes in which it lies.
+    """
+
+    kind: int
+    bar: IntArray
+    price: FloatArray
+    known_at: IntArray
+    level: IntArray
+    prominence: FloatArray
+    time: TimeArray
+    segment: IntArray
+
+    def __len__(self) -> int:
+        return len(self.bar)
+
+    def at_level(self, level: int) -> "Pivots":
+        """Return the pivots of one level."""
+        return self.take(self.level == level)
+
+    def take(self, index: IntArray | BoolArray) -> "Pivots":
+        """Return the pivots at `index`."""
+        columns = (getattr(self, field.name) for field in fields(self) if field.name != "kind")
+        return Pivots(self.kind, *(column[index] for column in columns))
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Pivots as the kernel writes them.
+
+    Attributes:
+        ints: Bar, known_at, time and segment, shape (4, n_pivots).
+        floats: Price and prominence, shape (2, n_pivots).
+        level: Shape (n_pivots,).
+    """
+
+    ints: Ints
+    floats: Floats
+    level: Codes
+
+    @classmethod
+    def with_room(cls, n_pivots: int) -> "Rows":
+        """Return rows to write to."""
+        return cls(np.zeros((4, n_pivots), np.int64), np.empty((2, n_pivots)), np.empty(n_pivots, np.int8))
+
+    def first(self, n: int | np.int64) -> "Rows":
+        """Return the first `n` rows."""
+        return Rows(self.ints[:, :n], self.floats[:, :n], self.level[:n])
+
+    def copy(self) -> "Rows":
+        """Return rows that share no memory with these."""
+        return Rows(self.ints.copy(), self.floats.copy(), self.level.copy())
 
 
 class PivotTracker:
     """Find pivots in bars that arrive in chunks; the batch call is one big chunk.
 
     Args:
-        strength: Per level, how many points on either side a pivot must strictly exceed.
-        tie: `plateau` collapses a run of equal values to its first bar; `strict` lets a plateau hide a pivot.
-        inside: `skip` drops bars inside the last kept bar (Williams' rule) before anything else; `keep` keeps them.
-        max_gap: A hole of more missing bars splits the series; None never splits.
+        rules: What makes a pivot; None for the defaults.
         lowest: The lowest level to return; all are found.
+        options: Fields of `PivotRules`, in place of `rules`.
 
     Raises:
-        InputError: If an option is none of these.
-
-    Source: Larry Williams, Long-Term Secrets to Short-Term Trading (1999): short- and intermediate-term highs.
+        InputError: If a rule is broken.
     """
 
-    def __init__(
-        self,
-        strength: Sequence[int] = (1, 1),
-        tie: Tie = "plateau",
-        inside: Inside = "keep",
-        max_gap: int | None = None,
-        lowest: int = 1,
-    ) -> None:
-        check_options(strength, tie, inside, max_gap)
+    def __init__(self, rules: PivotRules | None = None, lowest: int = 1, **options: Any) -> None:
+        self.rules = rules_from(rules, options)
         check_at_least("lowest", lowest, 1)
-        self.strength = tuple(strength)
-        self.tie = tie
-        self.inside = inside
-        self.max_gap = max_gap
         self.lowest = lowest
-        self.n_bars = 0  # bars seen so far
-        self._rules = {kind: [PeakRule(kind, k, tie) for k in strength] for kind in (HIGH, LOW)}
-        self._tails: dict[int, list[list[Point]]] = {kind: [[] for _ in strength] for kind in (HIGH, LOW)}
-        self._last_open = 0  # of the last bar, ms
+        self._strength = np.array(self.rules.strength, np.int64)
+        n_levels, room = len(self._strength), 2 * max(self.rules.strength)
+        # The state, for highs and for lows; see `find_pivots_of_kind`.
+        self._clock = np.zeros((2, 3), np.int64)
+        self._kept = np.tile([np.inf, -np.inf], (2, 1))
+        self._n_tail = np.zeros((2, n_levels), np.int64)
+        self._tail = np.full((2, n_levels, 2, room), -1, np.int64)
+        self._tail_price = np.zeros((2, n_levels, room))
         self._timeframe = 0  # of the series, ms
-        self._kept: tuple[float, float] | None = None  # low and high of the last kept bar
-        self._segment = 0
+        self._few = (self._room(_FEW), self._room(_FEW))
+
+    @property
+    def n_bars(self) -> int:
+        """Bars seen so far."""
+        return int(self._clock[HIGH, 0])
+
+    @property
+    def last_time(self) -> int:
+        """Open time of the last bar, in ms since 1970."""
+        return int(self._clock[HIGH, 1])
+
+    @property
+    def segment(self) -> int:
+        """Number of the segment of the last bar."""
+        return int(self._clock[HIGH, 2])
+
+    @property
+    def longest_step(self) -> int:
+        """The longest step in time, in ms, that does not start a new segment."""
+        gap = self.rules.max_gap
+        return NO_LIMIT if gap is None else (gap + 1) * self._timeframe
 
     def update(self, bars: Bars) -> tuple[Pivots, Pivots]:
         """Return the highs and the lows that became known with these bars, the next of the series.
@@ -64,133 +149,80 @@ class PivotTracker:
         Raises:
             InputError: If the bars do not follow the last ones, or their timeframe differs.
         """
+        highs, lows = self.update_rows(bars)
+        if len(bars) <= _FEW:
+            highs, lows = highs.copy(), lows.copy()
+        return _pivots(HIGH, highs), _pivots(LOW, lows)
+
+    def update_rows(self, bars: Bars) -> tuple[Rows, Rows]:
+        """Return what `update` returns, as the kernel writes it; of a few bars, rows that the next call overwrites."""
         self._check_follows(bars)
-        if 0 < len(bars) <= _FEW:
-            return self._push_each(bars)
-        segment = self._number_segments(bars)
-        kept = self._drop_inside(bars, segment)
-        chunk = Chunk(bars, self.n_bars, kept, segment, self._rules, self._tails, self.lowest)
-        found = {kind: chunk.climb(kind) for kind in (HIGH, LOW)}
-        self._tails = {kind: tails for kind, (_, tails) in found.items()}
-        self._move_on(bars, 0 if segment is None or not len(bars) else int(segment[-1]))
-        return _pivots(chunk, HIGH, found[HIGH][0]), _pivots(chunk, LOW, found[LOW][0])
-
-    def _push_each(self, bars: Bars) -> tuple[Pivots, Pivots]:
-        """Do what `update` does for a few bars, in plain numbers."""
+        if not len(bars):
+            return self._few[0].first(0), self._few[1].first(0)
         self._timeframe = int(bars.timeframe.view(np.int64))
-        rows: dict[int, list[Row]] = {HIGH: [], LOW: []}
-        for time, high, low in zip(
-            bars.open_time.view(np.int64).tolist(), bars.high.tolist(), bars.low.tolist(), strict=True
-        ):
-            if self._is_kept(time, high, low):
-                rows[HIGH] += self._push(HIGH, (self.n_bars, high, self.n_bars, time, self._segment))
-                rows[LOW] += self._push(LOW, (self.n_bars, low, self.n_bars, time, self._segment))
-            self.n_bars += 1
-        highs, lows = (Pivots.of_rows(kind, rows[kind]) if rows[kind] else _none(kind) for kind in (HIGH, LOW))
-        return highs, lows
+        high, low, time = (_writeable(values) for values in (bars.high, bars.low, bars.open_time.view(np.int64)))
+        highs, lows = self._few if len(bars) <= _FEW else (self._room(len(bars)), self._room(len(bars)))
+        n_highs = self._find(HIGH, 1.0, high, low, time, highs)
+        n_lows = self._find(LOW, -1.0, high, low, time, lows)
+        return highs.first(n_highs), lows.first(n_lows)
 
-    def _is_kept(self, time: int, high: float, low: float) -> bool:
-        """Say whether the next bar counts, and note where it stands."""
-        gap, self._last_open = time - self._last_open, time
-        if self.max_gap is not None and self.n_bars and gap > (self.max_gap + 1) * self._timeframe:
-            self._segment += 1
-            self._kept = None
-        if self.inside == "keep":
-            return True
-        is_inside = self._kept is not None and high <= self._kept[1] and low >= self._kept[0]
-        self._kept = self._kept if is_inside else (low, high)
-        return not is_inside
+    def _room(self, n_bars: int) -> Rows:
+        """Return rows for all pivots that so many bars can make certain: no two neighbours are pivots."""
+        return Rows.with_room(n_bars // 2 ** (self.lowest - 1) + len(self._strength) + 1)
 
-    def _push(self, kind: int, point: Point) -> list[Row]:
-        """Run level after level until one makes nothing certain."""
-        rows = []
-        for level, (rule, tail) in enumerate(zip(self._rules[kind], self._tails[kind], strict=True), start=1):
-            found = push_point(rule, tail, point)
-            if found is None:
-                break
-            point, distance = found
-            bar, price, known_at, time, segment = point
-            if level >= self.lowest:
-                rows.append((bar, price, known_at, level, distance, time, segment))
-        return rows
-
-    def _move_on(self, bars: Bars, segment: int) -> None:
-        if len(bars):
-            self.n_bars += len(bars)
-            self._last_open = int(bars.open_time[-1:].view(np.int64)[0])
-            self._timeframe = int(bars.timeframe.view(np.int64))
-            self._segment = segment
+    def _find(self, kind: int, sign: float, high: Floats, low: Floats, time: Ints, rows: Rows) -> np.int64:
+        return find_pivots_of_kind(
+            sign,
+            high,
+            low,
+            time,
+            self._strength,
+            self.rules.tie == "strict",
+            self.rules.inside == "skip",
+            self.longest_step,
+            self.lowest,
+            _BLOCK,
+            self._clock[kind],
+            self._kept[kind],
+            self._n_tail[kind],
+            self._tail[kind],
+            self._tail_price[kind],
+            rows.ints,
+            rows.floats,
+            rows.level,
+        )
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what the tracker carries from chunk to chunk, in plain types; a few points a level."""
-        return {
-            "n_bars": self.n_bars,
-            "last_open": self._last_open,
-            "timeframe": self._timeframe,
-            "kept": None if self._kept is None else list(self._kept),
-            "segment": self._segment,
-            "tails": {kind: [list(tail) for tail in self._tails[kind]] for kind in (HIGH, LOW)},
-        }
+        """Return the state, in plain types; a few points a level."""
+        return {name: getattr(self, f"_{name}").tolist() for name in _STATE} | {"timeframe": self._timeframe}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up where the tracker of the same options that gave `state` stood."""
-        self.n_bars, self._last_open, self._timeframe = state["n_bars"], state["last_open"], state["timeframe"]
-        self._kept = None if state["kept"] is None else (state["kept"][0], state["kept"][1])
-        self._segment = state["segment"]
-        self._tails = {
-            int(kind): [[tuple(point) for point in tail] for tail in tails] for kind, tails in state["tails"].items()
-        }
-
-    def segment_starts(self, bars: Bars) -> IntArray:
-        """Return at which of the next bars of the series a hole has ended a segment, before they are tracked."""
-        segment = self._number_segments(bars)
-        if segment is None:
-            return np.zeros(0, dtype=np.int64)
-        return self.n_bars + np.flatnonzero(np.diff(segment, prepend=self._segment))
-
-    def _number_segments(self, bars: Bars) -> IntArray | None:
-        if self.max_gap is None:
-            return None
-        if not self.n_bars:
-            return segments(bars.open_time, bars.timeframe, self.max_gap)
-        times = np.concatenate([[np.datetime64(self._last_open, "ms")], bars.open_time])
-        return self._segment + segments(times, bars.timeframe, self.max_gap)[1:]
-
-    def _drop_inside(self, bars: Bars, segment: IntArray | None) -> IntArray | None:
-        """Return the bars to keep, None for all; a loop, since each is compared with the last kept (7 M bars/s)."""
-        if self.inside == "keep":
-            return None
-        low, high = self._kept or (np.inf, -np.inf)
-        before = self._segment
-        kept = []
-        numbers = [0] * len(bars) if segment is None else segment.tolist()
-        rows = zip(bars.low.tolist(), bars.high.tolist(), numbers, strict=True)
-        for i, (bar_low, bar_high, here) in enumerate(rows):
-            if here != before or bar_high > high or bar_low < low:
-                low, high, before = bar_low, bar_high, here
-                kept.append(i)
-        self._kept = (low, high) if len(bars) else self._kept
-        return np.array(kept, dtype=np.int64)
+        """Restore the state returned by `state_dict()` of a tracker with the same rules."""
+        for name in _STATE:
+            getattr(self, f"_{name}")[:] = state[name]
+        self._timeframe = state["timeframe"]
 
     def _check_follows(self, bars: Bars) -> None:
         if not self.n_bars or not len(bars):
             return
         timeframe, first = np.timedelta64(self._timeframe, "ms"), bars.open_time[0]
-        last = np.datetime64(self._last_open, "ms")
+        last = np.datetime64(self.last_time, "ms")
         if bars.timeframe != timeframe:
             raise InputError(f"`bars` must keep the timeframe {timeframe}, got {bars.timeframe}.")
         if first < last + timeframe:
             raise InputError(f"`bars` must start after the last bar {last}, got {first}.")
 
 
-def find_pivots(
-    bars: Bars,
-    strength: Sequence[int] = (1, 1),
-    tie: Tie = "plateau",
-    inside: Inside = "keep",
-    max_gap: int | None = None,
-) -> tuple[Pivots, Pivots]:
-    """Return the highs and the lows of all levels; see `PivotTracker` for the options.
+def find_pivots(bars: Bars, rules: PivotRules | None = None, **options: Any) -> tuple[Pivots, Pivots]:
+    """Return the highs and the lows of all levels.
+
+    Args:
+        bars: One series.
+        rules: What makes a pivot; None for the defaults.
+        options: Fields of `PivotRules`, in place of `rules`.
+
+    Raises:
+        InputError: If a rule is broken.
 
     Example:
         >>> price = np.array([1.0, 3.0, 2.0, 5.0, 1.0, 4.0, 1.0])
@@ -199,27 +231,18 @@ def find_pivots(
         >>> [(int(p), int(level), int(known)) for p, level, known in zip(highs.bar, highs.level, highs.known_at)]
         [(1, 1, 2), (3, 1, 4), (5, 1, 6), (3, 2, 6)]
     """
-    return PivotTracker(strength, tie, inside, max_gap).update(bars)
+    return PivotTracker(rules, **options).update(bars)
 
 
-def check_options(strength: Sequence[int], tie: str, inside: str, max_gap: int | None) -> None:
-    """Raise an `InputError` unless the options are those of `PivotTracker`."""
-    if isinstance(strength, str) or not isinstance(strength, Sequence) or not len(strength):
-        raise InputError(f"`strength` must list one integer a level, got {strength!r}.")
-    for k in strength:
-        check_at_least("strength", k, 1)
-    check_choice("tie", tie, ("plateau", "strict"))
-    check_choice("inside", inside, ("keep", "skip"))
-    if max_gap is not None:
-        check_at_least("max_gap", max_gap, 0)
+_STATE = ("clock", "kept", "n_tail", "tail", "tail_price")
 
 
-def _pivots(chunk: Chunk, kind: int, levels: Sequence[Found]) -> Pivots:
-    column = partial(chunk.column, kind)
-    parts = [LevelPart(found.level, partial(column, found), partial(column, found.last())) for found in levels]
-    return Pivots.of_levels(kind, parts)
+def _pivots(kind: int, rows: Rows) -> Pivots:
+    ints, floats = rows.ints, rows.floats
+    time = ints[TIME].view("datetime64[ms]")
+    return Pivots(kind, ints[BAR], floats[PRICE], ints[KNOWN_AT], rows.level, floats[PROMINENCE], time, ints[SEGMENT])
 
 
-@cache
-def _none(kind: int) -> Pivots:
-    return Pivots.of_rows(kind, [])
+def _writeable(values: Any) -> Any:
+    """Return `values`, or a copy where they are read-only: the kernel is compiled for arrays of one type."""
+    return values if values.flags.writeable else values.copy()

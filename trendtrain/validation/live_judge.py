@@ -8,8 +8,8 @@ import numpy as np
 from trendtrain.errors import InputError, check_choice, check_number
 from trendtrain.market.bars import Bars, Series, TimeArray
 from trendtrain.market.directions import CLASS_WORDS, DIRECTION_WORDS, UNKNOWN
-from trendtrain.market.label_tracker import LabelRuns, LabelTracker
-from trendtrain.market.labels import Labels
+from trendtrain.market.labels import Labels, LabelTracker
+from trendtrain.market.lines import LabelRuns
 from trendtrain.market.timeframe import Time, format_timeframe, parse_timeframe, to_milliseconds
 from trendtrain.validation.judged import JudgedPrediction, chance_of_up
 from trendtrain.validation.pending import Pending
