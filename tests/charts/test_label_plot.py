@@ -15,14 +15,15 @@ from matplotlib.image import imread
 
 from trendtrain.charts.label_plot import draw_labels, save_figure
 from trendtrain.market import Series, synthetic_market
-from trendtrain.market.labelled import Labelled, LabelRules, label_series
+from trendtrain.market.labelled import Labelled, label_series
+from trendtrain.market.rules import PivotRules
 
 ROOT = Path(__file__).parents[2]
 BLUE, ORANGE = "#0072b2", "#d55e00"  # up, down
 
 
-def labelled(symbol: str = "ETH", n: int = 1000, rules: LabelRules | None = None) -> Labelled:
-    return label_series(Series(symbol, "5m"), synthetic_market(n, seed=5), rules or LabelRules())
+def labelled(symbol: str = "ETH", n: int = 1000, rules: PivotRules | None = None) -> Labelled:
+    return label_series(Series(symbol, "5m"), synthetic_market(n, seed=5), rules or PivotRules())
 
 
 def stretch(figure: Figure) -> tuple[float, float]:
@@ -112,7 +113,7 @@ def test_the_strip_has_the_label_of_each_bar() -> None:
 
 
 def test_a_figure_says_what_it_shows() -> None:
-    figure = draw_labels(labelled("US$ $x$", rules=LabelRules((2, 1), "strict", "skip", 3, 0.001)))
+    figure = draw_labels(labelled("US$ $x$", rules=PivotRules((2, 1), "strict", "skip", 3, 0.001)))
     assert figure.get_suptitle().startswith("US$ $x$ 5m")
     subtitle = figure.axes[0].get_title(loc="left")
     assert "300 bars" in subtitle

@@ -290,12 +290,11 @@ def _merge_rows(
         out_bar[m], out_known_at[m], out_level[m] = bar[i], known_at[i], level
         out_price[m], out_prominence[m] = sign * price[i], prominence[i]
         m += np.uint64(1)
-        is_next = np.uint64(upper_known_at[j] == known_at[i])
-        if n_upper:
+        while upper_known_at[j] == known_at[i]:
             out_bar[m], out_known_at[m], out_level[m] = upper_bar[j], upper_known_at[j], upper_level[j]
             out_price[m], out_prominence[m] = sign * upper_price[j], upper_prominence[j]
-        m += is_next
-        j += is_next
+            m += np.uint64(1)
+            j += np.uint64(1)
     return np.int64(m)
 
 
