@@ -1,6 +1,5 @@
-"""Compile a plain loop with numba: the one place that knows how."""
+"""Compile a plain loop with numba: the only module that knows how."""
 
-import os
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar, cast
 
@@ -9,22 +8,38 @@ from trendtrain.errors import InputError
 try:
     import numba
 except ImportError as error:  # numba refuses a numpy that it does not know
-    raise InputError(f"`numba` must be importable, got: {error}.") from error
+    raise InputError(f"`numba` must be importable, got: {error}") from error
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 
 def compiled(function: Callable[_P, _R]) -> Callable[_P, _R]:
-    """Return `function` compiled at its first call, without the GIL and without fastmath.
+    """Return `function`, compiled at its first call: without the GIL, and without fastmath.
 
-    The machine code is cached on disk, beside the module or in the user's cache folder; where neither can be written,
-    each process compiles anew. `NUMBA_DISABLE_JIT=1` leaves `function` as it is.
+    The machine code is kept beside the module or in the user's cache folder (`NUMBA_CACHE_DIR` names another). Where
+    it cannot be kept, each process compiles anew. `NUMBA_DISABLE_JIT=1` leaves the function as it is.
     """
     jit: Any = numba.njit
-    if os.environ.get("NUMBA_DISABLE_JIT", "0") != "0":
+    config: Any = numba.config
+    if config.DISABLE_JIT:
         return function
     try:
-        return cast(Callable[_P, _R], jit(cache=True, nogil=True)(function))
-    except RuntimeError:  # no folder for the cache can be written
+        dispatcher = jit(cache=True, nogil=True)(function)
+    except RuntimeError:  # numba found no folder that it can write to
         return cast(Callable[_P, _R], jit(nogil=True)(function))
+    _keep_if_possible(dispatcher._cache)
+    return cast(Callable[_P, _R], dispatcher)
+
+
+def _keep_if_possible(cache: Any) -> None:
+    """Let a full disk, or a folder that became read-only, cost the cached code alone, and not the call."""
+    save = cache.save_overload
+
+    def save_or_not(signature: Any, code: Any) -> None:
+        try:
+            save(signature, code)
+        except OSError:
+            cache.disable()
+
+    cache.save_overload = save_or_not
