@@ -1,9 +1,9 @@
 """The tables and views of the database, column by column.
 
 Every time is an integer: milliseconds since 1970-01-01 UTC. Codes of directions and outcomes are those of
-`trendtrain.market.directions` and `trendtrain.validation.predictions`. Rows of predictions and verdicts hold one number,
-their track, in place of four names: they are half as large, and quicker to write and to count. The views add the names.
-Names of tables, views and columns never change. Any change here needs a new revision in
+`trendtrain.market.directions` and `trendtrain.validation.predictions`. Rows of predictions and verdicts hold one
+number, their track, in place of four names: they are half as large, and quicker to write and to count. The views add
+the names. Names of tables, views and columns never change. Any change here needs a new revision in
 `trendtrain.storage.migrations`.
 """
 
