@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 from old_annotations import NAMES, market, old_annotation, write_json
 from sqlalchemy import Engine
 
-from trendtrain.annotations import AnnotationStore, pool
+from trendtrain.annotations import AnnotationStore
 from trendtrain.annotations.migration import migrate
 from trendtrain.errors import InputError, StorageError
 from trendtrain.market import Bars, Series
 from trendtrain.storage import BarStore, open_database
+from trendtrain.storage.bars.store import BarTransaction, Written
 
 MARKETS = {"5m": market("5m"), "1h": market("1h")}
 Values = dict[tuple[str, np.datetime64], tuple[float, ...]]
@@ -153,27 +154,22 @@ def test_annotations_may_come_many_to_a_file(form: str, store: AnnotationStore, 
     assert len(store.ids()) == 5
 
 
-class ForgetfulStore(BarStore):
-    """Keeps some of the bars it is given, with more volume."""
-
-    def __init__(self, engine: Engine, keeps: int, volume: float) -> None:
-        super().__init__(engine)
-        self.keeps, self.volume = keeps, volume
-
-    def write(self, symbol: str, timeframe: str, bars: Bars) -> int:
-        values = [getattr(bars, name)[: self.keeps] for name in NAMES]
-        values[-1] = values[-1] + self.volume
-        return super().write(symbol, timeframe, Bars(bars.open_time[: self.keeps], *values, bars.timeframe))
-
-
 @pytest.mark.parametrize(("keeps", "volume"), [(-1, 0.0), (10**6, 1.0)])
 def test_a_lost_bar_is_noticed_and_no_annotation_written(
-    keeps: int, volume: float, engine: Engine, src: Path, tmp_path: Path
+    keeps: int, volume: float, store: AnnotationStore, src: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = AnnotationStore(tmp_path / "out", ForgetfulStore(engine, keeps, volume))
+    write = BarTransaction.write
+
+    def write_other_bars(transaction: BarTransaction, symbol: str, timeframe: str, bars: Bars) -> Written:
+        values = [getattr(bars, name)[:keeps] for name in NAMES]
+        values[-1] = values[-1] + volume
+        return write(transaction, symbol, timeframe, Bars(bars.open_time[:keeps], *values, bars.timeframe))
+
+    monkeypatch.setattr(BarTransaction, "write", write_other_bars)
     with pytest.raises(RuntimeError, match=r"bars of BTCUSDT .* were written, but are not in the database"):
         migrate([src], store)
     assert not store.folder.exists()
+    assert store.bar_store.series() == []
 
 
 # -- bars that disagree -----------------------------------------------------------------------------------------------
@@ -194,9 +190,9 @@ def snapshots(draw: st.DrawFn) -> list[dict[str, Any]]:
     return records
 
 
-@given(records=snapshots(), order=st.randoms(use_true_random=False), merge_at=st.sampled_from([1, 10, 10**6]))
+@given(records=snapshots(), order=st.randoms(use_true_random=False))
 @settings(max_examples=60)
-def test_of_two_bars_the_one_seen_later_arrives(records: list[dict[str, Any]], order: Any, merge_at: int) -> None:
+def test_of_two_bars_the_one_seen_later_arrives(records: list[dict[str, Any]], order: Any) -> None:
     seen = []
     for record in records:
         for name in ("entry", "exit"):
@@ -206,8 +202,7 @@ def test_of_two_bars_the_one_seen_later_arrives(records: list[dict[str, Any]], o
     moments = [moment for moment, _ in seen]
     shuffled = list(records)
     order.shuffle(shuffled)
-    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pool, "_MERGE_AT", merge_at)
+    with tempfile.TemporaryDirectory() as folder:
         engine = open_database("sqlite://")
         store = AnnotationStore(Path(folder) / "out", BarStore(engine))
         report = migrate([write_json(Path(folder) / "src" / "all.json", shuffled)], store)
@@ -444,10 +439,11 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from trendtrain.storage import BarStore, open_database
-from trendtrain.annotations import AnnotationStore, migration, store
+from trendtrain.storage.bars.store import BarTransaction
+from trendtrain.annotations import AnnotationStore, migration
 
 src, out, url, where, count = sys.argv[1:]
-owner = {"write": BarStore, "save": AnnotationStore, "replace": Path}[where]
+owner = {"write": BarTransaction, "save": AnnotationStore, "replace": Path}[where]
 original, left = getattr(owner, where), [int(count)]
 
 def fatal(*arguments):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from old_annotations import NAMES, embedded, market, old_annotation
 
-from trendtrain.annotations.old_form import take_apart
+from trendtrain.annotations.old_form import read_old_annotation
 from trendtrain.errors import InputError
 from trendtrain.market import Bars
 from trendtrain.market.directions import DOWN, UP
@@ -34,7 +34,7 @@ def assert_same(first: Bars, second: Bars) -> None:
 
 
 def test_the_trade_is_taken_from_its_fields() -> None:
-    annotation, _ = take_apart(record(direction="Short"))
+    annotation, _ = read_old_annotation(record(direction="Short"))
     bars = MARKETS["5m"]
     assert (annotation.annotation_id, annotation.symbol, annotation.timeframe) == ("trade_001", "BTCUSDT", "5m")
     assert annotation.direction == DOWN
@@ -44,7 +44,7 @@ def test_the_trade_is_taken_from_its_fields() -> None:
 
 
 def test_the_bars_of_both_states_are_taken_the_older_snapshot_first() -> None:
-    _, snapshots = take_apart(record())
+    _, snapshots = read_old_annotation(record())
     bars = MARKETS["5m"]
     assert [(timeframe, seen_at) for timeframe, seen_at, _ in snapshots] == [
         (timeframe, bars.open_time[at]) for at in (200, 220) for timeframe in ("5m", "1h")
@@ -57,7 +57,7 @@ def test_the_bars_of_both_states_are_taken_the_older_snapshot_first() -> None:
 def test_times_may_be_spelled_in_several_ways(spell: str) -> None:
     one = record()
     one["market_context"] = {"entry_state": {"ohlcv_5m": embedded(MARKETS["5m"], spell)}}
-    assert_same(take_apart(one)[1][0].bars, MARKETS["5m"])
+    assert_same(read_old_annotation(one)[1][0].bars, MARKETS["5m"])
 
 
 def test_an_offset_is_taken_off() -> None:
@@ -65,7 +65,7 @@ def test_an_offset_is_taken_off() -> None:
         entry={"timestamp": "2024-01-02T00:00:00+02:00", "price": 1}, exit={"timestamp": "2024-01-02", "price": 1}
     )
     entry_block(one)["timestamps"] = [f"{text}+01:00" for text in entry_block(one)["timestamps"]]
-    annotation, snapshots = take_apart(one)
+    annotation, snapshots = read_old_annotation(one)
     assert annotation.entry_timestamp == np.datetime64("2024-01-01T22:00")
     assert snapshots[0].bars.open_time[0] == MARKETS["5m"].open_time[101] - np.timedelta64(1, "h")
 
@@ -76,14 +76,14 @@ def test_volume_that_is_not_supplied_is_nan(volume: object) -> None:
     entry_block(one)["volume"] = volume  # type: ignore[assignment]
     if volume == "absent":
         del entry_block(one)["volume"]
-    assert np.isnan(take_apart(one)[1][0].bars.volume).all()
+    assert np.isnan(read_old_annotation(one)[1][0].bars.volume).all()
 
 
 @pytest.mark.parametrize("empty", [None, {}, {name: [] for name in ("timestamps", *NAMES)}])
 def test_a_timeframe_without_bars_is_passed_over(empty: object) -> None:
     one = record()
     one["market_context"]["entry_state"]["ohlcv_1m"] = empty
-    annotation, snapshots = take_apart(one)
+    annotation, snapshots = read_old_annotation(one)
     assert len(snapshots) == 4
     assert annotation.timeframes_available == ("5m", "1h")
 
@@ -91,7 +91,7 @@ def test_a_timeframe_without_bars_is_passed_over(empty: object) -> None:
 def test_one_state_is_enough() -> None:
     one = record()
     del one["market_context"]["exit_state"]
-    assert len(take_apart(one)[1]) == 2
+    assert len(read_old_annotation(one)[1]) == 2
 
 
 def test_all_other_fields_are_kept() -> None:
@@ -99,7 +99,7 @@ def test_all_other_fields_are_kept() -> None:
     one["entry"] |= {"reason": "breakout"}
     one["market_context"]["entry_state"] |= {"trend": "up", "indicators": {"rsi": [1.0, 2.0]}}
     one["market_context"] |= {"regime": "calm", "empty": {}}
-    more = take_apart(one)[0].more
+    more = read_old_annotation(one)[0].more
     assert more == {
         "profit_loss_pct": one["profit_loss_pct"],
         "notes": "Ausbruch über das Hoch",
@@ -119,7 +119,7 @@ def test_arrays_that_no_bar_has_are_kept_with_their_times() -> None:
     one = record()
     entry_block(one)["vwap"] = list(range(100))
     times = entry_block(one)["timestamps"]
-    kept = take_apart(one)[0].more["market_context"]
+    kept = read_old_annotation(one)[0].more["market_context"]
     assert kept == {"entry_state": {"ohlcv_5m": {"timestamps": times, "vwap": list(range(100))}}}
 
 
@@ -128,7 +128,7 @@ def test_a_trade_without_an_exit_is_open(end: object) -> None:
     one = record(exit=end)
     if end == "absent":
         del one["exit"]
-    annotation, snapshots = take_apart(one)
+    annotation, snapshots = read_old_annotation(one)
     assert annotation.is_open
     assert (annotation.exit_timestamp, annotation.exit_price) == (None, None)
     assert annotation.entry_timestamp == MARKETS["5m"].open_time[200]
@@ -136,16 +136,16 @@ def test_a_trade_without_an_exit_is_open(end: object) -> None:
 
 
 def test_a_trade_with_an_exit_is_not_open() -> None:
-    assert not take_apart(record())[0].is_open
+    assert not read_old_annotation(record())[0].is_open
 
 
 def test_a_number_is_an_id() -> None:
-    assert take_apart(record(annotation_id=17))[0].annotation_id == "17"
+    assert read_old_annotation(record(annotation_id=17))[0].annotation_id == "17"
 
 
 @pytest.mark.parametrize("word", ["up", "LONG", "Buy"])
 def test_a_word_for_up_is_up(word: str) -> None:
-    assert take_apart(record(direction=word))[0].direction == UP
+    assert read_old_annotation(record(direction=word))[0].direction == UP
 
 
 # -- what is refused --------------------------------------------------------------------------------------------------
@@ -234,11 +234,11 @@ BROKEN: dict[str, tuple[Callable[[Record], object], str]] = {
         in_block(low=[1.0]),
         f"{AT}: arrays of bars must have one length, got timestamps 100, open 100, high 100, low 1,",
     ),
-    "no time": (put("timestamps", 7, None), f"{AT}, item 7: `timestamps` must be ISO times such as .*, got None"),
-    "word for a time": (put("timestamps", 7, "noon"), f"{AT}, item 7: `timestamps` must be ISO times .*, got 'noon'"),
-    "epoch": (put("timestamps", 7, 1704067200), f"{AT}, item 7: `timestamps` must be ISO times .*, got 1704067200"),
-    "calendar": (put("timestamps", 7, "2024-02-30 00:00:00"), f"{AT}, item 7: .*got '2024-02-30 00:00:00'"),
-    "day first": (put("timestamps", 7, "31.01.2024 00:00"), f"{AT}, item 7: .*got '31.01.2024 00:00'"),
+    "no time": (put("timestamps", 7, None), f"{AT}, item 7: `timestamps` must be a time: ISO, .*, got None"),
+    "word for a time": (put("timestamps", 7, "noon"), f"{AT}, item 7: `timestamps` must be a time: ISO, .*, got noon"),
+    "epoch": (put("timestamps", 7, 1704067200), f"{AT}, item 7: `timestamps` must be a time: ISO, .*, got 1704067200"),
+    "calendar": (put("timestamps", 7, "2024-02-30 00:00:00"), f"{AT}, item 7: .*got 2024-02-30 00:00:00"),
+    "day first": (put("timestamps", 7, "31.01.2024 00:00"), f"{AT}, item 7: .*got 31.01.2024 00:00"),
     "unsorted": (put("timestamps", 7, "2023-01-01 00:00:00"), f"{AT}, item 7: `open_time` must be sorted"),
     "text for a price": (put("open", 3, "abc"), f"{AT}, item 3: `open` must be a number, got abc"),
     "no price": (put("open", 3, None), f"{AT}, item 3: `open` must be a number, got "),
@@ -257,7 +257,7 @@ def test_a_broken_annotation_is_refused_in_one_line(case: str) -> None:
     one = record()
     change(one)
     with pytest.raises(InputError, match=message) as caught:
-        take_apart(one)
+        read_old_annotation(one)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 300
 
@@ -265,11 +265,11 @@ def test_a_broken_annotation_is_refused_in_one_line(case: str) -> None:
 @pytest.mark.parametrize("one", [None, 1, "text", [], [[]]])
 def test_what_is_no_object_is_refused(one: object) -> None:
     with pytest.raises(InputError, match="an annotation must be a JSON object, got"):
-        take_apart(one)
+        read_old_annotation(one)
 
 
 def test_a_record_is_not_changed() -> None:
     one = record()
     before = copy.deepcopy(one)
-    take_apart(one)
+    read_old_annotation(one)
     assert one == before

@@ -6,12 +6,12 @@ import numpy as np
 
 from trendtrain.annotations.annotation import Annotation
 from trendtrain.errors import InputError, check_at_least
-from trendtrain.market.bars import Bars, TimeArray
-from trendtrain.market.timeframe import parse_timeframe
+from trendtrain.market.bars import Bars
+from trendtrain.market.timeframe import format_timeframe, parse_timeframe
 from trendtrain.storage.bars.store import BarStore
 from trendtrain.storage.series import name_series
 
-# How many times the asked context to look for, since a series may have holes; at last everything.
+# How many times the wanted context to load, since a series may have holes; at last everything.
 _REACHES: Final = (1, 16, None)
 
 
@@ -25,50 +25,29 @@ def load_context(store: BarStore, annotation: Annotation, timeframe: str, before
     """
     check_at_least("before", before, 0)
     check_at_least("after", after, 0)
+    length, left = parse_timeframe(timeframe), annotation.exit_timestamp
     for reach in _REACHES:
-        bars = _load_around(store, annotation, timeframe, before, after, reach)
-        first = must_find(bars, annotation.entry_timestamp, annotation, timeframe)
-        if annotation.exit_timestamp is None:
-            last = len(bars) - 1
-        else:
-            last = must_find(bars, annotation.exit_timestamp, annotation, timeframe)
-        if first >= before and (annotation.is_open or last + after < len(bars)):
+        start = None if reach is None else annotation.entry_timestamp - (2 + reach * before) * length
+        end = None if reach is None or left is None else left + (1 + reach * after) * length
+        bars = load_range(store, annotation, timeframe, start, end)
+        first = find_bar(bars, annotation.entry_timestamp, annotation)
+        last = len(bars) - 1 if left is None else find_bar(bars, left, annotation)
+        if first >= before and (left is None or last + after < len(bars)):
             break
     return bars[max(0, first - before) : last + after + 1]
 
 
-def find_bar(open_time: TimeArray, moment: np.datetime64, timeframe: np.timedelta64) -> int | None:
-    """Return the bar that was under way at a moment; where that one is missing, the one before it.
+def find_bar(bars: Bars, time: np.datetime64, annotation: Annotation) -> int:
+    """Return the position of the bar that was under way at a time; where that one is missing, of the one before it.
 
     A trade's snapshot often ends with the last bar that had closed, so that the bar under way is not stored.
 
-    Args:
-        open_time: `datetime64[ms]`, increasing, shape (n_bars,).
-        moment: A time.
-        timeframe: Length of a bar.
-
-    Returns:
-        A position in `open_time`; None where both bars are missing.
-
-    Example:
-        >>> open_time = np.array([0, 5, 10], "datetime64[m]")
-        >>> five = np.timedelta64(5, "m")
-        >>> [find_bar(open_time, np.datetime64(minute, "m"), five) for minute in (-1, 7, 15, 20)]
-        [None, 1, 2, None]
-    """
-    bar = int(np.searchsorted(open_time, moment, side="right")) - 1
-    return bar if bar >= 0 and moment - open_time[bar] < 2 * timeframe else None
-
-
-def must_find(bars: Bars, moment: np.datetime64, annotation: Annotation, timeframe: str) -> int:
-    """Return the bar of a moment, as `find_bar` does.
-
     Raises:
-        InputError: If it is missing; the line names the annotation, the series and the trade's times.
+        InputError: If both are missing; the line names the annotation, the series and the trade's times.
     """
-    bar = find_bar(bars.open_time, moment, bars.timeframe)
-    if bar is None:
-        raise InputError(f"{_rule(annotation, timeframe)}, got none at {moment}.")
+    bar = int(np.searchsorted(bars.open_time, time, side="right")) - 1
+    if bar < 0 or time - bars.open_time[bar] >= 2 * bars.timeframe:
+        raise InputError(f"{_rule(annotation, format_timeframe(bars.timeframe))}, got none at {time}.")
     return bar
 
 
@@ -84,16 +63,6 @@ def load_range(
         return store.load(annotation.symbol, timeframe, start, end)
     except InputError as error:
         raise InputError(f"{_rule(annotation, timeframe)}: {error}") from error
-
-
-def _load_around(
-    store: BarStore, annotation: Annotation, timeframe: str, before: int, after: int, reach: int | None
-) -> Bars:
-    length = parse_timeframe(timeframe)
-    start = None if reach is None else annotation.entry_timestamp - (2 + reach * before) * length
-    left = annotation.exit_timestamp
-    end = None if reach is None or left is None else left + (1 + reach * after) * length
-    return load_range(store, annotation, timeframe, start, end)
 
 
 def _rule(annotation: Annotation, timeframe: str) -> str:

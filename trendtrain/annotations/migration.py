@@ -1,20 +1,46 @@
 """Migrate annotations in the old form: their bars into the database, the rest into small files."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from trendtrain.annotations.annotation import Annotation
-from trendtrain.annotations.move import SeriesReport, move_bars
-from trendtrain.annotations.old_files import find_old_files, read_old_file
-from trendtrain.annotations.old_form import Snapshot, take_apart
-from trendtrain.annotations.pool import BarPool, check_fit, usual_times
-from trendtrain.annotations.small_form import format_annotation
+from trendtrain.annotations.old_form import read_old_annotation
+from trendtrain.annotations.small_form import format_annotation, parse_json
+from trendtrain.annotations.snapshots import Snapshot, check_grid, merge_snapshots, usual_grid
 from trendtrain.annotations.store import AnnotationStore
-from trendtrain.errors import DamagedDataError, InputError
-from trendtrain.market.bars import IntArray, Series
+from trendtrain.errors import DamagedDataError, InputError, NotStoredError
+from trendtrain.market.bars import BoolArray, IntArray, Series
 from trendtrain.market.timeframe import parse_timeframe
+from trendtrain.storage.bars.merge import is_changed
+from trendtrain.storage.bars.payload import BarColumns, bars_of, columns_of, join
+from trendtrain.storage.bars.store import BarStore, BarTransaction
+
+_MS = np.timedelta64(1, "ms")
+
+
+@dataclass(frozen=True)
+class SeriesReport:
+    """What happened to the bars of a series.
+
+    Attributes:
+        series: The series.
+        n_embedded: Bars in all annotations, each time one came.
+        n_bars: How many different times they have.
+        n_changed: How many were new or changed in the database.
+        n_overwritten: How many of those the database had with other values.
+        conflicts: Open times at which annotations disagree, `datetime64[ms]`; the one seen later was taken.
+    """
+
+    series: Series
+    n_embedded: int
+    n_bars: int
+    n_changed: int
+    n_overwritten: int
+    conflicts: tuple[np.datetime64, ...]
 
 
 @dataclass(frozen=True)
@@ -44,24 +70,40 @@ class MigrationReport:
     problems: tuple[str, ...]
 
 
-@dataclass
-class _Harvest:
-    """What the sources hold: sound annotations by id, where each stands, and the bars of all of them.
+@dataclass(frozen=True)
+class _Source:
+    """An annotation in the old form, taken apart."""
 
-    Where bars of a series lie too close to each other, those off its `usual` times are not sound.
+    path: Path
+    place: str
+    annotation: Annotation
+    snapshots: list[Snapshot]
+
+    def series(self) -> Iterator[tuple[Series, Snapshot]]:
+        """Yield the series of each snapshot, and the snapshot."""
+        for snapshot in self.snapshots:
+            yield Series(self.annotation.symbol, snapshot.timeframe), snapshot
+
+
+@dataclass
+class _Plan:
+    """What to migrate.
+
+    Attributes:
+        sources: The sound annotations.
+        first: The first source of each id.
+        kept: The annotation of each id that is migrated already and stays as it is.
+        problems: A line for each of the others.
     """
 
-    usual: Mapping[Series, IntArray]
-    files: dict[Path, None] = field(default_factory=dict)
-    annotations: dict[str, Annotation] = field(default_factory=dict)
-    places: dict[str, str] = field(default_factory=dict)
+    sources: list[_Source] = field(default_factory=list)
+    first: dict[str, _Source] = field(default_factory=dict)
     kept: dict[str, Annotation] = field(default_factory=dict)
-    pools: defaultdict[Series, BarPool] = field(default_factory=lambda: defaultdict(BarPool))
     problems: list[str] = field(default_factory=list)
 
 
 def migrate(sources: Sequence[Path], store: AnnotationStore) -> MigrationReport:
-    """Move what is sound; say of the rest, line by line, why it stays behind.
+    """Migrate all sound annotations; for each of the others, report in one line why it is left out.
 
     Bars come first, and an annotation is written when all of its own have been read back: a migration that was killed
     is completed by the next. What is migrated already is left as it is, but for a trade that was open then and is
@@ -75,93 +117,155 @@ def migrate(sources: Sequence[Path], store: AnnotationStore) -> MigrationReport:
         InputError: If a source does not exist, or an annotation cannot be written.
         RuntimeError: If what is read back is not what was written.
     """
-    files = find_old_files(sources, store.folder)
-    harvest = _read_files(files, store, {})
-    usual = _usual_times(harvest)
-    if usual:  # so rare that reading twice is better than remembering whose each bar is
-        harvest = _read_files(files, store, usual)
-    reports, failed = _move_all(store, harvest)
-    ready = [annotation for annotation in harvest.annotations.values() if not failed & _series_of(annotation)]
-    new = [annotation for annotation in ready if annotation.annotation_id not in harvest.kept]
+    plan = _make_plan([part for path in _find_files(sources, store.folder) for part in _read_file(path)], store)
+    reports, failed = _store_bars(plan, store.bar_store)
+    ready = [source.annotation for source in plan.first.values() if failed.isdisjoint(dict(source.series()))]
+    new = [annotation for annotation in ready if annotation.annotation_id not in plan.kept]
     for annotation in new:
         _save(store, annotation)
+    files = {source.path for source in plan.sources}
     return MigrationReport(
-        n_files=len(harvest.files),
+        n_files=len(files),
         n_written=len(new),
-        n_kept=len(harvest.kept),
-        n_differing=sum(not _is_same(kept, harvest.annotations[name]) for name, kept in harvest.kept.items()),
+        n_kept=len(plan.kept),
+        n_differing=sum(not _is_same(kept, plan.first[name].annotation) for name, kept in plan.kept.items()),
         n_open=sum(annotation.is_open for annotation in ready),
-        bytes_before=sum(path.stat().st_size for path in harvest.files),
+        bytes_before=sum(path.stat().st_size for path in files),
         bytes_after=sum(store.path(annotation.annotation_id).stat().st_size for annotation in ready),
-        series=reports,
-        problems=tuple(harvest.problems),
+        series=tuple(reports),
+        problems=tuple(plan.problems),
     )
 
 
-def _read_files(files: Sequence[Path], store: AnnotationStore, usual: Mapping[Series, IntArray]) -> _Harvest:
-    harvest = _Harvest(usual=usual)
-    for path in files:
-        _read_file(path, store, harvest)
-    return harvest
+def _find_files(sources: Sequence[Path], out: Path) -> list[Path]:
+    """Return files, and the `.json` files of folders and of the folders in them, each once, in order."""
+    files: dict[Path, Path] = {}
+    for source in sources:
+        if not source.exists():
+            raise InputError(f"`src` must name a file or folder that exists, got {source}.")
+        found = [source] if source.is_file() else sorted(source.rglob("*.json"))
+        found = [path for path in found if path.is_file() and (path == source or not path.name.startswith("."))]
+        if not found:
+            raise InputError(f"`src` must hold .json files, got the folder {source} without any.")
+        inside = source if source.is_dir() else source.parent
+        if (out.resolve().is_relative_to(inside.resolve()) and source.is_dir()) or out.resolve() == inside.resolve():
+            raise InputError(f"`--out` must lie apart from the sources, got {out} for {source}.")
+        for path in found:
+            files.setdefault(path.resolve(), path)
+    return list(files.values())
 
 
-def _usual_times(harvest: _Harvest) -> dict[Series, IntArray]:
-    """Return the usual times of the series in which annotations do not fit each other."""
-    found = {
-        series: usual_times(pool.merged(), parse_timeframe(series.timeframe)) for series, pool in harvest.pools.items()
-    }
-    return {series: times for series, times in found.items() if times is not None}
-
-
-def _read_file(path: Path, store: AnnotationStore, harvest: _Harvest) -> None:
+def _read_file(path: Path) -> Iterator[_Source | str]:
+    """Yield each annotation of a file, or the problem with it."""
     try:
-        for place, record in read_old_file(path):
-            try:
-                _take(place, *take_apart(record), store, harvest)
-                harvest.files[path] = None
-            except InputError as error:
-                harvest.problems.append(f"{place}: {error}")
+        content = parse_json(path.read_bytes())
+        if isinstance(content, dict) and "annotations" in content:
+            content = content["annotations"]
+            if not isinstance(content, list):
+                raise InputError(f"`annotations` must be a list, got {content!r:.60}.")
+    except OSError as error:
+        yield f"{path}: a file must be readable, got {error.strerror}."
+        return
     except InputError as error:
-        harvest.problems.append(str(error))
-
-
-def _take(
-    place: str, annotation: Annotation, snapshots: list[Snapshot], store: AnnotationStore, harvest: _Harvest
-) -> None:
-    """Put an annotation beside the others, unless one of its id came before with something else to say."""
-    name = annotation.annotation_id
-    twin = harvest.annotations.get(name)
-    if twin and not _is_same(twin, annotation):
-        raise InputError(f"`annotation_id` must come once, got {name!r} again after {harvest.places[name]}.")
-    for timeframe, _, bars in snapshots:
-        if (times := harvest.usual.get(Series(annotation.symbol, timeframe))) is not None:
-            check_fit(bars, times)
-    kept = store.load(name) if store.path(name).exists() else None
-    is_new = kept is None or (kept.is_open and not annotation.is_open)
-    if kept is not None and not is_new:
-        harvest.kept[name] = kept
-    harvest.annotations[name] = annotation
-    harvest.places.setdefault(name, place)
-    for timeframe, seen_at, bars in snapshots:
-        harvest.pools[Series(annotation.symbol, timeframe)].add(bars, seen_at, is_new)
-
-
-def _move_all(store: AnnotationStore, harvest: _Harvest) -> tuple[tuple[SeriesReport, ...], set[Series]]:
-    """Return what happened to each series, and those whose bars could not be stored."""
-    reports, failed = [], set()
-    for series in sorted(harvest.pools):
+        yield f"{path}: {error}"
+        return
+    for number, record in enumerate(content if isinstance(content, list) else [content], 1):
+        place = f"{path}, annotation {number}" if isinstance(content, list) else str(path)
         try:
-            reports.append(move_bars(store.bar_store, series, harvest.pools[series]))
+            yield _Source(path, place, *read_old_annotation(record))
+        except InputError as error:
+            yield f"{place}: {error}"
+
+
+def _make_plan(parts: Sequence[_Source | str], store: AnnotationStore) -> _Plan:
+    """Return the sound annotations; where bars of a series lie too close, those off its usual grid are not sound."""
+    plan = _Plan()
+    snapshots = _by_series([part for part in parts if isinstance(part, _Source)])
+    grids = {series: usual_grid([snapshot for _, snapshot in pairs]) for series, pairs in snapshots.items()}
+    for part in parts:
+        if isinstance(part, str):
+            plan.problems.append(part)
+            continue
+        try:
+            _check(part, plan, grids, store)
+        except InputError as error:
+            plan.problems.append(f"{part.place}: {error}")
+        else:
+            plan.sources.append(part)
+            plan.first.setdefault(part.annotation.annotation_id, part)
+    return plan
+
+
+def _check(source: _Source, plan: _Plan, grids: dict[Series, IntArray | None], store: AnnotationStore) -> None:
+    """Refuse an annotation that does not fit the others, and look whether it is migrated already."""
+    name = source.annotation.annotation_id
+    twin = plan.first.get(name)
+    if twin and not _is_same(twin.annotation, source.annotation):
+        raise InputError(f"`annotation_id` must come once, got {name!r} again after {twin.place}.")
+    for series, snapshot in source.series():
+        if (grid := grids[series]) is not None:
+            check_grid(snapshot.bars, grid)
+    kept = store.load(name) if store.path(name).exists() else None
+    if kept is not None and (source.annotation.is_open or not kept.is_open):
+        plan.kept[name] = kept
+
+
+def _by_series(sources: Sequence[_Source]) -> dict[Series, list[tuple[_Source, Snapshot]]]:
+    found = defaultdict(list)
+    for source in sources:
+        for series, snapshot in source.series():
+            found[series].append((source, snapshot))
+    return dict(sorted(found.items()))
+
+
+def _store_bars(plan: _Plan, store: BarStore) -> tuple[list[SeriesReport], set[Series]]:
+    """Store the bars of each series in one transaction; return what happened, and the series that could not be stored.
+
+    Bars of annotations that are migrated already are written where the database has none: it may have better ones now.
+    """
+    reports, failed = [], set()
+    for series, pairs in _by_series(plan.sources).items():
+        is_new = np.array([source.annotation.annotation_id not in plan.kept for source, _ in pairs])
+        try:
+            with store.transaction(series) as transaction:
+                reports.append(_merge_into(transaction, series, [snapshot for _, snapshot in pairs], is_new))
         except (InputError, DamagedDataError) as error:
             failed.add(series)
-            waiting = [name for name, annotation in harvest.annotations.items() if series in _series_of(annotation)]
-            who = f"{len(waiting)} annotations such as {waiting[0]!r}"
-            harvest.problems.append(f"{' '.join(series)} of {who}: {error}")
-    return tuple(reports), failed
+            names = list(dict.fromkeys(source.annotation.annotation_id for source, _ in pairs))
+            who = f"{len(names)} annotations such as {names[0]!r}"
+            plan.problems.append(f"{' '.join(series)} of {who}: {error}")
+    return reports, failed
 
 
-def _series_of(annotation: Annotation) -> set[Series]:
-    return {Series(annotation.symbol, timeframe) for timeframe in annotation.timeframes_available}
+def _merge_into(
+    transaction: BarTransaction, series: Series, snapshots: Sequence[Snapshot], is_new: BoolArray
+) -> SeriesReport:
+    merged, timeframe = merge_snapshots(snapshots), parse_timeframe(series.timeframe)
+    bars_of(merged.columns, timeframe)  # refuses bars that do not fit each other
+    stored = _load(transaction, series, merged.columns)
+    written = merged.columns.take(is_new[merged.part] | ~np.isin(merged.columns.time, stored.time))
+    change = transaction.write(*series, bars_of(written, timeframe))
+    stored = _load(transaction, series, merged.columns)
+    n_lost = int(is_changed(stored, written).sum() + (~np.isin(merged.columns.time, stored.time)).sum())
+    if n_lost:
+        raise RuntimeError(f"{n_lost} bars of {' '.join(series)} were written, but are not in the database.")
+    return SeriesReport(
+        series=series,
+        n_embedded=sum(len(snapshot.bars) for snapshot in snapshots),
+        n_bars=len(merged.columns.time),
+        n_changed=change.n_changed,
+        n_overwritten=len(change.replaced),
+        conflicts=tuple(merged.conflicts),
+    )
+
+
+def _load(transaction: BarTransaction, series: Series, columns: BarColumns) -> BarColumns:
+    """Return the bars that the database has over the time that `columns` span."""
+    first, last = columns.time[[0, -1]].astype("datetime64[ms]")
+    try:
+        return columns_of(transaction.load(*series, first, last + _MS))
+    except NotStoredError:
+        return join([])
 
 
 def _save(store: AnnotationStore, annotation: Annotation) -> None:

@@ -8,12 +8,12 @@ import pandas as pd
 
 from trendtrain.errors import InputError
 from trendtrain.importing.table import read_numbers
-from trendtrain.market.bars import PRICES, Bars, BarsError, FloatArray, TimeArray
+from trendtrain.importing.times import read_iso
+from trendtrain.market.bars import PRICES, Bars, BarsError
 from trendtrain.market.timeframe import format_timeframe, normalize_timeframe, parse_timeframe
 
 BARS_KEY: Final = "ohlcv_"
 COLUMNS: Final = ("timestamps", *PRICES, "volume")
-_DATE: Final = r"\d{4}-\d\d-\d\d"
 _FEWEST_TO_TELL: Final = 3  # two bars may well lie on both sides of a weekend
 
 
@@ -43,46 +43,30 @@ def read_state(name: str, state: Mapping[str, Any]) -> Iterator[tuple[str, Bars]
 
 def _read_bars(block: object, timeframe: np.timedelta64) -> Bars:
     columns = _read_columns(block)
-    times = _read_times(columns["timestamps"])
-    first, high, low, last = (read_numbers(_column(name, columns[name])) for name in PRICES)
-    bars = Bars(times, first, high, low, last, _read_volume(columns), timeframe)
+    times, _ = read_iso(columns["timestamps"], columns["timestamps"])
+    first, high, low, last = (read_numbers(columns[name]) for name in PRICES)
+    has_volume = "volume" in columns
+    volume = read_numbers(columns["volume"], may_be_missing=True) if has_volume else np.full(len(times), np.nan)
+    bars = Bars(times, first, high, low, last, volume, timeframe)
     if len(bars) >= _FEWEST_TO_TELL and (np.diff(times) > timeframe).all():
         step = np.diff(times).min()
         raise InputError(f"bars must lie {format_timeframe(timeframe)} apart, got {step.astype('timedelta64[s]')}.")
     return bars
 
 
-def _read_times(texts: list[Any]) -> TimeArray:
-    """Return times, `datetime64[ms]`; without an offset they are UTC."""
-    column = _column("timestamps", texts)
-    times = pd.to_datetime(column.where(column.str.match(_DATE, na=False)), format="ISO8601", utc=True, errors="coerce")
-    is_bad = times.isna().to_numpy()
-    if is_bad.any():
-        row = int(np.argmax(is_bad))
-        raise BarsError(f"`timestamps` must be ISO times such as 2024-01-31 12:00:00, got {texts[row]!r}.", row)
-    return times.dt.tz_localize(None).to_numpy(dtype="datetime64[ms]")
-
-
-def _column(name: str, values: list[Any]) -> pd.Series:
-    return pd.Series(values, name=name)
-
-
-def _read_columns(block: object) -> dict[str, list[Any]]:
+def _read_columns(block: object) -> dict[str, pd.Series]:
     """Return the arrays of embedded bars, all of one length; the volume may be missing."""
     if not isinstance(block, dict):
         raise InputError(f"embedded bars must be an object with arrays, got {block!r:.60}.")
-    columns = {name: block.get(name) for name in COLUMNS if name != "volume" or block.get(name) is not None}
-    arrays = {name: column for name, column in columns.items() if isinstance(column, list)}
-    for name in columns:
-        if name not in arrays:
-            raise InputError(f"`{name}` must be an array, got {columns[name]!r:.60}.")
-    if len({len(column) for column in arrays.values()}) > 1:
-        lengths = ", ".join(f"{name} {len(column)}" for name, column in arrays.items())
+    columns = {}
+    for name in COLUMNS:
+        array = block.get(name)
+        if name == "volume" and array is None:
+            continue
+        if not isinstance(array, list):
+            raise InputError(f"`{name}` must be an array, got {array!r:.60}.")
+        columns[name] = pd.Series(list(map(str, array)) if name == "timestamps" else array, name=name)
+    if len(set(map(len, columns.values()))) > 1:
+        lengths = ", ".join(f"{name} {len(column)}" for name, column in columns.items())
         raise InputError(f"arrays of bars must have one length, got {lengths}.")
-    return arrays
-
-
-def _read_volume(columns: Mapping[str, list[Any]]) -> FloatArray:
-    if "volume" not in columns:
-        return np.full(len(columns["open"]), np.nan)
-    return read_numbers(_column("volume", columns["volume"]), may_be_missing=True)
+    return columns

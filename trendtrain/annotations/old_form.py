@@ -1,29 +1,21 @@
-"""Take an annotation in the old form apart: what it says, and the bars it embeds."""
+"""Read an annotation in the old form: what it says, and the bars it embeds."""
 
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 
 from trendtrain.annotations.annotation import Annotation
 from trendtrain.annotations.old_bars import BARS_KEY, COLUMNS, read_state
-from trendtrain.annotations.small_form import RESERVED, STORED_FLAG, read_direction, read_moment, require
+from trendtrain.annotations.small_form import RESERVED, STORED_FLAG, read_direction, read_time, require
+from trendtrain.annotations.snapshots import Snapshot
 from trendtrain.errors import InputError
-from trendtrain.market.bars import Bars
 from trendtrain.market.timeframe import normalize_timeframe, parse_timeframe
 
 _STATES: Final = {"entry": "entry_state", "exit": "exit_state"}
 
 
-class Snapshot(NamedTuple):
-    """Bars of one timeframe as they were seen at a moment."""
-
-    timeframe: str
-    seen_at: np.datetime64
-    bars: Bars
-
-
-def take_apart(record: object) -> tuple[Annotation, list[Snapshot]]:
+def read_old_annotation(record: object) -> tuple[Annotation, list[Snapshot]]:
     """Return an annotation in the old form without its bars, and the bars, the older snapshot first.
 
     Args:
@@ -39,34 +31,34 @@ def take_apart(record: object) -> tuple[Annotation, list[Snapshot]]:
     if record.get(STORED_FLAG) is True:
         raise InputError(f"an annotation must be in the old form, got one with `{STORED_FLAG}`.")
     ends = [name for name in _STATES if not (name == "exit" and _is_open(record))]
-    moments = {name: read_moment(f"{name}.timestamp", _end(record, name, "timestamp")) for name in ends}
+    times = {name: read_time(f"{name}.timestamp", _end(record, name, "timestamp")) for name in ends}
     snapshots = [
-        Snapshot(timeframe, moments.get(name, bars.open_time[-1]), bars)
+        Snapshot(timeframe, times.get(name, bars.open_time[-1]), bars)
         for name, state in _STATES.items()
         for timeframe, bars in read_state(state, _state(record, state))
     ]
     if not snapshots:
         raise InputError(f"`market_context` must embed bars, such as entry_state.{BARS_KEY}1m, got none.")
-    return _annotation(record, moments, [snapshot.timeframe for snapshot in snapshots]), snapshots
+    return _annotation(record, times, [snapshot.timeframe for snapshot in snapshots]), snapshots
 
 
-def _annotation(record: Mapping[str, Any], moments: Mapping[str, np.datetime64], timeframes: list[str]) -> Annotation:
+def _annotation(record: Mapping[str, Any], times: Mapping[str, np.datetime64], timeframes: list[str]) -> Annotation:
     return Annotation(
         annotation_id=_read_id(require(record, "annotation_id")),
         symbol=_read_text("symbol", require(record, "symbol")),
         timeframe=normalize_timeframe(require(record, "timeframe")),
         direction=read_direction(require(record, "direction")),
-        entry_timestamp=moments["entry"],
-        exit_timestamp=moments.get("exit"),
+        entry_timestamp=times["entry"],
+        exit_timestamp=times.get("exit"),
         entry_price=_end(record, "entry", "price"),
-        exit_price=_end(record, "exit", "price") if "exit" in moments else None,
+        exit_price=_end(record, "exit", "price") if "exit" in times else None,
         timeframes_available=tuple(sorted(set(timeframes), key=parse_timeframe)),
         more=_without_bars(record),
     )
 
 
 def _is_open(record: Mapping[str, Any]) -> bool:
-    """Say whether there is no exit: it is missing or null, or both of its fields are."""
+    """Return whether there is no exit: it is missing or null, or both of its fields are."""
     end = record.get("exit")
     return end is None or (isinstance(end, dict) and end.get("timestamp") is None and end.get("price") is None)
 
@@ -97,7 +89,7 @@ def _read_text(name: str, value: object) -> str:
 
 
 def _without_bars(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields that the small form does not say in words of its own."""
+    """Return the fields that the small form has no place of its own for."""
     taken = {"market_context", *_STATES, *RESERVED}
     more = {name: value for name, value in record.items() if name not in taken}
     for name in _STATES:

@@ -63,9 +63,9 @@ def parse_annotation(text: str | bytes) -> Annotation:
         )
     fields = {name: require(values, name) for name in _FIELDS}
     fields["direction"] = read_direction(fields["direction"])
-    fields["entry_timestamp"] = read_moment("entry_timestamp", fields["entry_timestamp"])
+    fields["entry_timestamp"] = read_time("entry_timestamp", fields["entry_timestamp"])
     if fields["exit_timestamp"] is not None:
-        fields["exit_timestamp"] = read_moment("exit_timestamp", fields["exit_timestamp"])
+        fields["exit_timestamp"] = read_time("exit_timestamp", fields["exit_timestamp"])
     if not isinstance(fields["timeframes_available"], list):
         raise InputError(f"`timeframes_available` must be a list, got {fields['timeframes_available']!r}.")
     fields["timeframes_available"] = tuple(map(str, fields["timeframes_available"]))
@@ -112,7 +112,7 @@ def read_direction(word: object) -> int:
     return direction
 
 
-def read_moment(name: str, text: object) -> np.datetime64:
+def read_time(name: str, text: object) -> np.datetime64:
     """Return the time an ISO string means, `datetime64[ms]`; without an offset it is UTC.
 
     Raises:

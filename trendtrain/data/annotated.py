@@ -9,7 +9,7 @@ import torch
 from torch.utils.data import Dataset
 
 from trendtrain.annotations.annotation import Annotation
-from trendtrain.annotations.context import load_range, must_find
+from trendtrain.annotations.context import find_bar, load_range
 from trendtrain.data.arena import inputs_of
 from trendtrain.data.windows import Batch, WindowDataset, Windows
 from trendtrain.errors import InputError, check_at_least
@@ -110,7 +110,7 @@ def _load_all(annotations: Sequence[Annotation], bar_store: BarStore) -> dict[Se
 
 def _entry_bar(annotation: Annotation, series: Mapping[Series, Bars]) -> int:
     bars = series[_series_of(annotation)]
-    return must_find(bars, annotation.entry_timestamp, annotation, annotation.timeframe)
+    return find_bar(bars, annotation.entry_timestamp, annotation)
 
 
 def _known_at(annotation: Annotation, entry_bar: int, series: Mapping[Series, Bars]) -> np.datetime64:
