@@ -237,6 +237,8 @@ BROKEN: dict[str, tuple[Callable[[Record], object], str]] = {
     "no time": (put("timestamps", 7, None), f"{AT}, item 7: `timestamps` must be a time: ISO, .*, got None"),
     "word for a time": (put("timestamps", 7, "noon"), f"{AT}, item 7: `timestamps` must be a time: ISO, .*, got noon"),
     "epoch": (put("timestamps", 7, 1704067200), f"{AT}, item 7: `timestamps` must be a time: ISO, .*, got 1704067200"),
+    "half a character": (put("timestamps", 7, "\ud800"), rf"{AT} must hold text, got '\\ud800'"),
+    "half a character for a price": (put("open", 7, "\ud800"), rf"{AT} must hold text, got '\\ud800'"),
     "calendar": (put("timestamps", 7, "2024-02-30 00:00:00"), f"{AT}, item 7: .*got 2024-02-30 00:00:00"),
     "day first": (put("timestamps", 7, "31.01.2024 00:00"), f"{AT}, item 7: .*got 31.01.2024 00:00"),
     "unsorted": (put("timestamps", 7, "2023-01-01 00:00:00"), f"{AT}, item 7: `open_time` must be sorted"),

@@ -35,6 +35,8 @@ def read_state(name: str, state: Mapping[str, Any]) -> Iterator[tuple[str, Bars]
                 bars = _read_bars(block, parse_timeframe(timeframe))
             except BarsError as error:
                 raise InputError(error.located(f"`{name}.{key}`", "item")) from error
+            except UnicodeEncodeError as error:  # half of a surrogate pair, which JSON can spell
+                raise InputError(f"`{name}.{key}` must hold text, got {error.object!r:.60}.") from error
             except InputError as error:
                 raise InputError(f"`{name}.{key}`: {error}") from error
             if len(bars):

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any, Final
 
 import numpy as np
@@ -15,17 +16,7 @@ _WORDS: Final = {
     **dict.fromkeys(("up", "long", "buy", "bull", "bullish"), UP),
     **dict.fromkeys(("down", "short", "sell", "bear", "bearish"), DOWN),
 }
-_FIELDS: Final = (
-    "annotation_id",
-    "symbol",
-    "timeframe",
-    "direction",
-    "entry_timestamp",
-    "exit_timestamp",
-    "entry_price",
-    "exit_price",
-    "timeframes_available",
-)
+_FIELDS: Final = tuple(field.name for field in fields(Annotation) if field.name != "more")
 STORED_FLAG: Final = "data_stored_in_db"
 RESERVED: Final = frozenset((*_FIELDS, STORED_FLAG))
 
@@ -61,15 +52,15 @@ def parse_annotation(text: str | bytes) -> Annotation:
         raise InputError(
             f"`{STORED_FLAG}` must be true: bring the old form over with `trendtrain annotations migrate`."
         )
-    fields = {name: require(values, name) for name in _FIELDS}
-    fields["direction"] = read_direction(fields["direction"])
-    fields["entry_timestamp"] = read_time("entry_timestamp", fields["entry_timestamp"])
-    if fields["exit_timestamp"] is not None:
-        fields["exit_timestamp"] = read_time("exit_timestamp", fields["exit_timestamp"])
-    if not isinstance(fields["timeframes_available"], list):
-        raise InputError(f"`timeframes_available` must be a list, got {fields['timeframes_available']!r}.")
-    fields["timeframes_available"] = tuple(map(str, fields["timeframes_available"]))
-    return Annotation(**fields, more={name: value for name, value in values.items() if name not in RESERVED})
+    own = {name: require(values, name) for name in _FIELDS}
+    own["direction"] = read_direction(own["direction"])
+    for name in ("entry_timestamp", "exit_timestamp"):
+        if name == "entry_timestamp" or own[name] is not None:
+            own[name] = read_time(name, own[name])
+    if not isinstance(own["timeframes_available"], list):
+        raise InputError(f"`timeframes_available` must be a list, got {own['timeframes_available']!r}.")
+    own["timeframes_available"] = tuple(map(str, own["timeframes_available"]))
+    return Annotation(**own, more={name: value for name, value in values.items() if name not in RESERVED})
 
 
 def parse_json(text: str | bytes) -> Any:
