@@ -107,18 +107,17 @@ def test_a_second_run_changes_nothing(store: AnnotationStore, src: Path, tmp_pat
     assert second.bytes_after == first.bytes_after
 
 
-class Unreadable(BarStore):
-    """A store whose database fails on every read."""
-
-    def load(self, *_: object) -> Bars:
+def test_a_database_that_fails_is_not_taken_for_an_empty_one(
+    store: AnnotationStore, src: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> Bars:
         raise StorageError("The database failed: database is locked.")
 
-
-def test_a_database_that_fails_is_not_taken_for_an_empty_one(store: AnnotationStore, src: Path) -> None:
     migrate([src], store)
     bars = stored_bars(store)
+    monkeypatch.setattr(BarTransaction, "load", fail)
     with pytest.raises(StorageError, match="is locked"):
-        migrate([src], AnnotationStore(store.folder, Unreadable(store.bar_store.engine)))
+        migrate([src], store)
     assert stored_bars(store) == bars
 
 
