@@ -1,75 +1,20 @@
 """The learned baseline equals slow loops over bars, and never looks ahead."""
 
-import math
 from typing import Any
 
 import numpy as np
 import pytest
+from baseline_checks import assert_equals_slow_loops, features_of
 from generated import label_options, some_bars
 from hypothesis import given
 from hypothesis import strategies as st
 
 from trendtrain.errors import InputError
 from trendtrain.market import Bars, Labels, Series, label_bars, planted_market, random_walk, synthetic_market
-from trendtrain.market.bars import FloatArray
 from trendtrain.validation import online_logistic
 from trendtrain.validation.score import event_means
 
 DOWN, UP = 0, 1
-
-
-def features_of(bars: Bars) -> FloatArray:
-    """Return three features of very different scale, one of them constant."""
-    close = np.log(bars.close)
-    change = np.diff(close, prepend=close[:1])
-    return np.column_stack([change * 1e4, bars.close, np.full(len(bars), 3.7)])
-
-
-def slow_scores(features: FloatArray, labels: Labels, rate: float) -> list[float]:
-    """Return the log odds at each row: look at every row up to its close, event by event."""
-    n, n_features = features.shape
-    time = labels.close_time.astype(np.int64).tolist()
-    in_time = sorted(range(n), key=lambda row: (time[row], row))
-    scores: list[list[float]] = [[] for _ in range(n)]
-    for place, row in enumerate(in_time):
-        for column in range(n_features):
-            seen = [float(features[other, column]) for other in in_time[: place + 1]]
-            mean = sum(seen) / len(seen)
-            spread = math.sqrt(sum((value - mean) ** 2 for value in seen) / len(seen))
-            is_spread = spread**2 > 1e-9 * sum(value**2 for value in seen) / len(seen)
-            score = (seen[-1] - mean) / spread if is_spread else 0.0
-            scores[row].append(min(6.0, max(-6.0, score)))
-        scores[row].append(1.0)
-    lessons: dict[int, list[int]] = {}
-    for row in range(n):
-        if labels.known_at[row] >= 0 and labels.direction[row] in (DOWN, UP):
-            lessons.setdefault(int(labels.event[row]), []).append(row)
-    arrival = {event: time[int(labels.known_at[rows[0]])] for event, rows in lessons.items()}
-    to_come = sorted(lessons, key=lambda event: (arrival[event], event))
-    w, result = [0.0] * (n_features + 1), [0.0] * n
-    for row in in_time:
-        while to_come and arrival[to_come[0]] <= time[row]:
-            rows = lessons[to_come.pop(0)]
-            w = slow_step(w, [scores[one] for one in rows], int(labels.direction[rows[0]]), rate)
-        result[row] = sum(a * b for a, b in zip(w, scores[row], strict=True))
-    return result
-
-
-def slow_step(w: list[float], lesson: list[list[float]], truth: int, rate: float) -> list[float]:
-    gradient = [0.0] * len(w)
-    for x in lesson:
-        chance = 1 / (1 + math.exp(-sum(a * b for a, b in zip(w, x, strict=True))))
-        for i, value in enumerate(x):
-            gradient[i] += (float(truth == UP) - chance) * value / len(lesson)
-    return [a + rate * g for a, g in zip(w, gradient, strict=True)]
-
-
-def assert_equals_slow_loops(features: FloatArray, labels: Labels, rate: float) -> None:
-    slow = np.array(slow_scores(features, labels, rate))
-    fast = online_logistic(features, labels, rate)
-    is_clear = np.abs(slow) > 1e-5  # elsewhere rounding decides: features are kept in single precision
-    assert fast[is_clear].tolist() == (slow[is_clear] > 0).astype(int).tolist()
-    assert is_clear.sum() >= 0.8 * (slow != 0).sum()
 
 
 @given(some_bars(), label_options(), st.sampled_from([0.003, 0.5]))

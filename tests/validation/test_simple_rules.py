@@ -4,70 +4,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from baseline_checks import assert_equal_slow_loops, held, sign_of
 from generated import label_options, some_bars
 from hypothesis import given
 from law_checks import Array
-from reference import slow_labels, slow_lines, slow_pivots, slow_segments
 
 from trendtrain.market import Bars, Labels, label_bars, synthetic_market
-from trendtrain.validation import BASELINE_NAMES, baseline_directions
+from trendtrain.validation import baseline_directions
 
 DOWN, UP = 0, 1
-
-
-def sign_of(direction: int) -> int:
-    return {DOWN: -1, UP: 1}.get(direction, 0)
-
-
-def held(signs: list[float]) -> list[int]:
-    answers, last = [], UP
-    for sign in signs:
-        last = UP if sign > 0 else DOWN if sign < 0 else last
-        answers.append(last)
-    return answers
-
-
-def slow_majority(bars: Bars, **options: Any) -> list[int]:
-    events = {label.line for label in slow_labels(bars, **options) if label.line}
-    return held([sum(sign_of(e.direction) for e in events if e.known_at <= t) for t in range(len(bars))])
-
-
-def slow_persistence(bars: Bars, flat_band: float, **options: Any) -> list[int]:
-    lines = slow_lines(slow_pivots(bars, **options), flat_band)
-    signs = []
-    for t in range(len(bars)):
-        known = [line for line in lines if line.known_at <= t]
-        signs.append(sign_of(known[-1].direction) if known else 0)
-    return held(signs)
-
-
-def slow_reversal(bars: Bars, max_gap: int | None) -> list[int]:
-    segment, close = slow_segments(bars, max_gap), np.log(bars.close).tolist()
-    signs = []
-    for t in range(len(bars)):
-        is_whole = t >= 20 and segment[t - 20] == segment[t]
-        signs.append(-np.sign(close[t] - close[t - 20]) if is_whole else 0)
-    return held(signs)
-
-
-def slow_ema_reversal(bars: Bars, max_gap: int | None) -> list[int]:
-    segment, close = slow_segments(bars, max_gap), np.log(bars.close).tolist()
-    signs, average = [], 0.0
-    for t in range(len(bars)):
-        is_first = t == 0 or segment[t] != segment[t - 1]
-        average = close[t] if is_first else average + 2 / 101 * (close[t] - average)
-        signs.append(-np.sign(close[t] - average))
-    return held(signs)
-
-
-def assert_equal_slow_loops(bars: Bars, flat_band: float = 0.0, **options: Any) -> None:
-    gap = options.get("max_gap")
-    fast = baseline_directions(bars, label_bars(bars, flat_band=flat_band, **options), gap)
-    assert tuple(fast) == BASELINE_NAMES == ("majority", "persistence", "reversal", "ema_reversal")
-    assert fast["majority"].tolist() == slow_majority(bars, flat_band=flat_band, **options)
-    assert fast["persistence"].tolist() == slow_persistence(bars, flat_band, **options)
-    assert fast["reversal"].tolist() == slow_reversal(bars, gap)
-    assert fast["ema_reversal"].tolist() == slow_ema_reversal(bars, gap)
 
 
 @given(some_bars(), label_options())
