@@ -1,4 +1,4 @@
-"""The bars whose labels are known, grouped by the event that judged them, each with a weight."""
+"""The bars whose labels are known, grouped by event, each with a weight."""
 
 from typing import Any, NamedTuple
 
@@ -12,7 +12,7 @@ _SMALLEST, _LARGEST = 1e-4, 60_000.0  # what half precision holds with three dig
 
 
 class Drawn(NamedTuple):
-    """Rows drawn and how many events younger than theirs there are, shape (n,) both."""
+    """Drawn rows, and the number of events younger than theirs, shape (n,) both."""
 
     row: IntArray
     age: IntArray
@@ -21,10 +21,10 @@ class Drawn(NamedTuple):
 class ReplayMemory:
     """Hold known rows event by event in the order they became known, and a weight for each row.
 
-    It costs 6 bytes a row, its place and its weight in half precision (3 digits), and 4 an event.
+    It takes 6 bytes a row, for its number and its weight in half precision (3 digits), and 4 an event.
 
     Args:
-        n_rows: Number of rows there can be, each known once; a row's weight is 1 until it is reweighted.
+        n_rows: Number of rows there can be, each added once; a row's weight is 1 until it is reweighted.
 
     Attributes:
         weight: Of each row, known or not, float16, shape (n_rows,).
@@ -49,12 +49,12 @@ class ReplayMemory:
 
     @property
     def n_events(self) -> int:
-        """How many events are held."""
+        """Number of events held."""
         return self._last - self._first
 
     @property
     def n_known(self) -> int:
-        """How many rows are held."""
+        """Number of rows held."""
         return int(self._end[self._last] - self._end[self._first])
 
     @property
@@ -65,11 +65,11 @@ class ReplayMemory:
 
     @property
     def n_bytes(self) -> int:
-        """Bytes of memory taken."""
+        """Bytes of the arrays."""
         return self.weight.nbytes + self._row.nbytes + self._end.nbytes
 
     def clear(self) -> None:
-        """Forget which rows are known; weights stay."""
+        """Remove all rows; weights stay."""
         self._first = self._last = 0
 
     def add(self, rows: IntArray, events: IntArray) -> None:
@@ -80,7 +80,7 @@ class ReplayMemory:
             events: The event of each row, equal ones adjacent, shape (n,).
 
         Raises:
-            InputError: If more rows come than there can be.
+            InputError: If there are more rows than `n_rows` in all.
         """
         if not len(rows):
             return
@@ -96,11 +96,11 @@ class ReplayMemory:
         self._last = end
 
     def cut(self, n_events: int) -> None:
-        """Forget all but the newest events."""
+        """Remove all but the newest events."""
         self._first = max(self._first, self._last - n_events)
 
     def trim(self, n_rows: int) -> None:
-        """Forget the oldest events until at most `n_rows` rows are held; the newest event always stays."""
+        """Remove the oldest events until at most `n_rows` rows are held; the newest event always stays."""
         oldest = np.searchsorted(self._end[: self._last], self._end[self._last] - n_rows)
         self._first = max(self._first, min(int(oldest), self._last - 1))
 
@@ -112,7 +112,7 @@ class ReplayMemory:
             weights: Shape (n,), 0.0001 to 60,000; only their ratios count.
 
         Raises:
-            InputError: If a weight lies outside: every known bar must stay reachable.
+            InputError: If a weight lies outside: every row must keep a chance of being drawn.
         """
         if not len(rows):
             return
@@ -157,7 +157,7 @@ class ReplayMemory:
 
 
 def _with_room(values: IntArray, n: int) -> IntArray:
-    """Return `values` with room for n, an eighth more when it is full, so that appending stays O(1) a row."""
+    """Return `values` with room for n, an eighth more when it is full, so that appending stays O(1)."""
     if n <= len(values):
         return values
     grown = np.zeros(max(n, len(values) + len(values) // 8), dtype=values.dtype)

@@ -1,4 +1,4 @@
-"""Draw training batches from a replay memory, lazily, and say how much each row counts."""
+"""Draw training batches from a replay memory when they are needed, with the weight of each row in the loss."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
@@ -6,8 +6,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from trendtrain.errors import InputError, check_at_least, check_number
-from trendtrain.market.bars import FloatArray, IntArray
-from trendtrain.replay.draw_stats import DrawStats
+from trendtrain.market.bars import BoolArray, FloatArray, IntArray
 from trendtrain.replay.memory import ReplayMemory
 from trendtrain.validation.predictions import Verdicts
 from trendtrain.validation.score import event_means
@@ -24,13 +23,13 @@ class Draw(NamedTuple):
 
 
 class Detector(Protocol):
-    """What notices a change: see `trendtrain.validation.ChangeDetector`."""
+    """A detector of changes, such as `trendtrain.validation.ChangeDetector`."""
 
     def update(self, accuracy: FloatArray) -> int | None:
-        """Take the accuracies of new events in; return how many of the newest follow a change, None for no change."""
+        """Add the accuracies of new events; return the number of the newest that follow a change, or None."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what was learned."""
+        """Return the state that later updates depend on."""
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore the state returned by `state_dict()`."""
@@ -52,11 +51,11 @@ class ReplaySampler:
         batch_size: Rows a batch.
         n_batches: Batches an epoch (a walk step).
         weigh: The replay weight of each verdict's bar.
-        beta: How much of the preference is corrected, 0 (none: biased) to 1 (all).
+        beta: The part of the preference that is corrected, 0 (none: biased) to 1 (all).
         half_life: After how many events an event is half as likely to be drawn, None for never; or a list of two.
-        max_bars: Bars held at most, the oldest events leave first; None for all.
-        detector: Says when verdicts show a change; None looks for none.
-        forgets: Whether a change makes the memory forget what came before it; False only tells of it.
+        max_bars: Most bars held, the oldest events leave first; None for all.
+        detector: Detects a change in the verdicts; None detects none.
+        forgets: Whether the memory forgets what came before a change; False only reports it.
         seed: Seed of the sampler's own generator.
 
     Raises:
@@ -94,7 +93,7 @@ class ReplaySampler:
         self.seed = seed
         self.n_alarms = 0
         self._random = np.random.default_rng(seed)
-        self._stats = DrawStats()
+        self._stats = _DrawStats()
 
     def __len__(self) -> int:
         return self.n_batches
@@ -122,26 +121,26 @@ class ReplaySampler:
         return row, weight / weight.mean(), age
 
     def add(self, rows: IntArray, events: IntArray) -> None:
-        """Let newly known rows in, the rows of an event together; the oldest leave where there are too many."""
+        """Add newly known rows, the rows of an event together; the oldest leave if there are too many."""
         self.memory.add(rows, events)
         if self.max_bars is not None:
             self.memory.trim(self.max_bars)
 
     def reweight(self, verdicts: Verdicts) -> None:
-        """Let verdicts decide how often their bars are drawn from now on."""
+        """Weigh the bars of verdicts anew."""
         self.memory.reweight(verdicts.row, self.weigh(verdicts))
 
-    def refresh(self, answers: Verdicts) -> None:
-        """Let the model's latest answers on drawn rows replace the verdicts that weighed them."""
-        is_wrong = answers.is_validated & ~answers.is_correct
-        self._stats.add_answers(is_wrong, self.memory.weight[answers.row].astype(np.float64))
-        self.reweight(answers)
+    def refresh(self, verdicts: Verdicts) -> None:
+        """Weigh drawn rows by the verdicts on the model's newest predictions of them."""
+        is_wrong = verdicts.is_validated & ~verdicts.is_correct
+        self._stats.add_predictions(is_wrong, self.memory.weight[verdicts.row].astype(np.float64))
+        self.reweight(verdicts)
 
     def detect(self, verdicts: Verdicts) -> int | None:
-        """Test new verdicts for a change; on alarm forget what came before it, if the replay forgets.
+        """Test new verdicts for a change, and forget what came before it if the replay forgets.
 
         Returns:
-            How many of the newest events follow the change; None where no change is seen.
+            The number of the newest events that follow the change; None for no change.
         """
         if self.detector is None:
             return None
@@ -154,12 +153,12 @@ class ReplaySampler:
         return n_events
 
     def take_metrics(self) -> dict[str, float]:
-        """Return what a step drew and what the memory holds, by TensorBoard name without `replay/`."""
+        """Return what the step drew and what the memory holds, by TensorBoard tag without `replay/`."""
         held = {"events": self.memory.n_events, "bars": self.memory.n_known, "alarms": self.n_alarms}
         return {**self._stats.take(), **{name: float(count) for name, count in held.items()}}
 
     def state_dict(self) -> dict[str, Any]:
-        """Return random state, weights and detector; which rows are known follows from the clock."""
+        """Return the state of generator, memory and detector; the rows of the memory follow from the clock."""
         return {
             "random": self._random.bit_generator.state,
             "memory": self.memory.state_dict(),
@@ -186,3 +185,37 @@ def _half_lives(half_life: HalfLife | Sequence[HalfLife]) -> tuple[HalfLife, ...
         if one is not None:
             check_number("replay.half_life", one, 1.0)
     return half_lives  # type: ignore[return-value]
+
+
+class _DrawStats:
+    """Sums over the draws of a step."""
+
+    def __init__(self) -> None:
+        self._draws = np.zeros(3)  # batches, effective size, mean age
+        self._wrong = np.zeros(4)  # predictions, wrong ones; the same, each divided by the weight it was drawn with
+
+    def add_draw(self, weight: FloatArray, age: IntArray) -> None:
+        """Add a batch: the importance weights and the ages in events of its rows, shape (B,)."""
+        effective = weight.sum() ** 2 / (weight**2).sum()
+        self._draws += (1.0, effective, age.mean())
+
+    def add_predictions(self, is_wrong: BoolArray, weight: FloatArray) -> None:
+        """Add the model's predictions of drawn rows: whether each is wrong, and the weight it was drawn with."""
+        share = 1.0 / weight
+        self._wrong += (len(is_wrong), is_wrong.sum(), share.sum(), share[is_wrong].sum())
+
+    def take(self) -> dict[str, float]:
+        """Return the step's means, NaN if there are none, and start a new step."""
+        n, effective, age = self._draws.tolist()
+        n_predictions, n_wrong, mass, wrong_mass = self._wrong.tolist()
+        self._draws[:] = self._wrong[:] = 0.0
+        return {
+            "effective_size": _ratio(effective, n),
+            "age_events": _ratio(age, n),
+            "wrong_in_draws": _ratio(n_wrong, n_predictions),
+            "wrong_in_memory": _ratio(wrong_mass, mass),
+        }
+
+
+def _ratio(part: float, whole: float) -> float:
+    return part / whole if whole else float("nan")
