@@ -2,6 +2,8 @@
 
 import argparse
 import sys
+from collections.abc import Callable
+from functools import partial
 
 from trendtrain.commands import annotations, db, import_bars, label, predict, stats
 from trendtrain.commands.errors import report_error
@@ -16,9 +18,9 @@ def main(arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
         if arguments[:1] == ["train"]:
-            return run_overrides(arguments[1:])
+            return _run(partial(run_overrides, arguments[1:]))
         options = _parser().parse_args(arguments)
-        return int(options.run(options))
+        return _run(partial(options.run, options))
     except (InputError, StorageError) as error:
         return report_error(error)
     except OSError as error:
@@ -27,6 +29,14 @@ def main(arguments: list[str] | None = None) -> int:
         return report_error(StorageError(f"The disk failed: {error}. {TRY_AGAIN}"))
     except KeyboardInterrupt:
         return EXIT_CTRL_C
+
+
+def _run(command: Callable[[], int]) -> int:
+    """Run a command; say so where compiling its loops takes noticeable time."""
+    from trendtrain.market.compiled import compilation_notice
+
+    with compilation_notice(lambda text: sys.stderr.write(f"trendtrain: {text}\n")):
+        return int(command())
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,12 +1,16 @@
 """Compile a plain loop with numba: the only module that knows how."""
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Timer
 from typing import Any, ParamSpec, TypeVar, cast
 
 from trendtrain.errors import InputError
 
 try:
     import numba
+    from numba.core import event
 except ImportError as error:  # numba refuses a numpy that it does not know
     raise InputError(f"`numba` must be importable, got: {error}") from error
 
@@ -43,3 +47,35 @@ def _keep_if_possible(cache: Any) -> None:
             cache.disable()
 
     cache.save_overload = save_or_not
+
+
+@contextmanager
+def compilation_notice(write: Callable[[str], object], seconds: float = 1.0) -> Iterator[None]:
+    """Inside it, call `write` once with what is being compiled, when that has taken `seconds` in all."""
+    listener = _Notice(write, seconds)
+    with event.install_listener("numba:compile", listener):
+        yield
+
+
+class _Notice(event.Listener):
+    def __init__(self, write: Callable[[str], object], seconds: float) -> None:
+        self._write = write
+        self._left = seconds
+        self._depth = 0  # a function is compiled inside the function that calls it
+        self._start = 0.0
+        self._timer = Timer(0.0, write)
+
+    def on_start(self, compiling: Any) -> None:
+        self._depth += 1
+        if self._depth == 1 and self._left > 0:
+            name = compiling.data["dispatcher"].py_func.__module__
+            self._start = time.monotonic()
+            self._timer = Timer(self._left, self._write, [f"compiling the loops of {name} once; later runs reuse them"])
+            self._timer.daemon = True
+            self._timer.start()
+
+    def on_end(self, compiling: Any) -> None:
+        self._depth -= 1
+        if self._depth == 0 and self._left > 0:
+            self._timer.cancel()
+            self._left -= time.monotonic() - self._start
