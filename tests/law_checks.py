@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 from reference import HIGH, LOW, slow_labels, slow_lines, slow_pivots
 
-from trendtrain.data.arena import inputs_of
+from trendtrain.data.arena import build_arena
 from trendtrain.data.windows import Windows
 from trendtrain.features import bar_features, by_segment, price_levels, skill_features, volatility_unit
 from trendtrain.laws import BarsFunction, check_causal
@@ -113,7 +113,7 @@ def assert_windows_survive_cut(bars: Bars, cut: int, max_gap: int | None, window
 
 
 def batch_of(bars: Bars, rows: Array, max_gap: int | None, window: int) -> dict[str, torch.Tensor]:
-    inputs = inputs_of([bars], bar_features, bar_features, max_gap)
+    inputs = build_arena([bars], bar_features, bar_features, max_gap)
     return Windows(inputs, window).gather(torch.from_numpy(rows))
 
 

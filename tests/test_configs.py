@@ -14,6 +14,7 @@ from trendtrain.data import PivotDataModule
 from trendtrain.market import Series, random_walk
 from trendtrain.replay import ReplayMemory, ReplaySampler
 from trendtrain.storage import BarStore, open_database
+from trendtrain.train import fill_counts
 
 FOLDER = Path(trendtrain.configs.__file__).parent
 FILES = sorted(FOLDER.rglob("*.yaml"))
@@ -62,6 +63,7 @@ def test_every_option_names_arguments_that_exist(option: str) -> None:
 @pytest.mark.parametrize("option", [option for option in OPTIONS if not option.startswith("trainer=")])
 def test_every_option_instantiates(option: str) -> None:
     config = composed(option)
+    fill_counts(config)
     for group in ("labels", "model", "replay", "walk", "callbacks"):
         assert instantiate(config[group]) is not None
     assert callable(instantiate(config.data.source))
@@ -116,7 +118,9 @@ def test_the_uniform_replay_weighs_all_alike() -> None:
 def test_two_heads_are_one_switch(overrides: tuple[str, ...]) -> None:
     one, two = (composed(f"replay={replay}", *overrides) for replay in ("gradient", "two_heads"))
     assert (len(two.replay.half_life), two.model.net.two_heads, one.model.net.two_heads) == (2, True, False)
+    fill_counts(two)
     assert instantiate(two.model).net.two_heads
+    two.data = one.data
     two.replay.half_life, two.model.net.two_heads = one.replay.half_life, False
     assert two == one
 

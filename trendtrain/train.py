@@ -22,8 +22,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from trendtrain.callbacks.trend_validation import TrendValidation
 from trendtrain.callbacks.walk_checkpoint import WalkCheckpoint
+from trendtrain.data.arena import build_arena
 from trendtrain.data.datamodule import PivotDataModule
 from trendtrain.errors import EXIT_CTRL_C, EXIT_SIGTERM, InputError, check_at_least, check_choice, check_number
+from trendtrain.market.synthetic import synthetic_market
 from trendtrain.models.weights import load_weights
 from trendtrain.replay.memory import ReplayMemory
 from trendtrain.reports.summary import Summary, write_json
@@ -31,6 +33,7 @@ from trendtrain.storage.bars.store import BarStore
 from trendtrain.storage.database import open_database
 from trendtrain.storage.ledger.ledger import Ledger
 
+_N_PROBE_BARS = 100  # enough to count columns
 _LARGEST_SEED = 2**32 - 1  # of numpy's global generator
 
 
@@ -46,6 +49,7 @@ def train(cfg: DictConfig, folder: Path | None = None) -> Summary:
     """
     started = time.perf_counter()
     _check(cfg)
+    fill_counts(cfg)
     folder = folder or Path(HydraConfig.get().runtime.output_dir)
     engine = open_database(cfg.db.url)
     try:
@@ -158,6 +162,28 @@ class _Run:
                 )
             return str(kept["id"])
         return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}"
+
+
+def fill_counts(cfg: DictConfig) -> None:
+    """Fill in how many channels and side inputs a net has where the configuration leaves them out, from a few bars.
+
+    Raises:
+        InputError: If the features fail on synthetic bars.
+    """
+    if cfg.data.n_features is not None and cfg.data.n_side is not None:
+        return
+    features, side = instantiate(cfg.data.features), instantiate(cfg.data.side)
+    try:
+        arena = build_arena([synthetic_market(_N_PROBE_BARS, seed=0)], features, side, max_gap=None)
+    except InputError:
+        raise
+    except Exception as error:
+        cause = f"{type(error).__name__}: {error}"
+        rule = "must be given where `data.features` or `data.side` fails on bars that are not its own"
+        raise InputError(f"`data.n_features` and `data.n_side` {rule}, got {cause}.") from error
+    for name in ("n_features", "n_side"):
+        if cfg.data[name] is None:
+            cfg.data[name] = getattr(arena, name)
 
 
 def resolved(cfg: DictConfig) -> dict[str, Any]:

@@ -64,7 +64,7 @@ class Job:
     def settings(self, url: str) -> list[str]:
         """Return the overrides that train on the bars stored under the name CONTROL."""
         is_skilful = self.control in ("planted", "foretold")
-        own = ["data.side=null", "data.n_side=0"] if self.control == "foretold" else []
+        own = ["data.side=null"] if self.control == "foretold" else []
         own += ["walk.start=0.5"] if is_skilful else []
         names = ("data=database", "data.symbols=CONTROL", f"model={self.model}", f"seed={self.seed}")
         quiet = (

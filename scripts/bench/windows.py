@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from trendtrain.data.arena import inputs_of
+from trendtrain.data.arena import build_arena
 from trendtrain.data.windows import WindowDataset, Windows
 from trendtrain.features import bar_features
 from trendtrain.market import random_walk
@@ -51,7 +51,7 @@ def main() -> None:
     parser.add_argument("--json")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    dataset = WindowDataset(Windows(inputs_of([random_walk(options.bars, seed=0)], bar_features, None, None), WINDOW))
+    dataset = WindowDataset(Windows(build_arena([random_walk(options.bars, seed=0)], bar_features, None, None), WINDOW))
     rows = np.random.default_rng(0).integers(WINDOW - 1, options.bars, (N_BATCHES, BATCH))
     draws = [Draw(row, np.ones(BATCH)) for row in rows]
     source = torch.randn(BATCH, WINDOW, 8)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from trendtrain.data import PivotDataModule, Walk
-from trendtrain.data.arena import inputs_of
+from trendtrain.data.arena import build_arena
 from trendtrain.errors import InputError
 from trendtrain.features import bar_features, by_segment, skill_features, volatility_unit
 from trendtrain.market import Bars, Labels, Series, label_bars, synthetic_market
@@ -244,7 +244,7 @@ def test_baselines_answer_at_every_row() -> None:
 @pytest.mark.parametrize("side", [None, skill_features])
 def test_the_learned_baseline_sees_the_side_inputs_else_the_channels(side: Any) -> None:
     datamodule = module_of(TWO, side=side)
-    inputs = inputs_of(TWO.values(), bar_features, side, None)
+    inputs = build_arena(TWO.values(), bar_features, side, None)
     seen = inputs.features if side is None else inputs.side
     expected = online_logistic(seen, datamodule.labels)
     assert 0 < expected.mean() < 1

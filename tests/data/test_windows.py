@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from trendtrain.data.arena import inputs_of
+from trendtrain.data.arena import build_arena
 from trendtrain.data.windows import WindowDataset, Windows
 from trendtrain.errors import InputError
 from trendtrain.features import bar_features, skill_features, volatility_unit
@@ -14,7 +14,7 @@ WINDOW = 24
 
 
 def dataset_of(bars: Bars, label: np.ndarray | None = None, window: int = WINDOW) -> WindowDataset:
-    return WindowDataset(Windows(inputs_of([bars], bar_features, skill_features, None), window), label)
+    return WindowDataset(Windows(build_arena([bars], bar_features, skill_features, None), window), label)
 
 
 def draw_of(*rows: int) -> Draw:

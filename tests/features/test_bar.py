@@ -1,5 +1,7 @@
 import re
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,8 +11,8 @@ from hypothesis import given
 from law_checks import assert_same
 from slow_features import slow_bar_features
 
-from trendtrain.features import FeatureFunction, bar_features, price_levels
-from trendtrain.laws import check_causal
+from trendtrain.features import SegmentedFeatures, bar_features, price_levels
+from trendtrain.laws import check_causal, check_chunks
 from trendtrain.market import Bars, synthetic_market
 
 
@@ -61,10 +63,13 @@ def test_price_levels_are_log_close_high_low() -> None:
     assert_same(price_levels(BARS), np.log(np.stack([BARS.close, BARS.high, BARS.low], axis=1)))
 
 
-def test_the_feature_function_on_the_features_page_is_causal() -> None:
+def test_the_features_on_the_features_page_keep_the_laws() -> None:
     page = (Path(__file__).parents[2] / "docs" / "features.md").read_text()
-    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
-    names: dict[str, FeatureFunction] = {}
-    exec(code, names)
+    names: dict[str, Any] = {}
+    for code in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        exec(code, names)
     assert names["with_wick"](BARS).shape == (800, 7)
     check_causal(names["with_wick"], BARS)
+    check_causal(lambda bars: names["Drawdown"]().update(bars), BARS)
+    check_chunks(names["Drawdown"], BARS)
+    check_chunks(partial(SegmentedFeatures, names["Drawdown"], 0), BARS)

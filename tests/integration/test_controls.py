@@ -11,6 +11,7 @@ from hydra.utils import instantiate
 from trendtrain.callbacks import ReseedGenerators, TrendValidation
 from trendtrain.data import PivotDataModule, Walk
 from trendtrain.market import Bars, Series, bayes_filter, planted_market, random_walk
+from trendtrain.train import fill_counts
 
 torch.set_num_threads(1)  # small nets: on busy cores a second thread costs tenfold, and gains nothing
 
@@ -19,6 +20,7 @@ def walk(bars: Bars, start: float, seed: int, with_filter: bool = False) -> dict
     """Walk the configured model through bars and return the scores."""
     with initialize_config_module("trendtrain.configs", version_base="1.3"):
         config = compose("train")
+    fill_counts(config)
     pl.seed_everything(seed, verbose=False)
     datamodule = PivotDataModule(
         {Series("CONTROL", "1m"): bars}, walk=Walk(start=start), replay=instantiate(config.replay), seed=seed

@@ -12,7 +12,7 @@ from train_runs import RunIn
 
 from trendtrain.callbacks import WalkStep
 from trendtrain.cli import main
-from trendtrain.data.arena import inputs_of
+from trendtrain.data.arena import build_arena
 from trendtrain.data.windows import Windows
 from trendtrain.features import bar_features, skill_features
 from trendtrain.models import CnnNet, load_weights
@@ -82,7 +82,7 @@ def test_a_checkpoint_of_two_heads_predicts_the_mean_of_both(whole: RunIn, tmp_p
     up = np.genfromtxt(out, delimiter=",", skip_header=1, usecols=5)
     net = CnnNet(8, WINDOW, n_side=24, width=8, kernels=(3, 4), two_heads=True).eval()
     load_weights(net, whole.checkpoint)
-    batch = Windows(inputs_of([bars], bar_features, skill_features, 5), WINDOW).gather(torch.arange(100, 130))
+    batch = Windows(build_arena([bars], bar_features, skill_features, 5), WINDOW).gather(torch.arange(100, 130))
     first, second = (net(**batch, head=torch.full((30,), own)).softmax(dim=1) for own in (0, 1))
     temperature = torch.load(whole.checkpoint, weights_only=True)["state_dict"]["temperature"]
     expected = (((first + second) / 2.0).log() / temperature).softmax(dim=1)[:, 1]

@@ -12,6 +12,7 @@ from hydra.utils import instantiate
 
 from trendtrain.laws import check_causal
 from trendtrain.market import Bars, label_bars, planted_market, random_walk
+from trendtrain.train import fill_counts
 
 SCRIPTS = Path(__file__).parents[2] / "scripts" / "bench"
 sys.path.insert(0, str(SCRIPTS))
@@ -51,7 +52,9 @@ def test_the_quick_mode_compares_methods_and_goes_on_where_it_ended(tmp_path: Pa
 
 @pytest.mark.parametrize("model", MODELS)
 def test_every_model_can_be_made_in_the_experiment(model: str) -> None:
-    assert instantiate(configured(MODELS[model]).model).weight_decay == 3.0
+    config = configured(MODELS[model])
+    fill_counts(config)
+    assert instantiate(config.model).weight_decay == 3.0
 
 
 def test_indicators_know_no_future() -> None:

@@ -10,7 +10,7 @@ from torch.utils.data import Dataset
 
 from trendtrain.annotations.annotation import Annotation
 from trendtrain.annotations.context import find_bar, load_range
-from trendtrain.data.arena import inputs_of
+from trendtrain.data.arena import build_arena
 from trendtrain.data.windows import Batch, WindowDataset, Windows
 from trendtrain.errors import InputError, check_at_least
 from trendtrain.features.bar import bar_features
@@ -75,7 +75,7 @@ class AnnotatedDataset(Dataset[Batch]):
         self.known_at = np.array([_known_at(*pair, series) for pair in zip(annotations, bar, strict=True)])
         self._row = bar + [offset[_series_of(annotation)] for annotation in annotations]
         self._label = torch.tensor([annotation.direction for annotation in annotations])
-        windows = Windows(inputs_of(series.values(), features, side, max_gap), window)
+        windows = Windows(build_arena(series.values(), features, side, max_gap), window)
         self.n_features, self.n_side = windows.n_features, windows.n_side
         self._windows = WindowDataset(windows)
 

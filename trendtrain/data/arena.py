@@ -1,4 +1,4 @@
-"""What a net may see of each bar: the inputs of all series in flat arrays, a row a bar."""
+"""The arena: what a net may see of each bar of all series, in flat arrays with a row for each bar."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ _MINUTE = np.timedelta64(1, "m")
 
 
 @dataclass(frozen=True, eq=False)
-class Inputs:
+class Arena:
     """What is known of each row at its close.
 
     Attributes:
@@ -35,9 +35,19 @@ class Inputs:
     def __len__(self) -> int:
         return len(self.unit)
 
+    @property
+    def n_features(self) -> int:
+        """F, the channels of a window."""
+        return int(self.levels.shape[1] + self.features.shape[1])
 
-def inputs_of(series: Iterable[Bars], features: Features, side: Features | None, max_gap: int | None) -> Inputs:
-    """Return the inputs of several series, one after the other; nothing crosses a hole of more than `max_gap` bars.
+    @property
+    def n_side(self) -> int:
+        """S, the side inputs of a window's last bar, the timeframe among them; 0 for none."""
+        return int(self.side.shape[1])
+
+
+def build_arena(series: Iterable[Bars], features: Features, side: Features | None, max_gap: int | None) -> Arena:
+    """Return the arena of several series, one after the other; nothing crosses a hole of more than `max_gap` bars.
 
     Args:
         series: The bars of each.
@@ -49,12 +59,14 @@ def inputs_of(series: Iterable[Bars], features: Features, side: Features | None,
     Raises:
         InputError: If a function does not give one finite row a bar.
     """
-    parts = [_inputs_of_one(bars, features, side, max_gap) for bars in series]
-    return Inputs(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+    parts = [_columns_of(bars, features, side, max_gap) for bars in series]
+    if len(parts) == 1:  # without a copy
+        return Arena(*parts[0])
+    return Arena(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 
 
 def has_window(bars: Bars, window: int, max_gap: int | None) -> BoolArray:
-    """Say which bars have a whole window behind them in their segment.
+    """Return which bars have a whole window behind them in their segment.
 
     Args:
         bars: One series.
@@ -70,18 +82,18 @@ def has_window(bars: Bars, window: int, max_gap: int | None) -> BoolArray:
     return is_ready
 
 
-def _inputs_of_one(
+def _columns_of(
     bars: Bars, features: Features, side: Features | None, max_gap: int | None
 ) -> tuple[FeatureArray, FloatArray, FloatArray, FeatureArray]:
-    own = _columns(by_segment(features, bars, max_gap)).astype(np.float32)
+    channels = _two_axes(by_segment(features, bars, max_gap)).astype(np.float32)
     unit = by_segment(VolatilityUnit, bars, max_gap)
     beside = np.zeros((len(bars), 0), dtype=np.float32)
     if side is not None:
-        values = _columns(by_segment(side, bars, max_gap, "side"))
+        values = _two_axes(by_segment(side, bars, max_gap, "side"))
         beside = np.empty((len(bars), values.shape[1] + 1), dtype=np.float32)
         beside[:, :-1], beside[:, -1] = values, np.log2(bars.timeframe / _MINUTE) / 10.0
-    return own, price_levels(bars), unit, beside
+    return channels, price_levels(bars), unit, beside
 
 
-def _columns(values: FloatArray) -> FloatArray:
+def _two_axes(values: FloatArray) -> FloatArray:
     return values if values.ndim > 1 else values[:, None]

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Sampler
 
-from trendtrain.data.arena import has_window, inputs_of
+from trendtrain.data.arena import build_arena, has_window
 from trendtrain.data.arrays import to_arrays, to_tensors
 from trendtrain.data.device import GatherAhead, Resident, loader, place
 from trendtrain.data.transitions import Transitions, transitions_of
@@ -109,12 +109,12 @@ class PivotDataModule(pl.LightningDataModule):
         self.labels = Labels.stack(parts)
         rules = [baseline_directions(bars, parts[name], self.max_gap) for name, bars in self.series.items()]
         self.baselines = {rule: np.concatenate([answers[rule] for answers in rules]) for rule in rules[0]}
-        inputs = inputs_of(self.series.values(), self.features, self.side, self.max_gap)
-        learned_from = inputs.side if inputs.side.shape[1] else inputs.features
+        arena = build_arena(self.series.values(), self.features, self.side, self.max_gap)
+        learned_from = arena.side if arena.n_side else arena.features
         self.baselines["online_logistic"] = online_logistic(learned_from, self.labels)
-        self._windows = Windows(inputs, self.window)
-        self._followed = transitions_of(self.labels, inputs.unit) if self.transitions else None
-        self._fingerprint = zlib.crc32(inputs.levels.tobytes(), zlib.crc32(self.labels.close_time.tobytes()))
+        self._windows = Windows(arena, self.window)
+        self._followed = transitions_of(self.labels, arena.unit) if self.transitions else None
+        self._fingerprint = zlib.crc32(arena.levels.tobytes(), zlib.crc32(self.labels.close_time.tobytes()))
         series = self.series.values()
         self._is_ready = np.concatenate([has_window(bars, self.window, self.max_gap) for bars in series])
         self.clock = StreamClock(self.labels, self._is_ready, self.walk)

@@ -13,7 +13,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
-from trendtrain.data.arena import has_window, inputs_of
+from trendtrain.data.arena import build_arena, has_window
 from trendtrain.data.windows import Windows
 from trendtrain.errors import InputError
 from trendtrain.market.bars import Bars, FloatArray, IntArray
@@ -67,7 +67,7 @@ class Predictor:
         rows = np.flatnonzero(has_window(bars, window, max_gap))
         probability = np.full((len(bars), self.config.n_classes), np.nan)
         if len(rows):  # else there is no window to gather
-            windows = Windows(inputs_of([bars], self._features, self._side, max_gap), window)
+            windows = Windows(build_arena([bars], self._features, self._side, max_gap), window)
             for part in np.split(rows, range(_BATCH, len(rows), _BATCH)):
                 probability[part] = self._ask(windows.gather(torch.from_numpy(part)))
         direction = np.full(len(bars), UNKNOWN, dtype=np.int8)

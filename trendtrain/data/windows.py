@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from trendtrain.data.arena import Inputs
+from trendtrain.data.arena import Arena
 from trendtrain.data.transitions import Transitions
 from trendtrain.errors import InputError
 from trendtrain.market.bars import IntArray
@@ -25,7 +25,7 @@ class Windows:
     windows are one `as_strided` view each, gathered by `index_select`: no per-item work in Python.
 
     Args:
-        inputs: What is known of each row.
+        arena: What is known of each row.
         window: T, bars a window.
 
     Raises:
@@ -34,17 +34,17 @@ class Windows:
 
     _ON_DEVICE = ("_channels", "_levels", "_close", "_per_unit", "_side", "_scale")
 
-    def __init__(self, inputs: Inputs, window: int) -> None:
-        if len(inputs) < window:
-            raise InputError(f"`window` must be at most the number of bars, got {window} for {len(inputs)} bars.")
+    def __init__(self, arena: Arena, window: int) -> None:
+        if len(arena) < window:
+            raise InputError(f"`window` must be at most the number of bars, got {window} for {len(arena)} bars.")
         self.window = window
-        self._levels = torch.from_numpy(inputs.levels)
-        self._n_levels = inputs.levels.shape[1]
+        self._levels = torch.from_numpy(arena.levels)
+        self._n_levels = arena.levels.shape[1]
         # (n_rows, F): room for the levels, so that features are gathered into their place
-        self._channels = torch.from_numpy(np.pad(inputs.features, ((0, 0), (self._n_levels, 0))))
+        self._channels = torch.from_numpy(np.pad(arena.features, ((0, 0), (self._n_levels, 0))))
         self._close = self._levels[:, :1].contiguous()
-        self._per_unit = torch.from_numpy(1.0 / inputs.unit).float()[:, None]
-        self._side = torch.from_numpy(inputs.side)
+        self._per_unit = torch.from_numpy(1.0 / arena.unit).float()[:, None]
+        self._side = torch.from_numpy(arena.side)
         back = torch.arange(window - 1, -1, -1, dtype=torch.float64)  # j, bars back
         scale = torch.rsqrt(back + 2.0).float()
         self._scale = scale.repeat_interleave(self._n_levels)  # (T * L,): a last axis of L would be slow
