@@ -20,7 +20,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 
 def run(options: argparse.Namespace) -> int:
-    """Migrate, show what was done, and say line by line what was not."""
+    """Migrate, show what was done, and print a line for each annotation that was left out."""
     from trendtrain.annotations.migration import migrate
     from trendtrain.annotations.store import AnnotationStore
     from trendtrain.commands.annotations_table import migration_table

@@ -25,8 +25,8 @@ def label_files(options: Namespace) -> int:
     files = [file for path in options.path for file in find_files(path, options.layout)]
     plots = _import_plots(options, files)
     rules = PivotRules(tuple(options.strength), options.tie, options.inside, options.max_gap, options.flat_band)
-    contents, targets = read_all(options, files)
-    everything = [label_series(series, bars, rules) for series, bars in contents]
+    read, targets = read_all(options, files)
+    everything = [label_series(series, bars, rules) for series, bars in read]
     figure = plots and plots.draw_labels(everything[0], options.plot_bars, options.plot_start)
     make_folder_of(targets, options.out)
     for labelled, target in zip(everything, targets, strict=True):

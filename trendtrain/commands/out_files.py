@@ -1,4 +1,4 @@
-"""Read files of bars, and say where a command writes what it makes of them: a file, or a folder with one a series."""
+"""Read files of bars, and choose where a command writes its result: in a file, or a folder with one for each series."""
 
 from argparse import Namespace
 from collections.abc import Sequence
@@ -23,14 +23,14 @@ def read_all(options: Namespace, files: Sequence[Path]) -> tuple[list[tuple[Seri
     is_folder = _is_out_folder(options.out, options.path, files)
     ending = _ending_of(options.out, options.format, is_folder)
     given = (options.symbol, options.timeframe, options.layout, options.timezone)
-    contents = [read_bars(file, *given) for file in files]
-    targets = _targets_in(options.out, [series for series, _ in contents], ending) if is_folder else [options.out]
+    read = [read_bars(file, *given) for file in files]
+    targets = _targets_in(options.out, [series for series, _ in read], ending) if is_folder else [options.out]
     _check_targets(targets, files)
-    return contents, targets
+    return read, targets
 
 
 def _is_out_folder(out: Path, paths: Sequence[Path], files: Sequence[Path]) -> bool:
-    """Say whether `--out` names a folder: of several files it must; of a folder with one file it may."""
+    """Return whether `--out` names a folder: of several files it must; of a folder with one file it may."""
     if out.is_dir():
         return True
     if len(files) > 1 and out.suffix:

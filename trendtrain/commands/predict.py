@@ -1,4 +1,4 @@
-"""`trendtrain predict`: what a trained model says of new bars."""
+"""`trendtrain predict`: the predictions of a trained model for files of bars."""
 
 import argparse
 import sys
@@ -7,7 +7,7 @@ from pathlib import Path
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the command and its options."""
-    parser = commands.add_parser("predict", help="what a trained model says of files of bars; no database needed")
+    parser = commands.add_parser("predict", help="predictions of a trained model for files of bars; no database needed")
     parser.add_argument("path", nargs="+", type=Path, help="CSV, Parquet, Feather or JSON files, or folders of them")
     parser.add_argument("--ckpt", type=Path, required=True, help="checkpoints/last.ckpt of a run")
     out = "FILE.parquet or FILE.csv; of several files a folder, for a SYMBOL_TIMEFRAME.parquet each"
@@ -21,7 +21,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 
 def run(options: argparse.Namespace) -> int:
-    """Predict at every bar of every file, then write everything, and show the newest answer of each series."""
+    """Predict at every bar of every file, then write everything, and show the newest prediction of each series."""
     import torch
 
     from trendtrain.commands.out_files import make_folder_of, read_all
@@ -34,11 +34,11 @@ def run(options: argparse.Namespace) -> int:
     sys.path.append(str(Path.cwd()))  # so that a checkpoint of a user's own net finds its file
     torch.set_num_threads(1)
     files = [file for path in options.path for file in find_files(path, options.layout)]
-    contents, targets = read_all(options, files)
+    read, targets = read_all(options, files)
     predictor = Predictor(options.ckpt)
-    everything = [(series, bars, predictor.predict(bars)) for series, bars in contents]
+    everything = [(series, bars, predictor.predict(bars)) for series, bars in read]
     make_folder_of(targets, options.out)
-    for (_, bars, answers), target in zip(everything, targets, strict=True):
-        write_table(prediction_table(bars, answers), target)
+    for (_, bars, predicted), target in zip(everything, targets, strict=True):
+        write_table(prediction_table(bars, predicted), target)
     show(newest_table(everything, targets))
     return 0

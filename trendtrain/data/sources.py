@@ -93,9 +93,9 @@ def from_files(
     if path is None:
         raise InputError("`data.path` must name a file or folder of bars, got none.")
     spans: dict[Series, list[np.datetime64]] = {}
-    contents = _read_files(path, ReadOptions(layout=layout, timezone=timezone), symbols, timeframes)
-    chosen = _chosen(list({content.series for content in contents}), symbols, timeframes, f"the files of {path}")
-    for report in store_files(store, [content for content in contents if content.series in chosen]):
+    files = _read_files(path, ReadOptions(layout=layout, timezone=timezone), symbols, timeframes)
+    chosen = _chosen(list({file.series for file in files}), symbols, timeframes, f"the files of {path}")
+    for report in store_files(store, [file for file in files if file.series in chosen]):
         spans.setdefault(report.series, []).extend([report.quality.first, report.quality.last])
     one = np.timedelta64(1, "ms")
     return {series: store.load(*series, start=min(spans[series]), end=max(spans[series]) + one) for series in chosen}
@@ -117,14 +117,14 @@ def from_database(store: BarStore, symbols: Names = None, timeframes: Names = No
 
 def _read_files(path: str | Path, options: ReadOptions, symbols: Names, timeframes: Names) -> list[FileBars]:
     """Read files, but for those that cannot be read and by their name are of a series that is not wanted."""
-    contents = []
+    files = []
     for file in find_files(path, options.layout):
         try:
-            contents.append(read_file(file, options))
+            files.append(read_file(file, options))
         except InputError:
             if not _names_another(file, _listed(symbols), _listed(timeframes)):
                 raise
-    return contents
+    return files
 
 
 def _names_another(file: Path, symbols: list[str] | None, timeframes: list[str] | None) -> bool:

@@ -12,10 +12,9 @@ from trendtrain.importing.file_names import NameParts, split_name
 from trendtrain.importing.layouts import choose_layout
 from trendtrain.importing.raw_bars import ReadOptions
 from trendtrain.importing.readers import NoTableError, is_supported, read_table
-from trendtrain.importing.spacing import choose_timeframe
 from trendtrain.importing.table import REQUIRED, Table
 from trendtrain.importing.zones import check_timezone
-from trendtrain.market.bars import Bars, BarsError, Series
+from trendtrain.market.bars import Bars, BarsError, Series, TimeArray
 from trendtrain.market.timeframe import format_timeframe, parse_timeframe
 from trendtrain.storage.series import name_series
 
@@ -125,13 +124,38 @@ def read_file(path: Path, options: ReadOptions) -> FileBars:
         name = _split_name(table)
         # A row that is left out still tells how far apart bars lie.
         times = np.unique(rows.open_time) if findings.n_broken else raw.open_time
-        length = choose_timeframe(times, raw.timeframe, name.timeframe, given)
+        length = _choose_timeframe(times, raw.timeframe, name.timeframe, given)
         bars = Bars(raw.open_time, raw.open, raw.high, raw.low, raw.close, raw.volume, length)
     except BarsError as error:
         raise InputError(error.located(path, "data row")) from error
     own = raw.symbol or name.symbol or raw.symbol_column or name.stem
     series = name_series(own if options.symbol is None else options.symbol, format_timeframe(length))
     return FileBars(path, series, bars, layout.name, raw.time_rule, raw.volume_rule, findings)
+
+
+def infer_timeframe(times: TimeArray) -> np.timedelta64:
+    """Return the smallest difference of times, which must be the commonest.
+
+    Args:
+        times: Strictly increasing, `datetime64[ms]`, shape (n_bars,).
+
+    Raises:
+        BarsError: If there are fewer than two times, another difference is commoner, or it is no whole second.
+
+    Example:
+        >>> infer_timeframe(np.array([0, 5, 10, 25], "datetime64[m]"))
+        np.timedelta64(300000,'ms')
+    """
+    if len(times) < 2:
+        raise BarsError(f"the timeframe of {len(times)} bar cannot be told; give `--timeframe`.")
+    steps, counts = np.unique(np.diff(times.astype("datetime64[ms]")), return_counts=True)
+    commonest = steps[np.argmax(counts)]
+    if steps[0] != commonest:
+        got = f"got {_format_step(steps[0])}, but {_format_step(commonest)} is commoner"
+        raise BarsError(f"the smallest difference of times must be the commonest, {got}; give `--timeframe`.")
+    if steps[0] % np.timedelta64(1, "s"):
+        raise BarsError(f"times must lie whole seconds apart, got {_format_step(steps[0])}; give `--timeframe`.")
+    return np.timedelta64(steps[0], "ms")
 
 
 def _missing(file: Path) -> list[str]:
@@ -147,3 +171,25 @@ def _split_name(table: Table) -> NameParts:
     """Return what the name of the file says, or of the file in a zip, where it says more."""
     inner, outer = split_name(table.name), split_name(table.path.name)
     return outer if inner.timeframe is None and outer.symbol is not None else inner
+
+
+def _choose_timeframe(
+    times: TimeArray, known: np.timedelta64 | None, named: np.timedelta64 | None, given: np.timedelta64 | None
+) -> np.timedelta64:
+    """Return the timeframe of bars that the layout knows or the times tell, or else the given one; all must agree."""
+    length = known
+    if length is None:
+        try:
+            length = infer_timeframe(times)
+        except BarsError:
+            if given is None:
+                raise
+            length = given
+    for source, claimed in (("the name says", named), ("`--timeframe` is", given)):
+        if claimed not in (None, length):
+            raise BarsError(f"{source} {format_timeframe(claimed)}, but the bars are {format_timeframe(length)}.")
+    return length
+
+
+def _format_step(step: np.timedelta64) -> str:
+    return f"{int(step.astype(np.int64))} ms" if step % np.timedelta64(1, "s") else format_timeframe(step)

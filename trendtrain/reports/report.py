@@ -57,7 +57,7 @@ def _accuracy_rows(values: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _skill(best: dict[str, Any] | None) -> str:
-    """Say whether the model beats the best baseline."""
+    """Return whether the model beats the best baseline, in words."""
     if best is None:
         return "nothing to compare with yet"
     name = f"{best['name']}, the best baseline,"
@@ -66,7 +66,7 @@ def _skill(best: dict[str, Any] | None) -> str:
 
 
 def _expected(values: dict[str, Any]) -> str:
-    """Say what the model's own confidence promises, and what the same promise was worth so far."""
+    """Return the accuracy that the model's confidence promises, and how its promises were kept so far, in words."""
     expected, n_pending = values["expected_accuracy"], values["stats"]["pending_validations"]
     pending = "nothing is pending"
     if n_pending:
@@ -114,7 +114,7 @@ def _import_paragraph(report: ImportReport) -> RenderableType:
 
 
 def _rows(found: Findings) -> str:
-    """Say what is wrong with rows, and what was done about it."""
+    """Return what is wrong with rows, and what was done about it, in words."""
     facts = (
         (found.n_duplicates, _count(found.n_duplicates, "duplicate"), "counted once"),
         (found.n_conflicts, _count(found.n_conflicts, "conflict"), "the last row counts"),

@@ -15,7 +15,7 @@ class Layout(NamedTuple):
     Attributes:
         name: What `--layout` and reports call it.
         matches: Returns whether a table looks like this.
-        read: Returns the bars of such a table.
+        read: Returns the bars of such a table, or raises `BarsError` if a column is missing or a value cannot be read.
     """
 
     name: str

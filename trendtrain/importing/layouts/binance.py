@@ -27,11 +27,7 @@ def matches(table: Table) -> bool:
 
 
 def read(table: Table, options: ReadOptions) -> RawBars:
-    """Return the bars; a kline closes one tick before its close time, which tells the timeframe.
-
-    Raises:
-        BarsError: If a value is no number or no time.
-    """
+    """Return the bars; a kline closes one tick before its close time, which tells the timeframe."""
     open_time, *values, close_time = table.take(*range(_CLOSE_TIME + 1))
     opens, closes = (read_times(column, Zone(options.timezone)) for column in (open_time, close_time))
     columns = dict(zip(VALUES, values, strict=True))

@@ -30,11 +30,7 @@ def matches_bitfinex(table: Table) -> bool:
 
 
 def read_bitfinex(table: Table, options: ReadOptions) -> RawBars:
-    """Return the bars of candles in the order of Bitfinex.
-
-    Raises:
-        BarsError: If a value is no number or no time, or there are not six columns.
-    """
+    """Return the bars of candles in the order of Bitfinex."""
     return _read(table, options, _BITFINEX)
 
 
@@ -45,11 +41,7 @@ def matches_freqtrade(table: Table) -> bool:
 
 
 def read_freqtrade(table: Table, options: ReadOptions) -> RawBars:
-    """Return the bars of candles in the usual order, or of a table with names.
-
-    Raises:
-        BarsError: If a value is no number or no time, or there are not six columns.
-    """
+    """Return the bars of candles in the usual order, or of a table with names."""
     return generic.read(table, options) if table.has_names else _read(table, options, _FREQTRADE)
 
 

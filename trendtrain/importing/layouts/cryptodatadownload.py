@@ -23,11 +23,7 @@ def matches(table: Table) -> bool:
 
 
 def read(table: Table, options: ReadOptions) -> RawBars:
-    """Return the bars; the first volume, which counts coins, is the volume.
-
-    Raises:
-        BarsError: If a needed column is missing, or a value is no number or no time.
-    """
+    """Return the bars; the first volume, which counts coins, is the volume."""
     columns = table.bar_columns()
     dates = table.column("date")
     why = "as the site says" if table.banner else "as none is written"

@@ -7,11 +7,7 @@ from trendtrain.importing.zones import Zone
 
 
 def read(table: Table, options: ReadOptions) -> RawBars:
-    """Return the bars; times without a zone count as UTC, those in a local form (01/31/2024) need a `timezone`.
-
-    Raises:
-        BarsError: If a needed column is missing, or a value is no number or no time.
-    """
+    """Return the bars; times without a zone count as UTC, those in a local form (01/31/2024) need a `timezone`."""
     columns = table.bar_columns()
     times = read_times(columns["time"], Zone(options.timezone))
     return read_raw_bars(times, columns, symbol_column=read_symbol(columns.get("symbol")))

@@ -35,11 +35,7 @@ def matches(table: Table) -> bool:
 
 
 def read(table: Table, options: ReadOptions) -> RawBars:
-    """Return the bars; Lean keeps equities in New York time, which `timezone` overrides.
-
-    Raises:
-        BarsError: If a value is no number or no time, or the name lacks the date.
-    """
+    """Return the bars; Lean keeps equities in New York time, which `timezone` overrides."""
     time, *values = table.take(*range(_N_COLUMNS))
     name = _FILE.fullmatch(table.name)
     times = _read_times(time, name, Zone(options.timezone, "America/New_York", "the exchange's clock"))

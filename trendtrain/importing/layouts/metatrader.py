@@ -28,11 +28,7 @@ def matches(table: Table) -> bool:
 
 
 def read(table: Table, options: ReadOptions) -> RawBars:
-    """Return the bars; the broker's zone is EET unless `timezone` says another.
-
-    Raises:
-        BarsError: If a needed column is missing, or a value is no number or no time.
-    """
+    """Return the bars; the broker's zone is EET unless `timezone` says another."""
     if not table.has_names:
         named = dict(zip(_METATRADER4, table.take(*range(len(_METATRADER4))), strict=True))
         table = replace(table, rows=pd.DataFrame(named))

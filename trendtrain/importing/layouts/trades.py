@@ -33,9 +33,6 @@ def read(table: Table, options: ReadOptions) -> RawBars:
     """Return the bars of `--timeframe`, by default 1m; time without trades gives no bar.
 
     Trades of one time keep the order of their rows. The first and the last bar hold what the file holds of them.
-
-    Raises:
-        BarsError: If a needed column is missing, a value is no number or no time, or a price or amount is not positive.
     """
     table = _with_names(table)
     time, price, amount = (_column(table, *names) for names in (_TIMES, ("price",), _AMOUNTS))
