@@ -11,7 +11,8 @@ from trendtrain.importing.zones import Zone, to_utc
 from trendtrain.market.bars import BarsError, TimeArray
 from trendtrain.market.timeframe import EARLIEST, EPOCH_UNITS, LATEST, epoch_units, from_epochs, parse_offset
 
-_ISO: Final = r"^\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?\s?)?"
+# A space, not \s, with which pandas would use Python's regular expressions: 6 times as slow as Arrow's.
+_ISO: Final = r"^\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)? ?)?"
 _DOTS: Final = r"^(\d{4})[./](\d\d)[./](\d\d)"
 _SLASHES: Final = r"^(?P<first>\d{1,2})/(?P<second>\d{1,2})/(?P<year>\d{4})(?P<clock>.*)$"
 
