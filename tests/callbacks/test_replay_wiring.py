@@ -111,7 +111,7 @@ def test_a_module_that_returns_its_loss_alone_leaves_the_verdicts(
 def test_answers_on_rows_not_known_yet_are_not_used(make_datamodule: Make) -> None:
     datamodule = make_datamodule()
     datamodule.setup()
-    datamodule.answer(Predictions(datamodule.clock.rows, np.tile([0.0, 1.0], (len(datamodule.clock.rows), 1))))
+    datamodule.update_verdicts(Predictions(datamodule.clock.rows, np.tile([0.0, 1.0], (len(datamodule.clock.rows), 1))))
     assert (datamodule.replay.memory.weight == 1.0).all()
 
 
@@ -184,11 +184,11 @@ def test_a_datamodule_restored_after_a_cut_goes_on_as_if_never_stopped(make_data
 
     original, restored = prepared(), prepared()
     for _ in range(4):
-        original.advance()
+        original.close_step()
     original.replay.memory.cut(9)
     restored.load_state_dict(original.state_dict())
     for datamodule in (original, restored):
-        datamodule.advance()
+        datamodule.close_step()
     assert restored.replay.memory.rows.tolist() == original.replay.memory.rows.tolist()
     assert 0 < original.replay.memory.n_known <= 400
     for ours, theirs in zip(restored.train_dataloader(), original.train_dataloader(), strict=True):

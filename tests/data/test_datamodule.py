@@ -71,7 +71,7 @@ def test_no_training_batch_holds_a_label_from_the_future(case: str) -> None:
             assert batch["label"].min() >= 0
             np.testing.assert_array_equal(batch["label"], truth[batch["row"]])
             n_rows += len(batch["row"])
-        datamodule.advance()
+        datamodule.close_step()
     assert n_rows == 96 * datamodule.clock.n_steps
 
 
@@ -82,7 +82,7 @@ def test_memory_holds_exactly_what_is_known_and_can_be_trained_on(case: str) -> 
     while not datamodule.clock.is_done:
         truth = labels_as_of(datamodule, datamodule.clock.now)
         assert held(datamodule) == np.flatnonzero(np.isin(truth, [0, 1]) & is_ready).tolist()
-        datamodule.advance()
+        datamodule.close_step()
 
 
 @pytest.mark.parametrize(("n_classes", "classes"), [(2, [0, 1]), (3, [0, 1, 2])])
@@ -98,7 +98,7 @@ def test_flat_bars_are_trained_on_where_flat_is_a_class(n_classes: int, classes:
 def test_memory_keeps_the_rows_of_an_event_together(case: str) -> None:
     datamodule = module_of(*CASES[case])
     while not datamodule.clock.is_done:
-        datamodule.advance()
+        datamodule.close_step()
     memory = datamodule.replay.memory
     assert memory.n_events == len(np.unique(datamodule.labels.event[held(datamodule)]))
 
@@ -110,7 +110,7 @@ def test_the_stream_brings_each_row_with_a_window_once(case: str) -> None:
     rows: list[int] = []
     while not datamodule.clock.is_done:
         rows += [row for batch in loader for row in batch["row"].tolist()]
-        datamodule.advance()
+        datamodule.close_step()
     close_time = datamodule.labels.close_time
     due = np.flatnonzero(has_window(datamodule) & (close_time > datamodule.clock.start))
     assert sorted(rows) == due.tolist()
@@ -141,7 +141,7 @@ def test_the_stream_is_never_longer_than_its_loader_says() -> None:
     counts = []
     while not datamodule.clock.is_done:
         counts.append(sum(1 for _ in loader))
-        datamodule.advance()
+        datamodule.close_step()
     assert max(counts) == len(loader)
 
 
@@ -150,7 +150,7 @@ def test_a_stream_row_is_later_than_everything_known() -> None:
     while not datamodule.clock.is_done:
         now = datamodule.clock.now
         assert (datamodule.labels.close_time[datamodule.clock.rows] > now).all()
-        datamodule.advance()
+        datamodule.close_step()
 
 
 def test_every_epoch_has_as_many_training_batches() -> None:
@@ -159,7 +159,7 @@ def test_every_epoch_has_as_many_training_batches() -> None:
     counts = set()
     while not datamodule.clock.is_done:
         counts.add(sum(1 for _ in loader))
-        datamodule.advance()
+        datamodule.close_step()
     assert counts == {3} == {len(loader)}
 
 
@@ -211,7 +211,7 @@ def test_the_warm_up_learns_from_what_is_known_and_brings_nothing_new() -> None:
         assert datamodule.clock.warmup == left
         assert sum(1 for _ in loader) == 3
         assert not list(stream)
-        assert datamodule.advance() == now
+        assert datamodule.close_step() == now
         assert held(datamodule) == known
     assert list(stream)
     assert datamodule.clock.step == 0
@@ -219,7 +219,7 @@ def test_the_warm_up_learns_from_what_is_known_and_brings_nothing_new() -> None:
 
 def test_setup_twice_changes_nothing() -> None:
     datamodule = module_of(ONE)
-    datamodule.advance()
+    datamodule.close_step()
     before = held(datamodule)
     datamodule.setup("fit")
     assert held(datamodule) == before
@@ -261,7 +261,7 @@ def test_a_restored_datamodule_goes_on_as_if_never_stopped(n_epochs: int) -> Non
     assert original.n_warmup > 3
     for _ in range(n_epochs):
         list(original.train_dataloader())
-        original.advance()
+        original.close_step()
     judged(original, is_correct=False)
     restored = module_of(TWO, walk=walk)
     restored.load_state_dict(original.state_dict())
@@ -275,10 +275,10 @@ def test_a_restored_datamodule_goes_on_as_if_never_stopped(n_epochs: int) -> Non
 def test_a_datamodule_that_is_taken_back_forgets_what_was_known_later() -> None:
     datamodule = module_of(TWO)
     for _ in range(3):
-        datamodule.advance()
+        datamodule.close_step()
     state, then = datamodule.state_dict(), held(datamodule)
     for _ in range(4):
-        datamodule.advance()
+        datamodule.close_step()
     assert len(held(datamodule)) > len(then)
     datamodule.load_state_dict(state)
     assert held(datamodule) == then
@@ -305,7 +305,7 @@ def test_a_labeler_of_the_users_own_is_walked_alike() -> None:
     while not datamodule.clock.is_done:
         for batch in datamodule.train_dataloader():
             assert (labels.close_time[labels.known_at[batch["row"]]] <= datamodule.clock.now).all()
-        datamodule.advance()
+        datamodule.close_step()
     assert datamodule.replay.memory.n_known == sum(len(b) - 10 - (WINDOW - 1) for b in TWO.values())
 
 
@@ -361,7 +361,7 @@ def walked(datamodule: PivotDataModule) -> list[dict[str, torch.Tensor]]:
     batches = []
     while not datamodule.clock.is_done:
         batches += list(datamodule.val_dataloader())
-        datamodule.advance()
+        datamodule.close_step()
     return batches
 
 

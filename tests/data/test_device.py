@@ -7,7 +7,7 @@ import torch
 
 from trendtrain.callbacks import TrendValidation
 from trendtrain.data import PivotDataModule, Walk
-from trendtrain.data.device import GatherAhead, loader, place
+from trendtrain.data.device import GatherAhead, loader, move_windows
 from trendtrain.errors import InputError
 from trendtrain.market import Series, synthetic_market
 from trendtrain.models import CnnNet, TrendModule
@@ -42,15 +42,15 @@ def test_where_windows_are_gathered_changes_no_batch(resident: bool, transitions
     for _ in range(5):
         assert_same_batches(ours.train_dataloader(), plain.train_dataloader())
         assert_same_batches(ours.val_dataloader(), plain.val_dataloader())
-        ours.advance()
-        plain.advance()
+        ours.close_step()
+        plain.close_step()
 
 
 def test_what_is_resident_is_gathered_on_its_device() -> None:
     datamodule = module_of()
     windows = datamodule._windows
     n_bytes = windows.n_bytes
-    place(windows, META, True)  # a device that computes shapes alone
+    move_windows(windows, META, True)  # a device that computes shapes alone
     batch = windows.gather(torch.tensor([20, 30]))
     assert {name: (values.device, tuple(values.shape)) for name, values in batch.items()} == {
         "window": (META, (2, 12, 8)),
@@ -67,13 +67,13 @@ def test_auto_moves_what_fits_in_half_of_the_free_memory(
     windows = module_of()._windows
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (free, 10**10))
     monkeypatch.setattr(windows, "to", moved.append)
-    place(windows, CUDA, "auto")
+    move_windows(windows, CUDA, "auto")
     assert [where.type for where in moved] == ["cuda" if device is META else "cpu"]
 
 
 def test_auto_leaves_windows_where_there_is_no_gpu() -> None:
     windows = module_of()._windows
-    place(windows, META, "auto")
+    move_windows(windows, META, "auto")
     assert windows.device == CPU
 
 

@@ -98,7 +98,7 @@ def streamed_windows(bars: Bars, max_gap: int) -> tuple[Array, Array]:
         for batch in datamodule.val_dataloader():
             rows.append(batch["row"].numpy())
             windows.append(batch["window"].numpy())
-        datamodule.advance()
+        datamodule.close_step()
     return np.concatenate(rows), np.concatenate(windows)
 
 

@@ -22,10 +22,10 @@ class Stream(Protocol):
     n_classes: int
     n_warmup: int
 
-    def advance(self) -> np.datetime64:
+    def close_step(self) -> np.datetime64:
         """Complete the step, or the epoch of warm-up, under way and return the new `now`."""
 
-    def answer(self, predictions: Predictions) -> None:
+    def update_verdicts(self, predictions: Predictions) -> None:
         """Take what the model says now of rows that are replayed."""
 
 

@@ -116,7 +116,7 @@ class TrendValidation(pl.Callback):
             self._start_counts()
         elif len(self._answers):  # all batches of a step at once: each alone takes as long
             answers, self._answers = self._answers.predictions(), PassOutputs()
-            self._stream.answer(answers)
+            self._stream.update_verdicts(answers)
 
     def on_validation_batch_end(
         self,
@@ -164,7 +164,7 @@ class TrendValidation(pl.Callback):
             check_classes(predictions.probability.shape[1], self._stream.n_classes)
         if self._stream is not None and not is_partial:
             check_complete(predictions, self._stream.clock.rows)
-        now = labels.close_time[predictions.row].max() if self._stream is None else self._stream.advance()
+        now = labels.close_time[predictions.row].max() if self._stream is None else self._stream.close_step()
         self.buffer.add(predictions)
         verdicts = self.buffer.judge(labels, now)
         self.board.update(verdicts)
@@ -225,7 +225,7 @@ class TrendValidation(pl.Callback):
     def _warm_up(self, trainer: pl.Trainer, stream: Stream) -> None:
         """Complete an epoch in which nothing was predicted: nothing is judged, and no step counted."""
         with interrupts_held():
-            stream.advance()
+            stream.close_step()
             stream.replay.take_metrics()  # the charts of the first step tell of that step's draws
             for listener in trainer.callbacks:  # type: ignore[attr-defined]
                 if isinstance(listener, WarmupListener):

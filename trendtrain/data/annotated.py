@@ -88,7 +88,7 @@ class AnnotatedDataset(Dataset[Batch]):
         return {name: values[0] for name, values in batch.items()} | {"label": self._label[position]}
 
     def known(self, now: np.datetime64) -> BoolArray:
-        """Say which labels are known at a time, shape (n_annotations,)."""
+        """Return which labels are known at a time, shape (n_annotations,)."""
         return self.known_at <= now
 
 

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, Sampler
 
 from trendtrain.data.arena import build_arena, has_window
 from trendtrain.data.arrays import to_arrays, to_tensors
-from trendtrain.data.device import GatherAhead, Resident, loader, place
+from trendtrain.data.device import GatherAhead, Resident, loader, move_windows
 from trendtrain.data.transitions import Transitions, transitions_of
 from trendtrain.data.windows import Batch, WindowDataset, Windows
 from trendtrain.errors import InputError, check_at_least, check_choice
@@ -95,7 +95,7 @@ class PivotDataModule(pl.LightningDataModule):
         self.clock: StreamClock
         self.replay: ReplaySampler
         self.n_warmup = 0
-        self._followed: Transitions | None = None
+        self._transitions: Transitions | None = None
         self._is_built = False
 
     def setup(self, stage: str | None = None) -> None:
@@ -108,18 +108,18 @@ class PivotDataModule(pl.LightningDataModule):
         parts = {name: self.labeler(bars) for name, bars in self.series.items()}
         self.labels = Labels.stack(parts)
         rules = [baseline_directions(bars, parts[name], self.max_gap) for name, bars in self.series.items()]
-        self.baselines = {rule: np.concatenate([answers[rule] for answers in rules]) for rule in rules[0]}
+        self.baselines = {rule: np.concatenate([directions[rule] for directions in rules]) for rule in rules[0]}
         arena = build_arena(self.series.values(), self.features, self.side, self.max_gap)
         learned_from = arena.side if arena.n_side else arena.features
         self.baselines["online_logistic"] = online_logistic(learned_from, self.labels)
         self._windows = Windows(arena, self.window)
-        self._followed = transitions_of(self.labels, arena.unit) if self.transitions else None
-        self._fingerprint = zlib.crc32(arena.levels.tobytes(), zlib.crc32(self.labels.close_time.tobytes()))
+        self._transitions = transitions_of(self.labels, arena.unit) if self.transitions else None
+        self._fingerprint = zlib.crc32(arena.levels.data, zlib.crc32(self.labels.close_time.tobytes()))
         series = self.series.values()
         self._is_ready = np.concatenate([has_window(bars, self.window, self.max_gap) for bars in series])
         self.clock = StreamClock(self.labels, self._is_ready, self.walk)
         self.replay = self.make_replay(memory=ReplayMemory(len(self.labels)), seed=self.seed)
-        self._learn(None)
+        self._add_known(None)
         if not self.replay.memory.n_known:
             raise InputError(f"`walk.start` must leave bars with known labels before it, got {self.clock.start}.")
         n_draws = self.replay.n_batches * self.replay.batch_size
@@ -136,25 +136,25 @@ class PivotDataModule(pl.LightningDataModule):
         """S, the side inputs of a window's last bar, the timeframe among them; 0 for none."""
         return self._windows.n_side
 
-    def advance(self) -> np.datetime64:
-        """Complete the stream's step: move the clock, let what became known into the memory, return the new `now`.
+    def close_step(self) -> np.datetime64:
+        """Move the clock to the end of the step, add what became known to the memory, and return the new `now`.
 
-        In the warm-up an epoch of it is completed, and `now` stays.
+        During the warm-up, count one epoch of it; `now` stays.
         """
         before = self.clock.now
         self.clock.advance()
-        self._learn(before)
+        self._add_known(before)
         return self.clock.now
 
-    def answer(self, predictions: Predictions) -> None:
-        """Let what a model says now of rows that are replayed replace the verdicts that weighed them."""
-        answers = Pending()
-        answers.add(predictions)
-        self.replay.refresh(answers.judge(self.labels, self.clock.now))
+    def update_verdicts(self, predictions: Predictions) -> None:
+        """Weigh replayed rows by the verdicts on a model's current predictions instead of its earlier ones."""
+        pending = Pending()
+        pending.add(predictions)
+        self.replay.refresh(pending.judge(self.labels, self.clock.now))
 
     def train_dataloader(self) -> DataLoader[Batch] | GatherAhead:
         """Return the replay: batches drawn from what is known, when they are asked for."""
-        return self._loader(WindowDataset(self._windows, self.labels.direction, self._followed), self.replay)
+        return self._loader(WindowDataset(self._windows, self.labels.direction, self._transitions), self.replay)
 
     def val_dataloader(self) -> DataLoader[Batch] | GatherAhead:
         """Return the stream: the rows of the clock's step, in order of close time, without labels."""
@@ -166,25 +166,25 @@ class PivotDataModule(pl.LightningDataModule):
         return {**clock, "replay": to_tensors(self.replay.state_dict()), "bars": self._fingerprint}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up where the datamodule that gave the state stood."""
+        """Restore the state returned by `state_dict()`."""
         if state_dict["bars"] != self._fingerprint:
             raise InputError("`data` must give the bars of the run that is resumed, got others: rows would not match.")
         self.clock.step, self.clock.warmup = state_dict["step"], state_dict["warmup"]
         self.replay.memory.clear()
-        self._learn(None)
+        self._add_known(None)
         self.replay.load_state_dict(to_arrays(state_dict["replay"]))
 
     def _loader(self, dataset: WindowDataset, sampler: Any) -> DataLoader[Batch] | GatherAhead:
         device = torch.device("cpu") if self.trainer is None else self.trainer.strategy.root_device
-        place(self._windows, device, self.resident)
+        move_windows(self._windows, device, self.resident)
         return loader(dataset, sampler, device)
 
-    def _learn(self, before: np.datetime64 | None) -> None:
+    def _add_known(self, before: np.datetime64 | None) -> None:
         rows = self.labels.newly_known(before, self.clock.now)
         direction = self.labels.direction[rows]
         is_class = (direction >= 0) & (direction < self.n_classes) & self._is_ready[rows]
-        if self._followed is not None:
-            is_class &= self._is_ready[self._followed.next_row[rows]]
+        if self._transitions is not None:
+            is_class &= self._is_ready[self._transitions.next_row[rows]]
         rows = rows[is_class]
         self.replay.add(rows, self.labels.event[rows])
 
@@ -211,7 +211,7 @@ class StreamSampler(Sampler[Draw]):
             yield Draw(part, np.ones(len(part)))
 
     def __len__(self) -> int:
-        """The batches of the largest step: Lightning asks once and keeps the answer."""
+        """The batches of the largest step: Lightning asks once and keeps the number."""
         return -(-self.clock.most_rows // self.batch_size)
 
 

@@ -16,7 +16,7 @@ Resident = Literal["auto"] | bool
 _SHARE = 0.5  # of the memory that is free: the rest is for the net, its gradients and its batches
 
 
-def place(windows: Windows, device: torch.device, resident: Resident) -> None:
+def move_windows(windows: Windows, device: torch.device, resident: Resident) -> None:
     """Move the inputs of all rows to the device that trains, so that rows alone travel in each batch.
 
     Args:
@@ -46,8 +46,8 @@ def loader(dataset: WindowDataset, sampler: Sampler[Draw], device: torch.device)
 class GatherAhead:
     """Gather and pin the next batch in a thread while the last one is used.
 
-    Draws are made in the caller's thread, a batch before they are used. The batches are the same: verdicts and answers
-    weigh the draws of the next step. It has no `sampler` to see: Lightning would take it for a `DataLoader`.
+    Draws are made in the caller's thread, a batch before they are used. The batches are the same, since new verdicts
+    change only the draws of the next step. It has no `sampler` to see: Lightning would take it for a `DataLoader`.
 
     Args:
         dataset: Gives the batch of a draw.

@@ -1,4 +1,4 @@
-"""Answer for the bars of any series with a net that a run has trained; neither database nor Trainer."""
+"""Predict the bars of any series with a net that a run has trained, without database or Trainer."""
 
 import json
 import pickle
@@ -19,12 +19,12 @@ from trendtrain.errors import InputError
 from trendtrain.market.bars import Bars, FloatArray, IntArray
 from trendtrain.market.directions import UNKNOWN
 
-_BATCH = 4096  # rows asked at once
+_BATCH = 4096  # rows predicted at once
 
 
 @dataclass(frozen=True, eq=False)
 class Predicted:
-    """What a net says at the close of each bar.
+    """A net's predictions at the close of each bar.
 
     Attributes:
         direction: UP, DOWN or FLAT; UNKNOWN where fewer bars came before than a window has, shape (n_bars,).
@@ -62,14 +62,14 @@ class Predictor:
         self.module.eval()
 
     def predict(self, bars: Bars) -> Predicted:
-        """Return what the net says at the close of each bar, from it and earlier ones."""
+        """Return the net's prediction at the close of each bar, from it and earlier ones."""
         max_gap, window = self.config.labels.get("max_gap"), self.config.data.window
         rows = np.flatnonzero(has_window(bars, window, max_gap))
         probability = np.full((len(bars), self.config.n_classes), np.nan)
         if len(rows):  # else there is no window to gather
             windows = Windows(build_arena([bars], self._features, self._side, max_gap), window)
             for part in np.split(rows, range(_BATCH, len(rows), _BATCH)):
-                probability[part] = self._ask(windows.gather(torch.from_numpy(part)))
+                probability[part] = self._probabilities(windows.gather(torch.from_numpy(part)))
         direction = np.full(len(bars), UNKNOWN, dtype=np.int8)
         direction[rows] = probability[rows].argmax(axis=1)
         confidence = np.full(len(bars), np.nan)
@@ -77,10 +77,10 @@ class Predictor:
         return Predicted(direction, confidence, probability)
 
     @torch.no_grad()
-    def _ask(self, batch: dict[str, Tensor]) -> FloatArray:
+    def _probabilities(self, batch: dict[str, Tensor]) -> FloatArray:
         logits: Tensor = self.module.validation_step(batch, 0)["logits"]
-        chance: FloatArray = torch.softmax(logits.double(), dim=1).numpy()
-        return chance
+        probability: FloatArray = torch.softmax(logits.double(), dim=1).numpy()
+        return probability
 
 
 def _read(path: str | Path) -> dict[str, Any]:

@@ -8,7 +8,8 @@ from trendtrain.features.volatility import VolatilityUnit
 from trendtrain.market.bars import Bars, BoolArray, FloatArray
 from trendtrain.market.compiled import compiled
 
-_AVERAGE_BARS = (30, 100, 400)
+_AVERAGE_BARS = np.array([30.0, 100.0, 400.0])
+_ALPHA, _ROOT = 2.0 / (_AVERAGE_BARS + 1.0), np.sqrt(_AVERAGE_BARS)
 
 
 def bar_features(bars: Bars) -> FloatArray:
@@ -33,7 +34,7 @@ class BarFeatures:
 
     def __init__(self) -> None:
         self._unit = VolatilityUnit()
-        self._distances = AverageDistances(_AVERAGE_BARS)
+        self._averages = np.full(len(_AVERAGE_BARS), np.nan)  # NaN: none yet
         self._state = np.full(5, np.nan)  # log close, log volume, its EMA_200, that of its squared distance, is given
 
     def update(self, bars: Bars) -> FloatArray:
@@ -44,50 +45,21 @@ class BarFeatures:
             is_given = bars.volume > 0  # False for NaN
             log_volume = np.log(np.where(is_given, bars.volume, 1.0))
             _write_return_and_volume(close, unit, log_volume, is_given, self._state, features)
-            self._distances.write(close, unit, features, 2)
+            write_distances(close, unit, _ALPHA, _ROOT, self._averages, features, 2)
         return features
 
     def state_dict(self) -> dict[str, Any]:
         """Return what later updates depend on."""
-        parts = {"unit": self._unit.state_dict(), "distances": self._distances.state_dict()}
-        return {**parts, "state": self._state.copy()}
+        return {"unit": self._unit.state_dict(), "averages": self._averages.copy(), "state": self._state.copy()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore the state returned by `state_dict()`."""
         self._unit.load_state_dict(state_dict["unit"])
-        self._distances.load_state_dict(state_dict["distances"])
-        self._state = np.array(state_dict["state"])
-
-
-class AverageDistances:
-    """Distances of log closes from their averages, (c_t - EMA_k(c)_t) / (A_t sqrt(k)), clipped at +-4.
-
-    Args:
-        spans: Each k, in bars.
-    """
-
-    def __init__(self, spans: tuple[int, ...]) -> None:
-        self._alpha = 2.0 / (np.array(spans) + 1)
-        self._root = np.sqrt(spans)
-        self._averages = np.full(len(spans), np.nan)
-
-    def write(self, close: FloatArray, unit: FloatArray, features: FloatArray, column: int) -> None:
-        """Write the distances of the next bars into the columns from `column` on."""
-        if np.isnan(self._averages[0]):
-            self._averages[:] = close[0]
-        _write_distances(close, unit, self._alpha, self._root, self._averages, features, column)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return what later updates depend on."""
-        return {"averages": self._averages.copy()}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore the state returned by `state_dict()`."""
-        self._averages = np.array(state_dict["averages"])
+        self._averages, self._state = np.array(state_dict["averages"]), np.array(state_dict["state"])
 
 
 @compiled
-def _write_distances(
+def write_distances(
     close: FloatArray,
     unit: FloatArray,
     alpha: FloatArray,
@@ -96,6 +68,18 @@ def _write_distances(
     features: FloatArray,
     column: int,
 ) -> None:
+    """Write the distances of log closes from their averages, in volatility units, clipped, from a column on.
+
+    Args:
+        close, unit: Log closes and volatility units of the next bars, shape (n_bars,).
+        alpha: 2 / (k + 1) of each average, shape (n_averages,).
+        root: sqrt(k) of each, shape (n_averages,).
+        averages: The averages at the bar before, NaN for none; replaced by those at the last bar.
+        features: Where to write, shape (n_bars, K).
+        column: The first of n_averages columns to write.
+    """
+    if np.isnan(averages[0]):
+        averages[:] = close[0]
     for i in range(len(close)):
         for j in range(len(alpha)):
             averages[j] += alpha[j] * (close[i] - averages[j])

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from trendtrain.features.bar import AverageDistances
+from trendtrain.features.bar import write_distances
 from trendtrain.features.volatility import VolatilityUnit
 from trendtrain.market.bars import Bars, FloatArray, IntArray
 from trendtrain.market.compiled import compiled
@@ -16,6 +16,7 @@ RANGE_BARS = (20, 60, 200, 1000)
 _N_FEATURES = len(RETURN_BARS) + len(AVERAGE_BARS) + len(RANGE_BARS)
 _RETURN_BARS = np.array(RETURN_BARS)
 _RETURN_ROOTS = np.sqrt(RETURN_BARS)
+_ALPHA, _ROOT = 2.0 / (np.array(AVERAGE_BARS) + 1.0), np.sqrt(AVERAGE_BARS)
 
 
 def skill_features(bars: Bars) -> FloatArray:
@@ -43,7 +44,7 @@ class SkillFeatures:
 
     def __init__(self) -> None:
         self._unit = VolatilityUnit()
-        self._distances = AverageDistances(AVERAGE_BARS)
+        self._averages = np.full(len(AVERAGE_BARS), np.nan)  # NaN: none yet
         self._ranges = RollingRanges(RANGE_BARS)
         self._closes = np.zeros(RETURN_BARS[-1])  # the last log closes: bar t's at t modulo the length
         self._n_bars = 0
@@ -55,22 +56,21 @@ class SkillFeatures:
             close, unit = np.log(bars.close), self._unit.update(bars)
             _write_returns(close, unit, self._closes, self._n_bars, features)
             self._n_bars += len(bars)
-            self._distances.write(close, unit, features, len(RETURN_BARS))
+            write_distances(close, unit, _ALPHA, _ROOT, self._averages, features, len(RETURN_BARS))
             self._ranges.write(close, np.log(bars.high), np.log(bars.low), features, _N_FEATURES - len(RANGE_BARS))
         return features
 
     def state_dict(self) -> dict[str, Any]:
         """Return what later updates depend on."""
-        parts = {"unit": self._unit.state_dict(), "distances": self._distances.state_dict()}
-        own = {"ranges": self._ranges.state_dict(), "closes": self._closes.copy(), "n_bars": self._n_bars}
-        return parts | own
+        parts = {"unit": self._unit.state_dict(), "ranges": self._ranges.state_dict()}
+        return {**parts, "averages": self._averages.copy(), "closes": self._closes.copy(), "n_bars": self._n_bars}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore the state returned by `state_dict()`."""
         self._unit.load_state_dict(state_dict["unit"])
-        self._distances.load_state_dict(state_dict["distances"])
         self._ranges.load_state_dict(state_dict["ranges"])
-        self._closes, self._n_bars = np.array(state_dict["closes"]), state_dict["n_bars"]
+        self._averages, self._closes = np.array(state_dict["averages"]), np.array(state_dict["closes"])
+        self._n_bars = state_dict["n_bars"]
 
 
 class RollingRanges:
