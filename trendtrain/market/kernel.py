@@ -15,6 +15,11 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Codes = npt.NDArray[np.int8]
 Positions = npt.NDArray[np.int32]
+BarArrays = tuple[Floats, Floats, Ints]
+RuleValues = tuple[Ints, bool, bool, int, int]
+PivotState = tuple[Ints, Floats, Ints, Ints, Floats]
+PivotArrays = tuple[Ints, Floats, Codes]
+Scratch = tuple[Ints, Floats, Positions, Floats, npt.NDArray[np.bool_]]
 
 HIGH, LOW = 0, 1
 NO_LIMIT = np.iinfo(np.int64).max  # for `longest_step`: no step in time is longer
@@ -27,61 +32,68 @@ RUN_START, RUN_END, RUN_KNOWN_AT, RUN_EVENT = 0, 1, 2, 3
 
 
 @compiled
-def find_pivots_of_kind(
-    sign: float,
-    high: Floats,
-    low: Floats,
-    time: Ints,
-    strength: Ints,
-    is_strict: bool,
-    skips_inside: bool,
-    longest_step: int,
-    lowest: int,
-    block: int,
-    clock: Ints,
-    kept: Floats,
-    n_tail: Ints,
-    tail: Ints,
-    tail_price: Floats,
-    out: Ints,
-    out_float: Floats,
-    out_level: Codes,
-) -> np.int64:
-    """Find the pivots of one kind, of all levels, that the next bars of a series make certain.
+def find_pivots_in_bars(
+    bars: BarArrays, rules: RuleValues, longest_step: int, state: PivotState, out: PivotArrays
+) -> tuple[int, int]:
+    """Find the pivots of all levels that the next bars of a series make certain.
 
     Args:
-        sign: 1 for highs; -1 for lows, which are the highs of negated prices.
-        high, low, time: The next bars, open times in ms, shape (n_bars,).
-        strength: Per level, points on either side that a pivot must exceed, shape (n_levels,).
-        is_strict: Whether equal neighbours hide a pivot; otherwise a run of equal prices is one point.
-        skips_inside: Whether to drop bars inside the last kept bar.
+        bars: High, low and open time (ms) of the next bars, shape (n_bars,) each.
+        rules: Per level, points on either side that a pivot must exceed, shape (n_levels,); whether equal neighbours
+            hide a pivot (otherwise a run of equal prices is one point); whether to drop bars inside the last kept bar;
+            the lowest level to write out, from 1; how many bars to process at once.
         longest_step: A longer step in time, in ms, starts a new segment.
-        lowest: The lowest level to write out, from 1.
-        block: How many bars to process at once.
-        clock: State: number of bars so far, open time of the last, its segment.
-        kept: State: low and high of the last kept bar.
-        n_tail: State: per level, how many of its last points are kept, shape (n_levels,).
-        tail, tail_price: State: bars and times, and prices, of these points, shape (n_levels, 2, room) and
-            (n_levels, room), where room is twice the largest strength.
-        out: Bar, known_at, time and segment of the pivots, in the order in which they became known, the lower level
-            first, shape (4, capacity).
-        out_float: Their price and prominence, shape (2, capacity).
-        out_level: Their level, shape (capacity,).
+        state: What is carried from chunk to chunk, a row for highs and one for lows: number of bars so far, open time
+            of the last and its segment, shape (2, 3); low and high of the last kept bar, (2, 2); per level, how many of
+            its last points are kept, (2, n_levels); bar and time of these points, (2, n_levels, 2, room), and their
+            prices, (2, n_levels, room), where room is twice the largest strength.
+        out: Where pivots are written in the order in which they become known, the lower level first, a row for highs
+            and one for lows: bar, known_at, time and segment, shape (2, 4, capacity); price and prominence, (2, 2,
+            capacity); level, (2, capacity).
 
     Returns:
-        How many pivots were found.
+        How many highs and how many lows were found.
     """
+    clock, kept, n_tail, tail, tail_price = state
+    ints, floats, levels = out
+    n_levels, room = n_tail.shape[1], min(rules[4], len(bars[2])) + tail_price.shape[2] + 1
+    scratch = (
+        np.empty((n_levels + 1, 2, room), np.int64),
+        np.empty((n_levels + 1, 2, room)),
+        np.empty((2, room), np.int32),
+        np.empty(room),
+        np.empty(room, np.bool_),
+    )
+    own_state, own_out = (clock[0], kept[0], n_tail[0], tail[0], tail_price[0]), (ints[0], floats[0], levels[0])
+    n_highs = _find_kind(1.0, bars, rules, longest_step, own_state, scratch, own_out)
+    own_state, own_out = (clock[1], kept[1], n_tail[1], tail[1], tail_price[1]), (ints[1], floats[1], levels[1])
+    n_lows = _find_kind(-1.0, bars, rules, longest_step, own_state, scratch, own_out)  # highs of negated prices
+    return n_highs, n_lows
+
+
+@compiled
+def _find_kind(
+    sign: float,
+    bars: BarArrays,
+    rules: RuleValues,
+    longest_step: int,
+    state: PivotState,
+    scratch: Scratch,
+    out: PivotArrays,
+) -> int:
+    """Find the pivots of one kind; see `find_pivots_in_bars`.
+
+    Level m reads the points in row m of `ints` and `floats`, the first of them kept from earlier blocks, and appends
+    its pivots to those in row m + 1.
+    """
+    high, low, time = bars
+    strength, is_strict, skips_inside, lowest, block = rules
+    clock, kept, n_tail, tail, tail_price = state
+    ints, floats, (position, pick), merged, is_pivot = scratch
     n_bars, n_levels = len(time), len(strength)
-    room = min(block, n_bars) + tail_price.shape[1] + 1
-    # Level m reads the points in row m, and writes its pivots to row m + 1 after those kept from earlier blocks.
-    ints, floats = np.empty((n_levels + 1, 2, room), np.int64), np.empty((n_levels + 1, 2, room))
-    upper_int, upper_float = np.empty((2, 2, room + n_levels), np.int64), np.empty((2, 2, room + n_levels))
-    upper_level = np.empty((2, room + n_levels), np.int8)
-    merged, position = np.empty(room), np.empty(room, np.int32)
-    is_pivot, pick = np.empty(room, np.bool_), np.empty(room, np.int32)
     first, n_new = np.zeros(n_levels + 1, np.int64), np.zeros(n_levels + 1, np.int64)
     early, first_bar = tail.copy(), clock[0]
-    n_found, start = np.int64(0), 0
+    n_found, start = 0, 0
     while start < n_bars:
         if clock[0] > 0 and time[start] - clock[1] > longest_step:
             clock[2] += 1
@@ -92,8 +104,8 @@ def find_pivots_of_kind(
         for level in range(n_levels):
             first[level] = n_tail[level]
             _read_tail(n_tail[level], tail[level], tail_price[level], ints[level], floats[level])
-        bars = (high[start:end], low[start:end])
-        n_new[0] = _read_bars(sign, bars, clock[0], skips_inside, kept, ints[0], floats[0], first[0])
+        prices = (high[start:end], low[start:end])
+        n_new[0] = _read_bars(sign, prices, clock[0], skips_inside, kept, ints[0], floats[0], first[0])
         for level in range(n_levels):
             k, above = strength[level], level + 1
             values = floats[level, PRICE][: first[level] + n_new[level]]
@@ -106,20 +118,14 @@ def find_pivots_of_kind(
             )
             n_tail[level] = _keep_tail(values, 2 * k, position, ints[level, BAR], tail[level, BAR], tail_price[level])
             _look_up_times(tail[level, BAR, : n_tail[level]], time, first_bar, early, tail[level, 1])
-        n_before, n_upper = n_found, np.int64(0)
-        for level in range(n_levels, lowest - 1, -1):  # from the top: each level's rows with those of higher levels
-            rows, this, other = (ints[level], floats[level]), level % 2, (level + 1) % 2
-            upper = (upper_int[this], upper_float[this], upper_level[this])
-            if level > lowest:
-                target = (upper_int[other], upper_float[other], upper_level[other])
-                n_upper = _merge_rows(1.0, level, rows, first[level], n_new[level], upper, n_upper, target, 0)
-            else:
-                target = (out, out_float, out_level)
-                n_found = _merge_rows(sign, level, rows, first[level], n_new[level], upper, n_upper, target, n_found)
-        _look_up_times(out[BAR, n_before:n_found], time, first_bar, early, out[TIME, n_before:])
+        n_before = n_found
+        for level in range(lowest, n_levels + 1):
+            rows = (ints[level], floats[level])
+            n_found = _insert_rows(sign, level, rows, first[level], n_new[level], out, n_before, n_found)
+        _look_up_times(out[0][BAR, n_before:n_found], time, first_bar, early, out[0][TIME, n_before:])
         if clock[2]:  # the column starts as zeros
             for i in range(n_before, n_found):
-                out[SEGMENT, i] = clock[2]
+                out[0][SEGMENT, i] = clock[2]
         clock[0] += end - start
         clock[1] = time[end - 1]
         start = end
@@ -148,7 +154,7 @@ def _read_tail(n: int, tail: Ints, tail_price: Floats, ints: Ints, floats: Float
 @compiled
 def _read_bars(
     sign: float,
-    bars: tuple[Floats, Floats],
+    prices: tuple[Floats, Floats],
     first_bar: int,
     skips_inside: bool,
     kept: Floats,
@@ -157,7 +163,7 @@ def _read_bars(
     offset: int,
 ) -> int:
     """Write the bars of a block as the points that level 1 reads, from `offset`; return how many there are."""
-    high, low = bars
+    high, low = prices
     source = high if sign > 0 else low
     bar, known_at, price = ints[BAR][offset:], ints[KNOWN_AT][offset:], floats[PRICE][offset:]
     n = 0
@@ -263,39 +269,27 @@ def _keep_tail(values: Floats, most: int, position: Positions, bar: Ints, tail: 
 
 
 @compiled
-def _merge_rows(
-    sign: float,
-    level: int,
-    rows: tuple[Ints, Floats],
-    first: int,
-    n: int,
-    upper: tuple[Ints, Floats, Codes],
-    n_upper: np.int64,
-    out: tuple[Ints, Floats, Codes],
-    n_out: int | np.int64,
-) -> np.int64:
-    """Append the pivots of a level, each followed by those of higher levels known at the same bar; return how many.
+def _insert_rows(
+    sign: float, level: int, rows: tuple[Ints, Floats], first: int, n: int, out: PivotArrays, start: int, end: int
+) -> int:
+    """Insert the pivots of a level among those of lower levels, the rows from `start` to `end`; return the new end.
 
-    A pivot becomes known together with one of the level below, so that each upper row finds its place.
+    Rows are ordered by known_at, and by level where that is equal: moved from the last one on, each goes to its place.
     """
     bar, known_at = rows[0][BAR][first:], rows[0][KNOWN_AT][first:]
     price, prominence = rows[1][PRICE][first:], rows[1][PROMINENCE][first:]
-    upper_bar, upper_known_at, upper_level = upper[0][BAR], upper[0][KNOWN_AT], upper[2]
-    upper_price, upper_prominence = upper[1][PRICE], upper[1][PROMINENCE]
     out_bar, out_known_at, out_level = out[0][BAR], out[0][KNOWN_AT], out[2]
     out_price, out_prominence = out[1][PRICE], out[1][PROMINENCE]
-    upper_known_at[n_upper] = -1  # equals none
-    m, j = np.uint64(n_out), np.uint64(0)
-    for i in range(n):
-        out_bar[m], out_known_at[m], out_level[m] = bar[i], known_at[i], level
-        out_price[m], out_prominence[m] = sign * price[i], prominence[i]
-        m += np.uint64(1)
-        while upper_known_at[j] == known_at[i]:
-            out_bar[m], out_known_at[m], out_level[m] = upper_bar[j], upper_known_at[j], upper_level[j]
-            out_price[m], out_prominence[m] = sign * upper_price[j], upper_prominence[j]
-            m += np.uint64(1)
-            j += np.uint64(1)
-    return np.int64(m)
+    i, to = end - 1, end + n - 1
+    for j in range(n - 1, -1, -1):
+        while i >= start and out_known_at[i] > known_at[j]:
+            out_bar[to], out_known_at[to], out_level[to] = out_bar[i], out_known_at[i], out_level[i]
+            out_price[to], out_prominence[to] = out_price[i], out_prominence[i]
+            i, to = i - 1, to - 1
+        out_bar[to], out_known_at[to], out_level[to] = bar[j], known_at[j], level
+        out_price[to], out_prominence[to] = sign * price[j], prominence[j]
+        to -= 1
+    return end + n
 
 
 @compiled
@@ -323,7 +317,7 @@ def join_pivots(
     as UNKNOWN at the first bar after it.
 
     Args:
-        pivots: Of highs and of lows, their columns as `find_pivots_of_kind` writes them, shape (4, n) each.
+        pivots: Of highs and of lows, their columns as `find_pivots_in_bars` writes them, shape (4, n) each.
         price: Their prices, shape (n,) each.
         time: Open times of the bars that made them certain, in ms, shape (n_bars,).
         first_bar, last_time: Number of bars before these, open time of the last of them.

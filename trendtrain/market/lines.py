@@ -178,7 +178,7 @@ def lines_through(pivots: Pivots, level: int = 2, flat_band: float = 0.0) -> Lin
     """
     points = pivots.at_level(level)
     rows = _rows(points)
-    none = Rows.with_room(0)
+    none = Rows(np.empty((4, 0), np.int64), np.empty((2, 0)), _codes(0))
     pair = (rows, none) if pivots.kind == HIGH else (none, rows)
     return LineTracker(flat_band).update(*pair, time=np.zeros(0, np.int64)).lines
 

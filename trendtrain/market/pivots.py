@@ -1,7 +1,7 @@
 """Swing highs and lows of every level, each with the bar at which it became certain."""
 
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,7 +20,8 @@ from trendtrain.market.kernel import (
     Codes,
     Floats,
     Ints,
-    find_pivots_of_kind,
+    PivotArrays,
+    find_pivots_in_bars,
 )
 from trendtrain.market.rules import PivotRules, rules_from
 
@@ -67,9 +68,8 @@ class Pivots:
         return Pivots(self.kind, *(column[index] for column in columns))
 
 
-@dataclass(frozen=True, eq=False)
-class Rows:
-    """Pivots as the kernel writes them.
+class Rows(NamedTuple):
+    """Pivots of one kind, as the kernel writes them.
 
     Attributes:
         ints: Bar, known_at, time and segment, shape (4, n_pivots).
@@ -80,15 +80,6 @@ class Rows:
     ints: Ints
     floats: Floats
     level: Codes
-
-    @classmethod
-    def with_room(cls, n_pivots: int) -> "Rows":
-        """Return rows to write to."""
-        return cls(np.zeros((4, n_pivots), np.int64), np.empty((2, n_pivots)), np.empty(n_pivots, np.int8))
-
-    def first(self, n: int | np.int64) -> "Rows":
-        """Return the first `n` rows."""
-        return Rows(self.ints[:, :n], self.floats[:, :n], self.level[:n])
 
     def copy(self) -> "Rows":
         """Return rows that share no memory with these."""
@@ -111,31 +102,33 @@ class PivotTracker:
         self.rules = rules_from(rules, options)
         check_at_least("lowest", lowest, 1)
         self.lowest = lowest
-        self._strength = np.array(self.rules.strength, np.int64)
-        n_levels, room = len(self._strength), 2 * max(self.rules.strength)
-        # The state, for highs and for lows; see `find_pivots_of_kind`.
-        self._clock = np.zeros((2, 3), np.int64)
-        self._kept = np.tile([np.inf, -np.inf], (2, 1))
-        self._n_tail = np.zeros((2, n_levels), np.int64)
-        self._tail = np.full((2, n_levels, 2, room), -1, np.int64)
-        self._tail_price = np.zeros((2, n_levels, room))
+        n_levels, room = len(self.rules.strength), 2 * max(self.rules.strength)
+        strength, is_strict = np.array(self.rules.strength, np.int64), self.rules.tie == "strict"
+        self._values = (strength, is_strict, self.rules.inside == "skip", lowest, _BLOCK)
+        self._state = (
+            np.zeros((2, 3), np.int64),
+            np.tile([np.inf, -np.inf], (2, 1)),
+            np.zeros((2, n_levels), np.int64),
+            np.full((2, n_levels, 2, room), -1, np.int64),
+            np.zeros((2, n_levels, room)),
+        )
         self._timeframe = 0  # of the series, ms
-        self._few = (self._room(_FEW), self._room(_FEW))
+        self._few = self._room(_FEW)
 
     @property
     def n_bars(self) -> int:
         """Bars seen so far."""
-        return int(self._clock[HIGH, 0])
+        return int(self._state[0][0, 0])
 
     @property
     def last_time(self) -> int:
         """Open time of the last bar, in ms since 1970."""
-        return int(self._clock[HIGH, 1])
+        return int(self._state[0][0, 1])
 
     @property
     def segment(self) -> int:
         """Number of the segment of the last bar."""
-        return int(self._clock[HIGH, 2])
+        return int(self._state[0][0, 2])
 
     @property
     def longest_step(self) -> int:
@@ -156,61 +149,41 @@ class PivotTracker:
 
     def update_rows(self, bars: Bars) -> tuple[Rows, Rows]:
         """Return what `update` returns, as the kernel writes it; of a few bars, rows that the next call overwrites."""
-        self._check_follows(bars)
-        if not len(bars):
-            return self._few[0].first(0), self._few[1].first(0)
-        self._timeframe = int(bars.timeframe.view(np.int64))
         high, low, time = (_writeable(values) for values in (bars.high, bars.low, bars.open_time.view(np.int64)))
-        highs, lows = self._few if len(bars) <= _FEW else (self._room(len(bars)), self._room(len(bars)))
-        n_highs = self._find(HIGH, 1.0, high, low, time, highs)
-        n_lows = self._find(LOW, -1.0, high, low, time, lows)
-        return highs.first(n_highs), lows.first(n_lows)
+        if len(bars):
+            self._check_follows(bars, int(time[0]))
+            self._timeframe = int(bars.timeframe.view(np.int64))
+        out = self._few if len(bars) <= _FEW else self._room(len(bars))
+        counts = find_pivots_in_bars((high, low, time), self._values, self.longest_step, self._state, out)
+        ints, floats, level = out
+        highs, lows = (Rows(ints[i, :, :n], floats[i, :, :n], level[i, :n]) for i, n in enumerate(counts))
+        return highs, lows
 
-    def _room(self, n_bars: int) -> Rows:
-        """Return rows for all pivots that so many bars can make certain: no two neighbours are pivots."""
-        return Rows.with_room(n_bars // 2 ** (self.lowest - 1) + len(self._strength) + 1)
-
-    def _find(self, kind: int, sign: float, high: Floats, low: Floats, time: Ints, rows: Rows) -> np.int64:
-        return find_pivots_of_kind(
-            sign,
-            high,
-            low,
-            time,
-            self._strength,
-            self.rules.tie == "strict",
-            self.rules.inside == "skip",
-            self.longest_step,
-            self.lowest,
-            _BLOCK,
-            self._clock[kind],
-            self._kept[kind],
-            self._n_tail[kind],
-            self._tail[kind],
-            self._tail_price[kind],
-            rows.ints,
-            rows.floats,
-            rows.level,
-        )
+    def _room(self, n_bars: int) -> PivotArrays:
+        """Return arrays for all pivots that so many bars can make certain: no two neighbours are pivots."""
+        n = n_bars // 2 ** (self.lowest - 1) + len(self.rules.strength) + 1
+        return np.zeros((2, 4, n), np.int64), np.empty((2, 2, n)), np.empty((2, n), np.int8)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state, in plain types; a few points a level."""
-        return {name: getattr(self, f"_{name}").tolist() for name in _STATE} | {"timeframe": self._timeframe}
+        return {"arrays": [array.tolist() for array in self._state], "timeframe": self._timeframe}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore the state returned by `state_dict()` of a tracker with the same rules."""
-        for name in _STATE:
-            getattr(self, f"_{name}")[:] = state[name]
+        for array, values in zip(self._state, state["arrays"], strict=True):
+            array[:] = values
         self._timeframe = state["timeframe"]
 
-    def _check_follows(self, bars: Bars) -> None:
-        if not self.n_bars or not len(bars):
+    def _check_follows(self, bars: Bars, first: int) -> None:
+        if not self._timeframe:
             return
-        timeframe, first = np.timedelta64(self._timeframe, "ms"), bars.open_time[0]
-        last = np.datetime64(self.last_time, "ms")
-        if bars.timeframe != timeframe:
-            raise InputError(f"`bars` must keep the timeframe {timeframe}, got {bars.timeframe}.")
-        if first < last + timeframe:
-            raise InputError(f"`bars` must start after the last bar {last}, got {first}.")
+        if bars.timeframe.view(np.int64) != self._timeframe:
+            raise InputError(
+                f"`bars` must keep the timeframe {np.timedelta64(self._timeframe, 'ms')}, got {bars.timeframe}."
+            )
+        if first < self.last_time + self._timeframe:
+            last = np.datetime64(self.last_time, "ms")
+            raise InputError(f"`bars` must start after the last bar {last}, got {bars.open_time[0]}.")
 
 
 def find_pivots(bars: Bars, rules: PivotRules | None = None, **options: Any) -> tuple[Pivots, Pivots]:
@@ -232,9 +205,6 @@ def find_pivots(bars: Bars, rules: PivotRules | None = None, **options: Any) -> 
         [(1, 1, 2), (3, 1, 4), (5, 1, 6), (3, 2, 6)]
     """
     return PivotTracker(rules, **options).update(bars)
-
-
-_STATE = ("clock", "kept", "n_tail", "tail", "tail_price")
 
 
 def _pivots(kind: int, rows: Rows) -> Pivots:
