@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from reference import slow_pivots
 
 from trendtrain.errors import InputError
-from trendtrain.market import Bars, PivotEvent, PivotFeed, PivotTracker, Series, random_walk
+from trendtrain.market import Bars, PivotEvent, PivotFeed, PivotRules, PivotTracker, Series, random_walk
 
 SERIES = Series("A", "1m")
 WALK = random_walk(300, seed=2)
@@ -25,7 +25,7 @@ def at_prices(*prices: float) -> Bars:
 
 def fed(bars: Bars, edges: list[int], options: Any = None) -> list[PivotEvent]:
     """Return what a subscriber gets where the bars come in chunks that end at `edges`."""
-    feed, got = PivotFeed(SERIES, options), []
+    feed, got = PivotFeed(SERIES, options and PivotRules(**options)), []
     feed.subscribe(got.append)
     for start, end in zip([0, *edges], [*edges, len(bars)], strict=True):
         feed.update(bars[start:end])
@@ -178,9 +178,7 @@ def test_an_event_is_in_the_history_when_it_is_delivered() -> None:
         ({"series": Series("A", "minute")}, "`timeframe` must look like 1s, 5m, 1h, 1d or 1w, got 'minute'"),
         ({"history": -1}, "`history` must be an integer of at least 0, got -1"),
         ({"history": None}, "`history` must be an integer of at least 0, got None"),
-        ({"tracker": (1, 1)}, r"`tracker` must be a PivotTracker or its options, got \(1, 1\)"),
-        ({"tracker": {"power": 2}}, "`tracker` must have options among strength, tie, inside, max_gap, got power"),
-        ({"tracker": {"strength": (0,)}}, "`strength` must be an integer of at least 1, got 0"),
+        ({"tracker": (1, 1)}, r"`tracker` must be a PivotTracker or its PivotRules, got \(1, 1\)"),
     ],
 )
 def test_a_bad_argument_is_refused_by_name(arguments: dict[str, Any], message: str) -> None:

@@ -1,16 +1,15 @@
 """Pivots as events: each is delivered once, at the close at which it became certain."""
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypedDict
 
 import numpy as np
 
 from trendtrain.errors import InputError, check_at_least
 from trendtrain.market.bars import Bars, Series, TimeArray
 from trendtrain.market.pivots import Pivots, PivotTracker
-from trendtrain.market.rules import Inside, Tie
+from trendtrain.market.rules import PivotRules
 from trendtrain.market.timeframe import parse_timeframe
 
 KIND_LETTERS = "HL"  # indexed by HIGH, LOW
@@ -40,15 +39,6 @@ class PivotEvent:
     known_at: np.datetime64
 
 
-class PivotOptions(TypedDict, total=False):
-    """The options of a `PivotTracker`."""
-
-    strength: Sequence[int]
-    tie: Tie
-    inside: Inside
-    max_gap: int | None
-
-
 Callback = Callable[[PivotEvent], object]
 
 
@@ -60,15 +50,15 @@ class PivotFeed:
 
     Args:
         series: The series whose bars are fed.
-        tracker: A `PivotTracker`, or the options of a new one. One that has seen earlier bars goes on with the next.
+        tracker: A `PivotTracker`, or the rules of a new one. One that has seen earlier bars goes on with the next.
         history: How many of the last events to keep, 0 or more.
 
     Raises:
         InputError: If an argument breaks its rule.
 
     Example:
-        >>> from trendtrain.market import random_walk
-        >>> feed = PivotFeed(Series("WALK", "1m"), {"strength": (1, 1)})
+        >>> from trendtrain.market import PivotRules, random_walk
+        >>> feed = PivotFeed(Series("WALK", "1m"), PivotRules(strength=(1, 1)))
         >>> unsubscribe = feed.subscribe(lambda event: print(event.kind, event.time, event.known_at))
         >>> delivered = feed.update(random_walk(6, seed=0))
         L1H 2020-01-01T00:01:00.000 2020-01-01T00:03:00.000
@@ -78,13 +68,13 @@ class PivotFeed:
         True
     """
 
-    def __init__(self, series: Series, tracker: PivotTracker | PivotOptions | None = None, history: int = 1000) -> None:
+    def __init__(self, series: Series, tracker: PivotTracker | PivotRules | None = None, history: int = 1000) -> None:
         if not isinstance(series, Series):
             raise InputError(f"`series` must be a Series of symbol and timeframe, got {series!r}.")
         check_at_least("history", history, 0)
         self.series = series
         self._timeframe = parse_timeframe(series.timeframe)
-        self._tracker = tracker if isinstance(tracker, PivotTracker) else _new_tracker(tracker)
+        self._tracker = tracker if isinstance(tracker, PivotTracker) else PivotTracker(_checked(tracker))
         self._history: deque[PivotEvent] = deque(maxlen=int(history))
         self._subscribers: dict[object, Callback] = {}
         self._is_delivering = False
@@ -161,12 +151,7 @@ class PivotFeed:
             raise ExceptionGroup(f"subscribers to pivots of {'/'.join(self.series)} failed", errors)
 
 
-def _new_tracker(options: PivotOptions | None) -> PivotTracker:
-    """Return a tracker with these options, or raise."""
-    if not isinstance(options, Mapping | None):
-        raise InputError(f"`tracker` must be a PivotTracker or its options, got {options!r}.")
-    unknown = sorted(set(options or ()) - set(PivotOptions.__annotations__))
-    if unknown:
-        names = ", ".join(PivotOptions.__annotations__)
-        raise InputError(f"`tracker` must have options among {names}, got {', '.join(unknown)}.")
-    return PivotTracker(**(options or {}))
+def _checked(rules: PivotRules | None) -> PivotRules | None:
+    if not isinstance(rules, PivotRules | None):
+        raise InputError(f"`tracker` must be a PivotTracker or its PivotRules, got {rules!r}.")
+    return rules
