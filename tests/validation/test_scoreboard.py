@@ -208,14 +208,6 @@ def test_what_is_pending_is_expected_to_be_right_as_often_as_it_is_confident() -
     assert board.scores(1, pending)["expected_accuracy"]["pending"] == pytest.approx(np.mean(of_second))
 
 
-def test_the_accuracies_of_new_events_come_back_from_an_update() -> None:
-    buffer, board = Pending(), Scoreboard(STACKED, {})
-    buffer.add(predicted(9))
-    found = [board.update(buffer.judge(STACKED, now)) for now in np.unique(STACKED.close_time)[500::500]]
-    assert np.concatenate(found).mean() == pytest.approx(board.scores()["event_accuracy"])
-    assert len(np.concatenate(found)) == board.n_events
-
-
 def test_the_counts_of_the_series_add_up() -> None:
     buffer, board = Pending(), Scoreboard(STACKED, BASELINES)
     buffer.add(predicted(6))

@@ -49,16 +49,12 @@ class Scoreboard:
         self._delays: IntArray = np.zeros(0, dtype=np.int64)  # counts of each delay in bars
         self.n_events = 0
 
-    def update(self, verdicts: Verdicts) -> FloatArray:
-        """Add new verdicts; void ones are counted and have no score.
-
-        Returns:
-            The share of correct predictions of each new event, in the order they became known, shape (n_events,).
-        """
+    def update(self, verdicts: Verdicts) -> None:
+        """Add new verdicts; void ones are counted and have no score."""
         self._count(verdicts)
         verdicts = verdicts[verdicts.is_validated]
         if not len(verdicts):
-            return np.zeros(0)
+            return
         events, scored = group(verdicts.event), ScoredPredictions.of(verdicts, self.labels)
         means = np.stack([events.means(column) for column in self._scores(verdicts)], axis=-1)
         self._scored.append(scored)
@@ -69,9 +65,9 @@ class Scoreboard:
         self.n_events += len(means)
         weight = (1.0 / events.counts)[events.inverse]
         self._bins += calibration_bins(scored.confidence, verdicts.is_correct, weight)
-        self._delays = _add_counts(self._delays, np.bincount(verdicts.known_at - verdicts.row))
-        accuracy: FloatArray = means[:, 0]
-        return accuracy
+        delays = np.bincount(verdicts.known_at - verdicts.row, minlength=len(self._delays))
+        delays[: len(self._delays)] += self._delays
+        self._delays = delays
 
     def stats(self, pending: Predictions) -> dict[Series, TrendStats]:
         """Return the six numbers of each series, given the pending predictions."""
@@ -131,11 +127,10 @@ class Scoreboard:
         return scores
 
     def _expected(self, pending: Predictions | None, series: int | None = None) -> float:
-        if pending is None:
-            return float("nan")
-        return expected_accuracy(
-            pending if series is None else pending[self.labels.series_index[pending.row] == series]
-        )
+        """Return the mean confidence of pending predictions, of one series or of all; NaN if there are none."""
+        if pending is not None and series is not None:
+            pending = pending[self.labels.series_index[pending.row] == series]
+        return float(pending.confidence.mean()) if pending else float("nan")
 
     def _scores_of(self, values: FloatArray, block: IntArray, scored: ScoredPredictions) -> Scores:
         model = estimate(values[:, 0], block)
@@ -237,23 +232,6 @@ def delay_quantile(counts: IntArray, q: float) -> float:
     return float(np.searchsorted(cumulative, q * cumulative[-1]))
 
 
-def expected_accuracy(pending: Predictions) -> float:
-    """Return the mean confidence of predictions, their accuracy if confidence is calibrated; NaN if there are none.
-
-    Example:
-        >>> expected_accuracy(Predictions(np.array([0, 1]), np.array([[0.25, 0.75], [0.5, 0.5]])))
-        0.625
-    """
-    return float(pending.confidence.mean()) if len(pending) else float("nan")
-
-
 def _mean_confidence(bins: FloatArray) -> float:
     total = bins[:, 0].sum()
     return float(bins[:, 1].sum() / total) if total else float("nan")
-
-
-def _add_counts(a: IntArray, b: IntArray) -> IntArray:
-    total = np.zeros(max(len(a), len(b)), dtype=np.int64)
-    total[: len(a)] += a
-    total[: len(b)] += b
-    return total
