@@ -141,7 +141,7 @@ def restored(tracker: Any, new: Any) -> Any:
 def rules_in_chunks(bars: Bars, labels: Labels, edges: list[int], max_gap: int | None) -> Array:
     """Feed bars and what becomes known at them chunk by chunk, each to a tracker restored from the last."""
     events = KnownDirections.sorted(*labels.events)
-    lines = KnownDirections.of_lines(labels.lines) if len(labels.lines) else None
+    lines = KnownDirections(labels.lines.known_at, labels.lines.direction) if len(labels.lines) else None
     rules, parts = SimpleRules(max_gap), []
     for start, end in zip([0, *edges], [*edges, len(bars)], strict=True):
         known = (None if facts is None else between(facts, start, end) for facts in (events, lines))

@@ -76,8 +76,8 @@ def test_new_labels_of_a_tracker_are_what_the_rules_take(bars: Bars, cuts: list[
     labels, rules, parts = LabelTracker(), SimpleRules(), []
     for start, end in zip([0, *edges], [*edges, len(bars)], strict=True):
         runs = labels.update(bars[start:end])
-        known = KnownDirections.of_events(runs), KnownDirections.of_lines(runs.lines)
-        parts.append(rules.update(bars[start:end], *known))
+        lines = KnownDirections(runs.lines.known_at, runs.lines.direction)
+        parts.append(rules.update(bars[start:end], KnownDirections.of_events(runs), lines))
     whole = baseline_directions(bars, label_bars(bars))
     assert_same(np.concatenate(parts), np.column_stack([whole[name] for name in BASELINE_NAMES]))
 

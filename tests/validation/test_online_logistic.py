@@ -103,3 +103,11 @@ def test_a_rate_that_does_not_learn_is_refused(rate: Any) -> None:
     bars = synthetic_market(500, seed=0)
     with pytest.raises(InputError, match="`rate` must be a number of at least"):
         online_logistic(features_of(bars), label_bars(bars), rate)
+
+
+def test_a_feature_that_differs_by_rounding_alone_teaches_nothing() -> None:
+    bars = synthetic_market(1500, seed=4)
+    labels, features = label_bars(bars), features_of(bars)
+    noise = np.random.default_rng(0).normal(0.0, 1e-3, len(bars))
+    noisy, still = (np.column_stack([features, column]) for column in (1e8 + noise, np.zeros(len(bars))))
+    np.testing.assert_array_equal(online_logistic(noisy, labels, 0.3), online_logistic(still, labels, 0.3))

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from trendtrain.market import LabelRuns, Labels, Lines
+from trendtrain.market import LabelRuns, Labels
 from trendtrain.market.bars import Bars, BoolArray, FloatArray, IntArray
 from trendtrain.market.compiled import compiled
 from trendtrain.market.directions import DOWN, UP
@@ -33,14 +33,9 @@ class KnownDirections(NamedTuple):
 
     @staticmethod
     def of_events(runs: LabelRuns) -> "KnownDirections":
-        """Return the events among new labels: each labels one run."""
+        """Return the events of new labels; each labels one run."""
         is_event = runs.event >= 0
         return KnownDirections(runs.known_at[is_event], runs.direction[is_event])
-
-    @staticmethod
-    def of_lines(lines: Lines) -> "KnownDirections":
-        """Return new lines, whether they label a bar or not."""
-        return KnownDirections(lines.known_at, lines.direction)
 
 
 class SimpleRules:
@@ -58,8 +53,8 @@ class SimpleRules:
         >>> bars, labels, rules = synthetic_market(300, seed=0), LabelTracker(), SimpleRules()
         >>> for chunk in (bars[:200], bars[200:]):
         ...     runs = labels.update(chunk)
-        ...     known = KnownDirections.of_events(runs), KnownDirections.of_lines(runs.lines)
-        ...     print(rules.update(chunk, *known).shape)
+        ...     lines = KnownDirections(runs.lines.known_at, runs.lines.direction)
+        ...     print(rules.update(chunk, KnownDirections.of_events(runs), lines).shape)
         (200, 4)
         (100, 4)
     """
@@ -122,7 +117,7 @@ def baseline_directions(bars: Bars, labels: Labels, max_gap: int | None = None) 
         max_gap: As the labels were made with.
     """
     events = KnownDirections.sorted(*labels.events)
-    lines = KnownDirections.sorted(*KnownDirections.of_lines(labels.lines)) if len(labels.lines) else None
+    lines = KnownDirections.sorted(labels.lines.known_at, labels.lines.direction) if len(labels.lines) else None
     predictions = SimpleRules(max_gap).update(bars, events, lines)
     return dict(zip(BASELINE_NAMES, np.ascontiguousarray(predictions.T), strict=True))
 
