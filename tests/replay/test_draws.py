@@ -58,6 +58,20 @@ def test_ages_invert_the_truncated_geometric_law(n_events: int, half_life: float
     assert uniform <= upto + 1e-12
 
 
+@pytest.mark.parametrize(("n_events", "half_life"), [(2, 1e9), (1000, 1e9), (1000, 700.0), (40, 2.5), (3000, 2800.0)])
+def test_ages_turn_over_where_the_law_does(n_events: int, half_life: float) -> None:
+    q, age = -np.log(2.0) / half_life, np.arange(1, n_events)
+    bound = np.expm1(q * age) / np.expm1(q * n_events)
+    assert ages_of(bound - 1e-12, n_events, half_life).tolist() == (age - 1).tolist()
+    assert ages_of(bound + 1e-12, n_events, half_life).tolist() == age.tolist()
+
+
+@pytest.mark.parametrize("half_life", [1.0, 3.0, 700.0, 2800.0, 1e6])
+def test_no_age_lies_beyond_the_oldest_event(half_life: float) -> None:
+    largest = np.array([1.0 - 2.0**-53])
+    assert all(ages_of(largest, n_events, half_life)[0] < n_events for n_events in range(1, 1000))
+
+
 @pytest.mark.parametrize("half_life", [1.0, 2.5, 700.0, 2800.0, 1e9])
 @pytest.mark.parametrize("n_events", [1, 2, 1000, 10**7])
 def test_ages_are_those_of_the_library_logarithm(n_events: int, half_life: float) -> None:

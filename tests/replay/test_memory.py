@@ -210,3 +210,11 @@ def test_weights_below_one_are_kept_in_proportion() -> None:
     memory = filled()
     memory.reweight(np.arange(69), np.full(69, 0.25))
     assert abs(surprise(memory.draw(200_000, np.random.default_rng(2)).row, slow().chances(None))) < 4.0
+
+
+def test_a_smaller_weight_told_later_leaves_the_larger_ones_in_proportion() -> None:
+    memory, expected = filled(), slow()
+    for row, weight in ((3, 8.0), (5, 0.5)):
+        memory.reweight(np.array([row]), np.array([weight]))
+        expected.weight[row] = weight
+    assert abs(surprise(memory.draw(200_000, np.random.default_rng(3)).row, expected.chances(None))) < 4.0

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from trendtrain.errors import InputError
 from trendtrain.market import Bars, Labels, Series, label_bars, planted_market, random_walk, synthetic_market
-from trendtrain.validation import online_logistic
+from trendtrain.validation import KnownRows, OnlineLogistic, online_logistic
 from trendtrain.validation.score import event_means
 
 DOWN, UP = 0, 1
@@ -107,7 +107,11 @@ def test_a_rate_that_does_not_learn_is_refused(rate: Any) -> None:
 
 def test_a_feature_that_differs_by_rounding_alone_teaches_nothing() -> None:
     bars = synthetic_market(1500, seed=4)
-    labels, features = label_bars(bars), features_of(bars)
-    noise = np.random.default_rng(0).normal(0.0, 1e-3, len(bars))
-    noisy, still = (np.column_stack([features, column]) for column in (1e8 + noise, np.zeros(len(bars))))
-    np.testing.assert_array_equal(online_logistic(noisy, labels, 0.3), online_logistic(still, labels, 0.3))
+    labels, rows = label_bars(bars), np.arange(len(bars))
+    noisy = 1e8 + np.random.default_rng(0).normal(size=len(bars))
+    new = labels.newly_known(None, labels.close_time[-1])
+    known = KnownRows(new, labels.close_time[labels.known_at[new]], labels.event[new], labels.direction[new])
+    model = OnlineLogistic(4)
+    model.update(rows, labels.close_time, np.column_stack([features_of(bars), noisy]), known)
+    change, _, _, of_noise, _ = model.state_dict()["coefficients"]
+    assert of_noise == 0.0 != change
