@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from trendtrain.data import PivotDataModule
 from trendtrain.market import Series, random_walk
+from trendtrain.models import TwoHeads
 from trendtrain.replay import ReplayMemory, ReplaySampler
 from trendtrain.storage import BarStore, open_database
 from trendtrain.train import fill_counts
@@ -104,24 +105,14 @@ def test_the_uniform_replay_weighs_all_alike() -> None:
     assert composed("replay=incorrect").replay.weigh.wrong == 3.0
 
 
-@pytest.mark.parametrize(
-    "overrides",
-    [
-        (),
-        ("model=mlp",),
-        ("model=transformer",),
-        ("experiment=planted", "model=mlp"),
-        ("experiment=crypto_pooled",),
-        ("experiment=replay_ablation",),
-    ],
-)
-def test_two_heads_are_one_switch(overrides: tuple[str, ...]) -> None:
-    one, two = (composed(f"replay={replay}", *overrides) for replay in ("gradient", "two_heads"))
-    assert (len(two.replay.half_life), two.model.net.two_heads, one.model.net.two_heads) == (2, True, False)
+def test_two_heads_are_those_of_the_default_net() -> None:
+    one, two = composed(), composed("model=two_heads")
     fill_counts(two)
-    assert instantiate(two.model).net.two_heads
-    two.data = one.data
-    two.replay.half_life, two.model.net.two_heads = one.replay.half_life, False
+    one.data, one, two = two.data, one.model, two.model
+    net = instantiate(two).net
+    assert isinstance(net, TwoHeads)
+    assert {**two.net.net, "n_classes": two.net.n_classes} == {**one.net, "_partial_": True}
+    two.net = one.net
     assert two == one
 
 

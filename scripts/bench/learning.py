@@ -57,9 +57,9 @@ TRAINED = {  # overrides of `trendtrain train`
     "half-life 1400": ["replay.half_life=1400"],
     "half-life 700": ["replay.half_life=700"],
     "half-life 175": ["replay.half_life=175"],
-    "two heads": ["replay=two_heads"],
-    "two heads 700": ["replay=two_heads", "replay.half_life=[700,null]"],
-    "two heads 2800": ["replay=two_heads", "replay.half_life=[2800,null]"],
+    "two heads": ["model=two_heads", "replay.half_life=[175,null]"],
+    "two heads 700": ["model=two_heads", "replay.half_life=[700,null]"],
+    "two heads 2800": ["model=two_heads", "replay.half_life=[2800,null]"],
 }
 
 

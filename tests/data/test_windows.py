@@ -66,11 +66,6 @@ def test_a_batch_holds_the_rows_weights_and_labels_of_its_draw() -> None:
     assert batch["label"].tolist() == [1, 0, 1]
 
 
-def test_a_batch_for_two_heads_says_which_row_is_for_which() -> None:
-    head = dataset_of(BARS)[Draw(np.array([51, 60, 33]), np.ones(3), np.array([0, 1, 1]))]["head"]
-    assert (head.tolist(), head.dtype) == ([0, 1, 1], torch.int64)
-
-
 def test_without_labels_every_label_is_unknown() -> None:
     assert dataset_of(BARS)[draw_of(51, 60)]["label"].tolist() == [-1, -1]
 

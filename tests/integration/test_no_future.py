@@ -16,7 +16,7 @@ from trendtrain.charts.walk_figures import newest_stretch
 from trendtrain.data import PivotDataModule, Walk
 from trendtrain.market import Bars, Series, label_bars, synthetic_market
 from trendtrain.market.bars import FloatArray
-from trendtrain.models import CnnNet, DuelingQNet, QModule, TrendModule
+from trendtrain.models import CnnNet, DuelingQNet, QModule, TrendModule, TwoHeads
 from trendtrain.replay import ReplaySampler, weigh_by_gradient
 
 torch.set_num_threads(1)  # small nets: on busy cores a second thread costs tenfold, and gains nothing
@@ -30,7 +30,7 @@ PAST = {
 MODULES = {
     "cnn": lambda f, s: TrendModule(CnnNet(f, 12, n_side=s, width=8, kernels=(3, 4)), lr=1e-2, use_side=True),
     "two heads": lambda f, s: TrendModule(
-        CnnNet(f, 12, n_side=s, width=8, kernels=(3, 4), two_heads=True), lr=1e-2, use_side=True
+        TwoHeads(partial(CnnNet, f, 12, n_side=s, width=8, kernels=(3, 4))), lr=1e-2, use_side=True
     ),
     "dqn": lambda f, s: QModule(DuelingQNet(f, 12, n_side=s, width=8, kernels=(3, 4)), lr=1e-2, use_side=True),
 }

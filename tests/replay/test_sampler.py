@@ -22,7 +22,7 @@ from slow_memory import surprise
 
 from trendtrain.data.arrays import to_arrays, to_tensors
 from trendtrain.errors import InputError
-from trendtrain.replay import Draw, ReplayMemory, ReplaySampler, weigh, weigh_by_gradient
+from trendtrain.replay import ReplayMemory, ReplaySampler, weigh, weigh_by_gradient
 from trendtrain.validation import ChangeDetector, Predictions, Verdicts
 
 HALF_LIVES = (None, 15.0)
@@ -154,11 +154,6 @@ def test_a_weighting_of_the_users_own_is_used() -> None:
     sampler = ReplaySampler(memory, 500, 1, lambda verdicts: np.where(verdicts.row < 10, 5e4, 1.0))
     sampler.reweight(verdicts_of(np.arange(N_ROWS), np.ones(N_ROWS)))
     assert (sampler.draw().row < 10).mean() > 0.95
-
-
-def test_a_draw_is_rows_weights_and_what_two_half_lives_need() -> None:
-    assert Draw._fields == ("row", "weight", "head")
-    assert sampler_of().draw().head is None
 
 
 @pytest.mark.parametrize("half_life", HALF_LIVES)

@@ -94,8 +94,7 @@ class Windows:
 class WindowDataset(Dataset[Batch]):
     """Map a draw of B rows to a batch: `window` (B, T, F), `side` (B, S), `label`, `row` and `weight` (B,).
 
-    Of a draw for two heads it also holds `head` (B,), which of them each row is for; with transitions `next_window`
-    (B, T, F), `next_side` (B, S) and `gain` (B,).
+    With transitions it also holds `next_window` (B, T, F), `next_side` (B, S) and `gain` (B,).
 
     Args:
         windows: Gives window and side inputs of a row.
@@ -117,8 +116,6 @@ class WindowDataset(Dataset[Batch]):
         label = np.full(len(row), UNKNOWN) if self.label is None else self.label[draw.row].astype(np.int64)
         weight = torch.from_numpy(draw.weight.astype(np.float32))
         batch = self.windows.gather(row) | {"label": torch.from_numpy(label), "row": row, "weight": weight}
-        if draw.head is not None:
-            batch["head"] = torch.from_numpy(draw.head)
         return batch if self._transitions is None else batch | self._followed(draw.row, self._transitions)
 
     def _followed(self, row: IntArray, transitions: Transitions) -> Batch:

@@ -1,12 +1,12 @@
-"""Nets (B, T, F) -> (B, C), and the LightningModules that train them."""
+"""Nets (B, T, F) -> (B, C), in a module each, and the LightningModules that train them, in `module` and `dqn`."""
 
-from trendtrain.models.base import NetModule
 from trendtrain.models.cnn import CnnNet
 from trendtrain.models.dqn import DuelingQNet, QModule
 from trendtrain.models.mlp import MlpNet
-from trendtrain.models.module import TrendModule
+from trendtrain.models.module import NetModule, TrendModule
 from trendtrain.models.per_timeframe import PerTimeframe
 from trendtrain.models.transformer import TransformerNet
+from trendtrain.models.two_heads import TwoHeads
 from trendtrain.models.weights import load_weights
 
 __all__ = [
@@ -18,5 +18,6 @@ __all__ = [
     "QModule",
     "TransformerNet",
     "TrendModule",
+    "TwoHeads",
     "load_weights",
 ]

@@ -7,15 +7,14 @@ from math import prod
 from torch import Tensor, nn
 
 from trendtrain.errors import InputError, check_at_least
-from trendtrain.models.head import Head
-from trendtrain.models.patches import Patches
+from trendtrain.models.layers import Head, Patches
 
 
 class CnnNet(nn.Module):
     """Map windows to class logits, (B, T, F) -> (B, C), with dilated causal convolutions.
 
     Each layer's kernel equals its stride: that is a stack of convolutions whose dilations multiply up (1, 4, 16, ...),
-    evaluated only where the answer at the last bar needs it, at an eighth of the cost of evaluating it everywhere.
+    evaluated only where the last bar needs it, at an eighth of the cost of evaluating it everywhere.
     The last bar's channels, and side inputs, reach the head directly.
 
     Args:
@@ -26,7 +25,6 @@ class CnnNet(nn.Module):
         width: Hidden channels.
         kernels: Kernel of each layer.
         dropout: Share of hidden units dropped before the head.
-        two_heads: Whether the last layer answers twice, for rows drawn by two half-lives: see `answer_of`.
 
     Raises:
         InputError: If a number lies outside its range, or the kernels do not cover the window.
@@ -47,21 +45,19 @@ class CnnNet(nn.Module):
         width: int = 32,
         kernels: Sequence[int] = (4, 4, 6),
         dropout: float = 0.1,
-        two_heads: bool = False,
     ) -> None:
         super().__init__()
         for kernel in kernels:
             check_at_least("kernels", kernel, 1)
         if prod(kernels) != window:
             raise InputError(f"`kernels` must multiply to the window ({window}), got {list(kernels)}.")
-        self.two_heads = two_heads
-        self.head = Head(width, n_features, n_side, n_classes, width, dropout, two_heads)
+        self.head = Head(width, n_features, n_side, n_classes, width, dropout)
         channels = pairwise([n_features, *[width] * len(kernels)])
         layers = zip(channels, kernels, strict=True)
         self.body = nn.Sequential(*(nn.Sequential(Patches(a, b, kernel), nn.GELU()) for (a, b), kernel in layers))
 
-    def forward(self, window: Tensor, side: Tensor | None = None, head: Tensor | None = None) -> Tensor:
-        """Return the logits of the answer at each window's last bar, (B, T, F), (B, S) and (B,) -> (B, C)."""
+    def forward(self, window: Tensor, side: Tensor | None = None) -> Tensor:
+        """Return the logits at each window's last bar, (B, T, F) and (B, S) -> (B, C)."""
         hidden = self.body(window)[:, -1]  # (B, T, F) -> (B, H)
-        logits: Tensor = self.head(hidden, window, side, head)
+        logits: Tensor = self.head(hidden, window, side)
         return logits

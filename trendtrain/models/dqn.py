@@ -1,4 +1,4 @@
-"""Learn which direction to answer by reinforcement: a deep Q-network whose reward is the verdict."""
+"""Reinforcement learning: a deep Q-network whose action is the predicted direction and whose reward is the verdict."""
 
 from collections.abc import Sequence
 from typing import Any, Literal, get_args
@@ -9,22 +9,21 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from trendtrain.errors import InputError, check_choice, check_number
 from trendtrain.market.directions import UNKNOWN
-from trendtrain.models.base import Batch, NetModule, ask, weighted_mean
 from trendtrain.models.cnn import CnnNet
-from trendtrain.models.head import check_shape
+from trendtrain.models.layers import check_shape
+from trendtrain.models.module import Batch, NetModule, weighted_mean
 
 Reward = Literal["verdict", "gain"]
 
 
 class DuelingQNet(nn.Module):
-    """Map windows to the value of each answer, (B, T, F) -> (B, C), as state value plus advantages.
+    """Map windows to the value of predicting each class, (B, T, F) -> (B, C), as state value plus advantages.
 
     Q(s, a) = V(s) + A(s, a) - mean over actions of A(s, .) (Wang et al. 2016, arXiv 1511.06581), on the body of a
-    `CnnNet`. There is no dropout: noise in the values that a bootstrap builds on would be learned.
+    `CnnNet`. There is no dropout: a bootstrap would learn its noise.
 
     Args:
         n_features, window, n_classes, n_side, width, kernels: As in `CnnNet`; a class is an action.
-        two_heads: Refused, for `replay=two_heads` asks it of any net.
 
     Example:
         >>> import torch
@@ -40,15 +39,13 @@ class DuelingQNet(nn.Module):
         n_side: int = 0,
         width: int = 32,
         kernels: Sequence[int] = (4, 4, 6),
-        two_heads: bool = False,
     ) -> None:
         super().__init__()
-        _check_one_head(two_heads)
         check_shape(n_features, n_side, n_classes)
         self.net = CnnNet(n_features, window, n_classes + 1, n_side, width, kernels, dropout=0.0)
 
     def forward(self, window: Tensor, side: Tensor | None = None) -> Tensor:
-        """Return the value of answering each class at each window's last bar, (B, T, F) and (B, S) -> (B, C)."""
+        """Return the value of each class at each window's last bar, (B, T, F) and (B, S) -> (B, C)."""
         streams = self.net(window, side)
         value, advantage = streams[:, :1], streams[:, 1:]
         values: Tensor = value + advantage - advantage.mean(dim=1, keepdim=True)
@@ -58,23 +55,24 @@ class DuelingQNet(nn.Module):
 class QModule(NetModule):
     """Fit a net's Q-values by double Q-learning on replayed transitions (van Hasselt et al. 2016, arXiv 1509.06461).
 
-    State: the window (and side inputs) at a bar. Action: the direction answered. Reward: its verdict. Next state: the
-    window at the bar at which the verdict was known. Where Q(s, a) = r + discount * Q'(s', argmax_b Q(s', b)) does not
-    hold, its squared difference is the loss, weighted as the replay says; Q' is a slow average of the net.
+    State: the window (and side inputs) at a bar. Action: the predicted direction. Reward: its verdict. Next state: the
+    window at the bar at which the verdict was known. The loss is the squared
+    difference of Q(s, a) and r + discount * Q'(s', argmax_b Q(s', b)), weighted by the replay; the target network Q'
+    is a slow average of the net.
 
-    Answers are Q-values: divided by the temperature they are logits. With rewards of +-1 and two classes
+    Q-values divided by the temperature are logits. With rewards of +-1 and two classes
     Q(UP) - Q(DOWN) = 2 (2p - 1), which for p near one half is the log-odds of p; so a temperature of 1 is a good start.
 
     Args:
         net, lr, weight_decay, lr_warmup, lr_cosine, use_side: As in `NetModule`.
         discount: What the value of the next state counts, 0 to below 1; 0 needs no transitions.
-        target_rate: How far Q' goes to the net after each batch (Polyak averaging), above 0 to 1.
-        epsilon: Chance that a replayed bar is answered at random, in training alone.
-        reward: `verdict`: +1 for the direction that came, -1 for another; `gain`: the same times the size of the
+        target_rate: How far Q' moves towards the net after each batch (Polyak averaging), above 0 to 1.
+        epsilon: Chance that the action at a replayed bar is random, in training only.
+        reward: `verdict`: +1 for the true direction, -1 for another; `gain`: the same times the size of the
             line's price change, in volatility units (`batch["gain"]`).
-        all_actions: Learn from the reward of every action, since the label tells what each would have earned; False
-            for that of the action taken alone, as where rewards must be tried.
-        seed: Of the random answers, which have a generator of their own.
+        all_actions: Learn from the reward of every action, which the label gives; False to learn only from the reward
+            of the action taken.
+        seed: Seed of the module's own generator of random actions.
 
     Raises:
         InputError: If a number lies outside its range, or a batch lacks what the arguments ask for.
@@ -96,7 +94,6 @@ class QModule(NetModule):
         seed: int = 0,
     ) -> None:
         super().__init__(net, lr, weight_decay, lr_warmup, lr_cosine, use_side)
-        _check_one_head(getattr(net, "two_heads", False))
         check_number("discount", discount, 0.0, 0.999)
         check_number("target_rate", target_rate, 1e-6, 1.0)
         check_number("epsilon", epsilon, 0.0, 1.0)
@@ -114,7 +111,6 @@ class QModule(NetModule):
 
     def loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return the weighted squared error of a batch's Q-values, and all its Q-values."""
-        _check_one_head("head" in batch)
         values = self(batch["window"], batch.get("side"))
         goal = self._rewards(batch, values.shape[1]) + self.discount * self._next_value(batch)
         errors = (values - goal).square()  # not Huber's: Q is a mean of noisy rewards, which only squares find
@@ -123,24 +119,24 @@ class QModule(NetModule):
         return weighted_mean(errors.mean(dim=1), batch["weight"] * (batch["label"] != UNKNOWN)), values
 
     def on_fit_start(self) -> None:
-        """Let the target start as the net does, whose weights may come from a checkpoint."""
+        """Copy the net, whose weights may come from a checkpoint, to the target."""
         if not self.target.n_averaged:
             self.target.update_parameters(self.net)
 
     def on_train_start(self) -> None:
-        """Let a net that drops units in training drop none where its answers are goals."""
+        """Switch off dropout in the target: its values are what the net learns."""
         self.target.eval()
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Let the target follow the net."""
+        """Move the target towards the net."""
         self.target.update_parameters(self.net)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep where the random answers stand."""
+        """Keep the state of the generator of random actions."""
         checkpoint["exploration"] = self._random.get_state()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Go on with them."""
+        """Restore the state of the generator."""
         self._random.set_state(checkpoint["exploration"].cpu())
 
     def _rewards(self, batch: Batch, n_actions: int) -> Tensor:
@@ -148,20 +144,20 @@ class QModule(NetModule):
         return rewards * self._read(batch, "gain").abs()[:, None] if self.reward == "gain" else rewards
 
     def _actions(self, values: Tensor) -> Tensor:
-        """Choose the best action of each row, and at times any other, (B, C) -> (B, 1)."""
+        """Return the best action of each row, or with chance `epsilon` any action, (B, C) -> (B, 1)."""
         shape = (len(values), 1)
-        anyone = torch.randint(values.shape[1], shape, generator=self._random).to(values.device)
-        is_tried = (torch.rand(shape, generator=self._random) < self.epsilon).to(values.device)
-        return torch.where(is_tried, anyone, values.argmax(dim=1, keepdim=True))
+        random = torch.randint(values.shape[1], shape, generator=self._random).to(values.device)
+        is_random = (torch.rand(shape, generator=self._random) < self.epsilon).to(values.device)
+        return torch.where(is_random, random, values.argmax(dim=1, keepdim=True))
 
     @torch.no_grad()
     def _next_value(self, batch: Batch) -> Tensor | float:
-        """Return what the next states are worth: the net chooses the action, the target values it, (B, 1)."""
+        """Return the values of the next states, (B, 1): the net chooses the action, the target gives its value."""
         if self.discount == 0.0:
             return 0.0
         window, side = self._read(batch, "next_window"), batch.get("next_side")
         best = self(window, side).argmax(dim=1, keepdim=True)
-        return ask(self.target, window, side, self.use_side).gather(1, best)
+        return self.logits_of(self.target, window, side).gather(1, best)
 
     def _read(self, batch: Batch, name: str) -> Tensor:
         if name not in batch:
@@ -174,9 +170,3 @@ def verdict_rewards(label: Tensor, n_actions: int) -> Tensor:
     """Return +1 for the action that is the label and -1 for the others, (B,) -> (B, n_actions)."""
     actions = torch.arange(n_actions, device=label.device)
     return 2.0 * (label[:, None] == actions).float() - 1.0
-
-
-def _check_one_head(has_two: bool) -> None:
-    if has_two:
-        rule = "`two_heads` must be false, and `replay.half_life` one half-life, for Q-learning"
-        raise InputError(f"{rule}, whose values are no chances to average, got two.")

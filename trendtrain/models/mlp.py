@@ -1,4 +1,4 @@
-"""The reference: a small net on features of the last bar alone."""
+"""A small net on the features of the last bar alone: the reference for the others."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -6,13 +6,13 @@ from itertools import pairwise
 from torch import Tensor, nn
 
 from trendtrain.errors import InputError, check_at_least, check_number
-from trendtrain.models.head import answer_of, check_shape, last_bar, n_outputs
+from trendtrain.models.layers import check_shape, last_bar
 
 
 class MlpNet(nn.Module):
     """Map the side inputs of each window's last bar to logits; where there are none, the last bar's channels.
 
-    It trains in seconds and sees nothing of a window but its last bar: a net that reads windows must beat it.
+    It trains in seconds and sees only the last bar of a window: a net that reads whole windows must beat it.
 
     Args:
         n_features: F, channels of a window.
@@ -20,7 +20,6 @@ class MlpNet(nn.Module):
         n_side: S, side inputs; 0 for none.
         widths: Units of each hidden layer; none for a linear model.
         dropout: Share of units dropped after each hidden layer.
-        two_heads: Whether the last layer answers twice, for rows drawn by two half-lives: see `answer_of`.
 
     Raises:
         InputError: If a number lies outside its range.
@@ -39,7 +38,6 @@ class MlpNet(nn.Module):
         n_side: int = 0,
         widths: Sequence[int] = (64, 32),
         dropout: float = 0.1,
-        two_heads: bool = False,
     ) -> None:
         super().__init__()
         check_shape(n_features, n_side, n_classes)
@@ -49,11 +47,11 @@ class MlpNet(nn.Module):
         for width in widths:
             check_at_least("widths", width, 1)
         self.n_side = n_side
-        self.two_heads = two_heads
         sizes = [n_side or n_features, *widths]
         layers = [part for a, b in pairwise(sizes) for part in (nn.Linear(a, b), nn.GELU(), nn.Dropout(dropout))]
-        self.layers = nn.Sequential(*layers, nn.Linear(sizes[-1], n_outputs(n_classes, two_heads)))
+        self.layers = nn.Sequential(*layers, nn.Linear(sizes[-1], n_classes))
 
-    def forward(self, window: Tensor, side: Tensor | None = None, head: Tensor | None = None) -> Tensor:
-        """Return the logits of the answer at each window's last bar, (B, T, F), (B, S) and (B,) -> (B, C)."""
-        return answer_of(self.layers(last_bar(window, side, self.n_side)[-1]), head, self.two_heads)
+    def forward(self, window: Tensor, side: Tensor | None = None) -> Tensor:
+        """Return the logits at each window's last bar, (B, T, F) and (B, S) -> (B, C)."""
+        logits: Tensor = self.layers(last_bar(window, side, self.n_side)[-1])
+        return logits

@@ -1,9 +1,106 @@
-"""Train any net on weighted batches of known labels."""
+"""The LightningModules that train a net: `NetModule` is what all share, `TrendModule` fits class probabilities."""
 
+import inspect
+from abc import ABC, abstractmethod
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
 from torch import Tensor, nn
 
+from trendtrain.errors import InputError
 from trendtrain.market.directions import UNKNOWN
-from trendtrain.models.base import Batch, NetModule, head_of, weighted_mean
+from trendtrain.models.optimizer import adamw, check_rates
+
+Batch = dict[str, Tensor]
+
+
+class NetModule(pl.LightningModule, ABC):
+    """Train a net by AdamW on the loss of a subclass, and predict the stream with calibrated logits.
+
+    Args:
+        net: Any module (B, T, F) -> (B, C); with `use_side`, (B, T, F) and (B, S) -> (B, C).
+        lr: Learning rate.
+        weight_decay: Decoupled weight decay.
+        lr_warmup: Batches in which the learning rate rises to `lr`; 0 for none.
+        lr_cosine: Batches after which it has fallen to 0; None to stay at `lr`, for streams without an end.
+        use_side: Whether the net takes a batch's `side` as well; it gets None where a batch has none.
+
+    Attributes:
+        temperature: Divides the logits of the stream; `FitTemperature` sets it.
+
+    Raises:
+        InputError: If a rate is negative or no number, or the net cannot take what `use_side` says.
+    """
+
+    temperature: Tensor
+
+    def __init__(
+        self,
+        net: nn.Module,
+        lr: float = 1e-3,
+        weight_decay: float = 1e-2,
+        lr_warmup: int = 0,
+        lr_cosine: int | None = None,
+        use_side: bool = False,
+    ) -> None:
+        super().__init__()
+        check_rates(lr, weight_decay, lr_warmup, lr_cosine)
+        if use_side:
+            _check_takes_side(net)
+        self.net = net
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.lr_warmup = lr_warmup
+        self.lr_cosine = lr_cosine
+        self.use_side = use_side
+        self.register_buffer("temperature", torch.ones(()))
+        self._losses: list[Tensor] = []
+
+    @abstractmethod
+    def loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return the loss of a batch, normalised by its weights, and the logits of its rows."""
+
+    def forward(self, window: Tensor, side: Tensor | None = None) -> Tensor:
+        """Return logits, (B, T, F) and (B, S) -> (B, C)."""
+        return self.logits_of(self.net, window, side)
+
+    def logits_of(self, net: nn.Module, window: Tensor, side: Tensor | None) -> Tensor:
+        """Return the logits of a net with the inputs of this module's, (B, T, F) and (B, S) -> (B, C).
+
+        Raises:
+            InputError: If these are not logits of two classes or more for each window.
+        """
+        logits: Tensor = net(window, side) if self.use_side else net(window)
+        if logits.dim() != 2 or logits.shape[1] < 2:
+            shapes = f"{tuple(logits.shape)} for windows {tuple(window.shape)}"
+            raise InputError(f"`net` must map windows (B, T, F) to logits (B, C), C at least 2, got {shapes}.")
+        return logits
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Batch:
+        """Return the loss of a batch and its logits, by which the replay weighs the rows anew."""
+        loss, logits = self.loss(batch)
+        self._losses.append(loss.detach())
+        return {"loss": loss, "logits": logits.detach()}
+
+    def on_train_epoch_end(self) -> None:
+        """Give monitors and loggers the epoch's mean loss; `self.log` would take twice the time."""
+        n_warmup = getattr(getattr(self.trainer, "datamodule", None), "n_warmup", 0)
+        walk_step = self.current_epoch - n_warmup  # x of the chart, as in all others; the warm-up is left of 0
+        loss = torch.stack(self._losses).mean()
+        self._losses.clear()
+        self.trainer.callback_metrics["train/loss"] = loss
+        for logger in self.loggers:
+            logger.log_metrics({"train/loss": loss.item()}, step=walk_step)
+            logger.save()
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> Batch:
+        """Return the calibrated logits of a batch of the stream."""
+        return {"logits": self(batch["window"], batch.get("side")) / self.temperature}
+
+    def configure_optimizers(self) -> Any:
+        """Return AdamW over the net's parameters, with the schedule of its learning rate."""
+        return adamw(self.net.parameters(), self.lr, self.weight_decay, self.lr_warmup, self.lr_cosine)
 
 
 class TrendModule(NetModule):
@@ -18,8 +115,8 @@ class TrendModule(NetModule):
     """
 
     def loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Return the weighted cross-entropy of a batch and its logits; of two heads, those of each row's own."""
-        logits = self(batch["window"], batch.get("side"), head_of(self.net, batch))
+        """Return the weighted cross-entropy of a batch and its logits."""
+        logits = self(batch["window"], batch.get("side"))
         return weighted_cross_entropy(logits, batch["label"], batch["weight"]), logits
 
 
@@ -28,8 +125,21 @@ def weighted_cross_entropy(logits: Tensor, label: Tensor, weight: Tensor) -> Ten
 
     Args:
         logits: Shape (B, C).
-        label: Class, shape (B,); a row of UNKNOWN counts nothing.
+        label: Class, shape (B,); a row of UNKNOWN does not count.
         weight: At least 0, shape (B,).
     """
     losses = nn.functional.cross_entropy(logits, label, ignore_index=UNKNOWN, reduction="none")
     return weighted_mean(losses, weight * (label != UNKNOWN))
+
+
+def weighted_mean(losses: Tensor, weight: Tensor) -> Tensor:
+    """Return sum(w * loss) / sum(w), 0 where all weights are 0; shape (B,) both."""
+    return (weight * losses).sum() / weight.sum().clamp_min(1e-8)
+
+
+def _check_takes_side(net: nn.Module) -> None:
+    try:
+        inspect.signature(net.forward).bind(None, None)
+    except TypeError as error:
+        name = type(net).__name__
+        raise InputError(f"`use_side` must be false for a net that takes windows alone, got {name}.") from error

@@ -1,4 +1,4 @@
-"""AdamW, and how its learning rate goes."""
+"""AdamW and the schedule of its learning rate."""
 
 from collections.abc import Iterable
 from functools import partial
@@ -12,7 +12,7 @@ from trendtrain.errors import check_at_least, check_number
 
 
 def check_rates(lr: float, weight_decay: float, lr_warmup: int, lr_cosine: int | None) -> None:
-    """Refuse what `adamw` cannot use."""
+    """Raise an `InputError` if `adamw` cannot use an argument."""
     check_number("lr", lr, 0.0)
     check_number("weight_decay", weight_decay, 0.0)
     check_at_least("lr_warmup", lr_warmup, 0)
@@ -23,21 +23,21 @@ def check_rates(lr: float, weight_decay: float, lr_warmup: int, lr_cosine: int |
 def adamw(
     parameters: Iterable[nn.Parameter], lr: float, weight_decay: float, lr_warmup: int, lr_cosine: int | None
 ) -> Any:
-    """Return AdamW as Lightning takes it, with a schedule by batch where one is asked for.
+    """Return AdamW in the form Lightning expects, with a schedule by batch if one is asked for.
 
     Args:
-        parameters: What to train.
+        parameters: Parameters to train.
         lr: Learning rate.
         weight_decay: Decoupled weight decay: a batch takes away lr * weight_decay of each weight.
         lr_warmup: Batches in which the rate rises to `lr`, in a straight line.
-        lr_cosine: Batches after which it has fallen to 0, along half a cosine; None for a stream without an end,
-            where it stays.
+        lr_cosine: Batches after which it has fallen to 0, along half a cosine; None to stay at `lr`, for a stream
+            without an end.
     """
-    trained = list(parameters)
-    # One kernel for all weights. On a GPU the default is as fast, and the fused one leaves no gradient to clip in fp16.
-    is_fused = all(one.device.type == "cpu" for one in trained)
-    optimizer = torch.optim.AdamW(trained, lr=lr, weight_decay=weight_decay, fused=is_fused or None)
-    # Else Lightning refuses to clip gradients in mixed precision, since the fused kernel could unscale them as well.
+    parameters = list(parameters)
+    # One kernel for all parameters. On a GPU the default is as fast, and the fused one cannot clip gradients in fp16.
+    is_fused = all(one.device.type == "cpu" for one in parameters)
+    optimizer = torch.optim.AdamW(parameters, lr=lr, weight_decay=weight_decay, fused=is_fused or None)
+    # Otherwise Lightning refuses to clip gradients in mixed precision: the fused kernel could unscale them as well.
     optimizer._step_supports_amp_scaling = False
     if not lr_warmup and lr_cosine is None:
         return optimizer
@@ -47,7 +47,7 @@ def adamw(
 
 
 def rate_factor(batch: int, n_warmup: int, n_batches: int | None) -> float:
-    """Return the share of the learning rate that a batch, counted from 0, gets.
+    """Return the factor of the learning rate for a batch, counted from 0.
 
     Example:
         >>> [round(rate_factor(batch, 2, 6), 2) for batch in range(8)]

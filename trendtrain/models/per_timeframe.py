@@ -1,4 +1,4 @@
-"""One net a timeframe, in one model."""
+"""One model with a net of its own for each timeframe."""
 
 from collections.abc import Sequence
 from copy import deepcopy
@@ -14,9 +14,9 @@ _NEAR = 1e-3  # timeframes 0.1 % apart are one
 
 
 class PerTimeframe(nn.Module):
-    """Let each timeframe have a copy of a net of its own: series are pooled within a timeframe, not across.
+    """Give each timeframe its own copy of a net: series are pooled within a timeframe, not across.
 
-    Rows find their copy by the last side input, log2(timeframe in minutes) / 10. Copies start with the same weights.
+    The last side input, log2(timeframe in minutes) / 10, selects the copy. Copies start with the same weights.
 
     Args:
         net: Takes windows and side inputs, (B, T, F) and (B, S) -> (B, C).
@@ -43,19 +43,13 @@ class PerTimeframe(nn.Module):
         self.nets = nn.ModuleList(deepcopy(net) for _ in timeframes)
         self.register_buffer("code", torch.tensor(minutes).log2() / 10.0, persistent=False)
 
-    @property
-    def two_heads(self) -> bool:
-        """Whether the copies have two heads each."""
-        return bool(getattr(self.nets[0], "two_heads", False))
-
-    def forward(self, window: Tensor, side: Tensor, head: Tensor | None = None) -> Tensor:
-        """Return what each row's own net answers, (B, T, F), (B, S) and (B,) -> (B, C)."""
+    def forward(self, window: Tensor, side: Tensor) -> Tensor:
+        """Return the logits of each row's own net, (B, T, F) and (B, S) -> (B, C)."""
         distance, which = (side[:, -1:] - self.code).abs().min(dim=1)
         if len(distance) and distance.max() > _NEAR:
             minutes = 2.0 ** (10.0 * side[distance.argmax(), -1].item())
             raise InputError(f"`timeframes` must name each timeframe of the data, got bars of {minutes:g} minutes too.")
         rows = [torch.nonzero(which == i)[:, 0] for i in range(len(self.nets))]
-        given = (window, side) if head is None else (window, side, head)
         parts = zip(self.nets, rows, strict=True)
-        answers = [net(*(values[part] for values in given)) for net, part in parts if len(part)]
-        return torch.cat(answers)[torch.cat(rows).argsort()] if answers else self.nets[0](*given)
+        logits = [net(window[part], side[part]) for net, part in parts if len(part)]
+        return torch.cat(logits)[torch.cat(rows).argsort()] if logits else self.nets[0](window, side)

@@ -4,16 +4,15 @@ import torch
 from torch import Tensor, nn
 
 from trendtrain.errors import InputError, check_at_least
-from trendtrain.models.head import Head
-from trendtrain.models.patches import Patches
+from trendtrain.models.layers import Head, Patches
 
 
 class TransformerNet(nn.Module):
     """Map windows to class logits, (B, T, F) -> (B, C), with causal attention between patches of bars.
 
     A patch of neighbouring bars is one token (Nie et al. 2023, arXiv 2211.14730), so that the window is short and a
-    CPU is enough. Blocks are pre-norm (Xiong et al. 2020, arXiv 2002.04745). The last token answers, with the last
-    bar's channels and the side inputs beside it. Dropout acts in the head alone.
+    CPU is enough. Blocks are pre-norm (Xiong et al. 2020, arXiv 2002.04745). The last token goes to the head,
+    with the last bar's channels and the side inputs. Dropout acts in the head alone.
 
     Args:
         n_features: F, channels of a window.
@@ -25,7 +24,6 @@ class TransformerNet(nn.Module):
         n_heads: Attention heads.
         n_layers: Blocks.
         dropout: Share of hidden units dropped in the head.
-        two_heads: Whether the last layer answers twice, for rows drawn by two half-lives: see `answer_of`.
 
     Raises:
         InputError: If a number lies outside its range, or does not divide what it should.
@@ -47,11 +45,9 @@ class TransformerNet(nn.Module):
         n_heads: int = 4,
         n_layers: int = 2,
         dropout: float = 0.1,
-        two_heads: bool = False,
     ) -> None:
         super().__init__()
-        self.two_heads = two_heads
-        self.head = Head(width, n_features, n_side, n_classes, width, dropout, two_heads)
+        self.head = Head(width, n_features, n_side, n_classes, width, dropout)
         _check_divides("patch", patch, "window", window)
         _check_divides("n_heads", n_heads, "width", width)
         check_at_least("n_layers", n_layers, 1)
@@ -60,19 +56,19 @@ class TransformerNet(nn.Module):
         self.blocks = nn.Sequential(*(_Block(width, n_heads) for _ in range(n_layers)))
         self.norm = nn.LayerNorm(width)
 
-    def forward(self, window: Tensor, side: Tensor | None = None, head: Tensor | None = None) -> Tensor:
-        """Return the logits of the answer at each window's last bar, (B, T, F), (B, S) and (B,) -> (B, C)."""
-        logits: Tensor = self.head(self.body(window)[:, -1], window, side, head)
+    def forward(self, window: Tensor, side: Tensor | None = None) -> Tensor:
+        """Return the logits at each window's last bar, (B, T, F) and (B, S) -> (B, C)."""
+        logits: Tensor = self.head(self.body(window)[:, -1], window, side)
         return logits
 
     def body(self, window: Tensor) -> Tensor:
-        """Return what each patch found in itself and those before it, (B, T, F) -> (B, T / patch, H)."""
+        """Return the hidden units of each patch, from it and earlier ones, (B, T, F) -> (B, T / patch, H)."""
         hidden: Tensor = self.norm(self.blocks(self.embed(window) + self.position))
         return hidden
 
 
 class _Block(nn.Module):
-    """Add to each token (B, N, H) what it finds in those up to it, then what it makes of that."""
+    """Add causal self-attention, then a feed-forward layer, to each token, (B, N, H) -> (B, N, H)."""
 
     def __init__(self, width: int, n_heads: int) -> None:
         super().__init__()
@@ -84,15 +80,15 @@ class _Block(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         tokens = tokens + self.mix(self._attend(self.norm_before(tokens)))
-        made: Tensor = self.feed_forward(self.norm_after(tokens))
-        return tokens + made
+        change: Tensor = self.feed_forward(self.norm_after(tokens))
+        return tokens + change
 
     def _attend(self, tokens: Tensor) -> Tensor:
         batch, n, width = tokens.shape
         parts = self.query_key_value(tokens).view(batch, n, 3, self.n_heads, width // self.n_heads)
         query, key, value = parts.permute(2, 0, 3, 1, 4)  # (B, heads, N, H / heads) each
-        found = nn.functional.scaled_dot_product_attention(query, key, value, is_causal=True)
-        return found.transpose(1, 2).reshape(batch, n, width)
+        attended = nn.functional.scaled_dot_product_attention(query, key, value, is_causal=True)
+        return attended.transpose(1, 2).reshape(batch, n, width)
 
 
 def _check_divides(name: str, value: int, whole_name: str, whole: int) -> None:

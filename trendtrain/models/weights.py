@@ -1,4 +1,4 @@
-"""Take the weights of a net out of a run's checkpoint; plain torch, no Lightning."""
+"""Load the weights of a net from a run's checkpoint; plain torch, without Lightning."""
 
 import pickle
 from pathlib import Path
@@ -13,12 +13,12 @@ _PREFIX = "net."
 
 
 def load_weights(net: nn.Module, path: str | Path, name: str = "path") -> None:
-    """Give a net the weights of the same net in a checkpoint: what it predicted with, averaged where that is asked for.
+    """Load the weights of the same net from a checkpoint: those it predicted with, averaged if the run averaged them.
 
     Args:
-        net: Of the shape of the checkpoint's.
+        net: A net of the same shape as the checkpoint's.
         path: A checkpoint of `TrendModule` or `QModule`.
-        name: What errors call `path`.
+        name: Name of `path` in error messages.
 
     Raises:
         InputError: If there is no such checkpoint, or its net has another shape.

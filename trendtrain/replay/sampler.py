@@ -15,11 +15,10 @@ HalfLife = float | None  # in events; None: all ages alike
 
 
 class Draw(NamedTuple):
-    """Rows of a batch, how much each counts in the loss, and, of two half-lives, for which it was drawn; shape (B,)."""
+    """Rows of a batch and how much each counts in the loss, shape (B,) both."""
 
     row: IntArray
     weight: FloatArray
-    head: IntArray | None = None
 
 
 class Detector(Protocol):
@@ -43,8 +42,8 @@ class ReplaySampler:
     (Schaul et al. 2015; Fujimoto et al. 2020). The preference for recent events is not undone: it is how the model
     follows the market.
 
-    With two half-lives half of a batch is drawn by each, for a net with a head for each (`two_heads`); of an odd batch
-    the first draws one row more. Weights are then divided by the mean of their own half.
+    With two half-lives the first half of a batch is drawn by the first, the rest by the second, as the net `TwoHeads`
+    expects; an odd row belongs to the first half. Weights are then divided by the mean of their own half.
 
     Args:
         memory: The bars known so far; while it is empty, batches carry weight 0.
@@ -104,15 +103,14 @@ class ReplaySampler:
 
     def draw(self) -> Draw:
         """Return the next batch; of an empty memory, row 0 with weight 0."""
-        n, is_double = self.batch_size, len(self.half_lives) == 2
-        sizes = [n - n // 2, n // 2] if is_double else [n]
-        head = np.repeat([0, 1], sizes) if is_double else None
+        n, n_parts = self.batch_size, len(self.half_lives)
         if self.memory.n_events == 0:
-            return Draw(np.zeros(n, dtype=np.int64), np.zeros(n), head)
-        parts = [self._part(size, half_life) for size, half_life in zip(sizes, self.half_lives, strict=True)]
-        row, weight, age = map(np.concatenate, zip(*parts, strict=True)) if is_double else parts[0]
+            return Draw(np.zeros(n, dtype=np.int64), np.zeros(n))
+        # An odd row goes to the first part.
+        parts = [self._part((n + n_parts - 1 - i) // n_parts, one) for i, one in enumerate(self.half_lives)]
+        row, weight, age = map(np.concatenate, zip(*parts, strict=True))
         self._stats.add_draw(weight, age)
-        return Draw(row, weight, head)
+        return Draw(row, weight)
 
     def _part(self, n: int, half_life: HalfLife) -> tuple[IntArray, FloatArray, IntArray]:
         """Return rows, their importance weights of mean 1, and their ages in events, shape (n,) each."""
