@@ -106,7 +106,7 @@ def test_the_market_of_before_a_change_does_not_count(make_datamodule: Make, mak
             self.fit, self.events = fit, []
 
         def on_walk_step(self, trainer: pl.Trainer, step: WalkStep) -> None:
-            self.events.append(round(self.fit._judged.weight.sum()))
+            self.events.append(round(self.fit._fitted.weight.sum()))
 
     datamodule = make_datamodule()
     datamodule.setup()

@@ -585,7 +585,7 @@ def test_a_file_of_no_bytes_is_one_line(command: str, tmp_path: Path, capfd: pyt
 MISTAKES: dict[str, tuple[tuple[str, ...], str]] = {
     "unknown key": (("foo=1",), "foo"),
     "unknown nested key": (("walk.stepp=1d",), "stepp"),
-    "unknown option": (("model=foo",), "`model` must be one of cnn, dqn, mlp, transformer, got 'foo'."),
+    "unknown option": (("model=foo",), "`model` must be one of cnn, dqn, mlp, transformer, two_heads, got 'foo'."),
     "no such module": (
         ("model.net._target_=nowhere.Net",),
         "'nowhere.Net': No module named 'nowhere', full_key: model.net",

@@ -1,4 +1,4 @@
-"""Predict with weights averaged over time."""
+"""Predict with weights averaged over the batches."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -11,19 +11,19 @@ from torch import Tensor
 from trendtrain.errors import check_number
 from trendtrain.stream.walk_step import WalkStep
 
-BATCHES_A_TIME: Final = 4
+_INTERVAL: Final = 4  # batches
 
 
 class AverageWeights(WeightAveraging):
     """Average the module's weights, and predict the stream with the average.
 
-    It is Lightning's `WeightAveraging` with an exponential average whose decay starts low, so that the random weights
-    of the start are soon forgotten; after a change of the market it starts anew. Training goes on with its own weights.
-    Every fourth batch is averaged: neighbours differ little, and averaging costs a tenth of a small net's batch.
+    It is Lightning's `WeightAveraging` with an exponential average. Its decay starts low, so that the random initial
+    weights are soon forgotten, and again after a change of the market. Training continues with its own weights. Every
+    fourth batch is averaged: consecutive weights differ little, and averaging costs a tenth of a small net's batch.
     A checkpoint's `state_dict` holds the average, `current_model_state` the weights in training.
 
     Args:
-        decay: What the average keeps of itself a batch, 0 to below 1: .995 averages over some 200 batches.
+        decay: Share of the average that each batch keeps, 0 to below 1: .995 averages over some 200 batches.
 
     Raises:
         InputError: If `decay` lies outside its range.
@@ -35,11 +35,11 @@ class AverageWeights(WeightAveraging):
         super().__init__(use_buffers=False, multi_avg_fn=partial(exponential_average_, decay=decay))
 
     def should_update(self, step_idx: int | None = None, epoch_idx: int | None = None) -> bool:
-        """Say whether the batch that was the `step_idx`th is averaged."""
-        return step_idx is not None and (step_idx + 1) % BATCHES_A_TIME == 0
+        """Return whether the weights after batch `step_idx` are averaged."""
+        return step_idx is not None and (step_idx + 1) % _INTERVAL == 0
 
     def on_change(self, trainer: pl.Trainer, step: WalkStep) -> None:
-        """Start anew: weights from before a change answer to a market that is no more."""
+        """Restart the average: weights from before a change belong to another market."""
         if self._average_model is not None:
             self._average_model.n_averaged.zero_()
 
@@ -47,7 +47,7 @@ class AverageWeights(WeightAveraging):
 def exponential_average_(
     averaged: Sequence[Tensor], current: Sequence[Tensor], n_averaged: Tensor | int, decay: float
 ) -> None:
-    """Let each average become D * averaged + (1 - D) * current, D = min(decay, (1 + n) / (10 + n)) ** 4 of n batches.
+    """Set each average to D * averaged + (1 - D) * current, D = min(decay, (1 + n) / (10 + n)) ** 4 of n batches.
 
     Example:
         >>> one, zero = Tensor([1.0]), Tensor([0.0])
@@ -55,7 +55,7 @@ def exponential_average_(
         >>> one
         tensor([0.4521])
     """
-    n_batches = BATCHES_A_TIME * float(n_averaged)
-    share = min(decay, (1.0 + n_batches) / (10.0 + n_batches)) ** BATCHES_A_TIME
+    n_batches = _INTERVAL * float(n_averaged)
+    share = min(decay, (1.0 + n_batches) / (10.0 + n_batches)) ** _INTERVAL
     for mean, newest in zip(averaged, current, strict=True):
         mean.lerp_(newest, 1.0 - share)

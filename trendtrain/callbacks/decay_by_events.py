@@ -1,4 +1,4 @@
-"""Regularise by how many events there are to learn from."""
+"""Set the weight decay by the number of events there are to learn from."""
 
 import math
 
@@ -11,23 +11,22 @@ from trendtrain.errors import InputError, check_number
 class DecayByEvents(pl.Callback):
     """Keep the optimizer's weight decay at prior_events / N, N the events that the replay draws from.
 
-    The mean loss of N events under a Gaussian prior on the weights w is mean(loss) + prior_events / N * |w|^2 / 2, so
-    that a prior holds the less the more is known, and a decay that stays holds ever more than it says. AdamW takes away
-    lr * weight_decay of each weight a batch, which is such a term up to the scale that it gives gradients: what
-    `prior_events` amounts to depends on the market and the net, but where it is right for some events, it is so for
-    more of them (Loshchilov & Hutter 2019, arXiv 1711.05101; Wang & Aitchison 2024, arXiv 2405.13698: the best decay
-    goes as 1 / data). A half-life h bounds N at about h / ln 2; what a change cuts off the memory counts no more.
-    Two half-lives give the mean of their decays.
+    The mean loss of N events under a Gaussian prior on the weights w is mean(loss) + prior_events / N * |w|^2 / 2: the
+    more events, the less the prior counts, whereas a constant decay counts ever more. AdamW subtracts
+    lr * weight_decay of each weight a batch, which is such a term up to the scale that it gives gradients. The best
+    `prior_events` depends on the market and the net, but not on the number of events (Loshchilov & Hutter 2019,
+    arXiv 1711.05101; Wang & Aitchison 2024, arXiv 2405.13698: the best decay is proportional to 1 / data). A half-life
+    h bounds N at about h / ln 2; events that a change cut off the memory do not count. Two half-lives give the mean of
+    their decays.
 
-    It is set when an epoch starts, from the memory alone: a resumed run needs no state. Groups of parameters without
-    decay (0) stay without.
+    The decay is set when an epoch starts, from the memory alone: a resumed run needs no state. Groups of parameters
+    without decay (0) stay without.
 
     Args:
-        prior_events: What the prior weighs: the decay times the events, such as 3.0 * 10,000. Above 0.
+        prior_events: The decay times the events, such as 3.0 * 10,000. Above 0.
 
     Raises:
-        InputError: If `prior_events` is below 1e-6; in training, if there is no replay to count in, or no parameters
-            with a decay.
+        InputError: If `prior_events` is below 1e-6; in training, if there is no replay, or no parameters have a decay.
 
     Example:
         >>> DecayByEvents(prior_events=30_000.0).decay(n_events=10_000, half_life=None)
@@ -58,7 +57,7 @@ class DecayByEvents(pl.Callback):
 
 
 def effective_events(n_events: int, half_life: float | None) -> float:
-    """Return how many events as likely drawn as the newest there are: the sum of 2^(-age / half_life), at least 1.
+    """Return the effective number of events, the sum of 2^(-age / half_life), at least 1.
 
     Example:
         >>> effective_events(500, None), round(effective_events(100_000, 2800.0)), round(2800 / math.log(2))

@@ -1,4 +1,4 @@
-"""Let a model be as sure as its past verdicts allow."""
+"""Calibrate a model's confidence on its past verdicts, by temperature scaling."""
 
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -15,13 +15,13 @@ from trendtrain.validation.predictions import Verdicts
 from trendtrain.validation.score import group
 from trendtrain.validation.temperature import fit_temperature
 
-_LEAST_CHANCE = 1e-12  # a log of it is finite
-_LEAST_NEW = 0.05  # of the events fitted to
+_SMALLEST_PROBABILITY = 1e-12  # its log is finite
+_REFIT_SHARE = 0.05  # of the events fitted to
 
 
 @runtime_checkable
 class HasTemperature(Protocol):
-    """A module that divides its answers to the stream by a temperature."""
+    """A module that divides its logits of the stream by a temperature."""
 
     temperature: Tensor
 
@@ -29,14 +29,14 @@ class HasTemperature(Protocol):
 class FitTemperature(pl.Callback):
     """At the end of a stream's step, fit the module's temperature to the newest judged events.
 
-    What was predicted was divided by the temperature of its time, so that is undone first. Only verdicts known by then
-    count, and the new temperature serves from the next step on. It is fitted again as soon as one event in twenty is
-    new, or after a change of the market: a few new ones would not move it by its own error. A module without a
-    `temperature`, and loaders that are no stream, are left as they are.
+    Stored predictions were divided by the temperature of their time, so this is undone first. Only verdicts known by
+    then count, and the new temperature applies from the next step on. It is fitted again when one event in twenty is
+    new, or after a change of the market: a few new events would not move it by its own error. A module without a
+    `temperature`, and loaders that are no stream, are left alone.
 
     Args:
         n_events: How many of the newest judged events count; after a change of the market, those that followed it.
-        spread: How far 1 / temperature goes from 1 without evidence, as a standard deviation.
+        spread: Prior standard deviation of 1 / temperature around 1.
 
     Raises:
         InputError: If a number lies outside its range.
@@ -48,70 +48,74 @@ class FitTemperature(pl.Callback):
         self.n_events = n_events
         self.spread = spread
         self._temperature = 1.0
-        self._judged = _Judged(np.zeros((0, 2)), np.zeros(0, dtype=np.int64), np.zeros(0))
-        self._fresh: list[_Judged] = []  # since the last fit
-        self._ends: list[int] = []  # when each step ended
-        self._divisors: list[float] = []  # what its answers were divided by
+        self._fitted = _Sample(np.zeros((0, 2)), np.zeros(0, dtype=np.int64), np.zeros(0))
+        self._new: list[_Sample] = []  # since the last fit
+        self._step_ends: list[int] = []  # milliseconds
+        self._step_temperatures: list[float] = []
 
     def on_walk_step(self, trainer: pl.Trainer, step: WalkStep) -> None:
-        """Take a step's verdicts in, and fit."""
+        """Add the step's verdicts, fit if enough are new, and set the temperature."""
         module = trainer.lightning_module
         if not isinstance(module, HasTemperature) or not isinstance(getattr(trainer, "datamodule", None), Stream):
             return
-        self._ends.append(int(_milliseconds(step.now)))
-        self._divisors.append(float(module.temperature))
-        verdicts = step.verdicts[step.verdicts.is_validated]
-        made_in = np.searchsorted(self._ends, _milliseconds(step.labels.close_time[verdicts.row]))
-        if len(verdicts):
-            self._fresh.append(_judged(verdicts, np.array(self._divisors)[made_in]))
-        n_new = sum(fresh.weight.sum() for fresh in self._fresh)
-        if step.change is not None or n_new > _LEAST_NEW * self._judged.weight.sum():
-            self._judged = self._judged.joined(self._fresh).newest(step.change or self.n_events)
-            self._fresh = []
-            self._temperature = fit_temperature(*self._judged, self.spread)
+        self._step_ends.append(int(_milliseconds(step.now)))
+        self._step_temperatures.append(float(module.temperature))
+        self._add(step)
+        n_new = sum(sample.weight.sum() for sample in self._new)
+        if step.change is not None or n_new > _REFIT_SHARE * self._fitted.weight.sum():
+            self._fitted = self._fitted.joined(self._new).newest(step.change or self.n_events)
+            self._new = []
+            self._temperature = fit_temperature(*self._fitted, self.spread)
         module.temperature.fill_(self._temperature)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Set it once more: where weights are averaged, the module of the step was the average, now put away."""
-        if self._ends and isinstance(pl_module, HasTemperature):
+        """Set the temperature again: with averaged weights, `on_walk_step` set it in the average, now put away."""
+        if self._step_ends and isinstance(pl_module, HasTemperature):
             pl_module.temperature.fill_(self._temperature)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the judged events, and what was divided by what."""
+        """Return the sample, and the temperature of each step."""
         return {
             "temperature": self._temperature,
-            "judged": [[torch.from_numpy(values) for values in part] for part in (self._judged, *self._fresh)],
-            "ends": self._ends.copy(),
-            "divisors": self._divisors.copy(),
+            "judged": [[torch.from_numpy(values) for values in part] for part in (self._fitted, *self._new)],
+            "ends": self._step_ends.copy(),
+            "divisors": self._step_temperatures.copy(),
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up where the callback that gave the state stood."""
+        """Restore the state returned by `state_dict()`."""
         self._temperature = state_dict["temperature"]
-        self._judged, *self._fresh = [_Judged(*(values.numpy() for values in part)) for part in state_dict["judged"]]
-        self._ends, self._divisors = list(state_dict["ends"]), list(state_dict["divisors"])
+        self._fitted, *self._new = [_Sample(*(values.numpy() for values in part)) for part in state_dict["judged"]]
+        self._step_ends, self._step_temperatures = list(state_dict["ends"]), list(state_dict["divisors"])
+
+    def _add(self, step: WalkStep) -> None:
+        verdicts = step.verdicts[step.verdicts.is_validated]
+        if len(verdicts):
+            made_in = np.searchsorted(self._step_ends, _milliseconds(step.labels.close_time[verdicts.row]))
+            self._new.append(_sample_of(verdicts, np.array(self._step_temperatures)[made_in]))
 
 
-class _Judged(NamedTuple):
-    """Judged predictions: logits up to a constant (n, C), the class that came (n,), the share in its event (n,)."""
+class _Sample(NamedTuple):
+    """Predictions with a verdict: logits up to a constant (n, C), true class (n,), weight within the event (n,)."""
 
-    scores: FloatArray
+    logits: FloatArray
     truth: IntArray
     weight: FloatArray
 
-    def joined(self, more: list["_Judged"]) -> "_Judged":
-        parts = [part for part in (self, *more) if len(part.truth)]  # an empty one does not know how many classes
-        return _Judged(*(np.concatenate(columns) for columns in zip(*parts, strict=True))) if parts else self
+    def joined(self, more: list["_Sample"]) -> "_Sample":
+        parts = [part for part in (self, *more) if len(part.truth)]  # an empty one has the wrong number of classes
+        return _Sample(*(np.concatenate(columns) for columns in zip(*parts, strict=True))) if parts else self
 
-    def newest(self, n_events: int) -> "_Judged":
+    def newest(self, n_events: int) -> "_Sample":
         n = int(np.searchsorted(np.cumsum(self.weight[::-1]), n_events + 1e-6))  # whole events: their weights sum to 1
-        return _Judged(self.scores[-n:], self.truth[-n:], self.weight[-n:]) if n else self
+        return _Sample(self.logits[-n:], self.truth[-n:], self.weight[-n:]) if n else self
 
 
-def _judged(verdicts: Verdicts, divisor: FloatArray) -> _Judged:
-    scores = divisor[:, None] * np.log(np.maximum(verdicts.predictions.probability, _LEAST_CHANCE))
+def _sample_of(verdicts: Verdicts, temperature: FloatArray) -> _Sample:
+    """Return the sample of verdicts, given the temperature by which each prediction was divided, shape (n,)."""
+    logits = temperature[:, None] * np.log(np.maximum(verdicts.predictions.probability, _SMALLEST_PROBABILITY))
     events = group(verdicts.event)
-    return _Judged(scores, verdicts.truth.astype(np.int64), 1.0 / events.counts[events.inverse])
+    return _Sample(logits, verdicts.truth.astype(np.int64), 1.0 / events.counts[events.inverse])
 
 
 def _milliseconds(time: Any) -> Any:

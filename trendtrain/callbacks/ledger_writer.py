@@ -8,7 +8,7 @@ import lightning.pytorch as pl
 import numpy as np
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from trendtrain.callbacks.signals import interrupts_held
+from trendtrain.callbacks.interrupts import delay_interrupts
 from trendtrain.errors import InputError
 from trendtrain.market.bars import IntArray, TimeArray
 from trendtrain.market.labels import Labels
@@ -101,7 +101,7 @@ class LedgerWriter(pl.Callback):
         """Take up the last step written."""
         self._last_step = state_dict["last_step"]
 
-    @interrupts_held()
+    @delay_interrupts()
     def _write(self) -> None:
         waiting, self._waiting = self._waiting, []
         self.ledger.record_steps(self.run_id, self._name, waiting)

@@ -1,4 +1,4 @@
-"""The protocols between the stream, `TrendValidation` and the callbacks that listen to it."""
+"""The protocols between the stream, `TrendValidation`, and the callbacks that listen to it."""
 
 from typing import Any, Protocol, runtime_checkable
 
@@ -13,7 +13,7 @@ from trendtrain.validation.predictions import Predictions
 
 @runtime_checkable
 class Stream(Protocol):
-    """What a datamodule with a clock offers: labels, baselines, the rows of the step under way, and a way on."""
+    """A datamodule with a clock: labels, baselines, and the rows of the step under way."""
 
     labels: Labels
     baselines: dict[str, IntArray]
@@ -26,28 +26,28 @@ class Stream(Protocol):
         """Complete the step, or the epoch of warm-up, under way and return the new `now`."""
 
     def update_verdicts(self, predictions: Predictions) -> None:
-        """Take what the model says now of rows that are replayed."""
+        """Reweight replayed rows by the model's newest predictions."""
 
 
 @runtime_checkable
 class StepListener(Protocol):
-    """A callback that wants to hear of each judged step."""
+    """A callback that is told of each judged step."""
 
     def on_walk_step(self, trainer: pl.Trainer, step: WalkStep) -> None:
-        """Take note of a judged step."""
+        """Handle a judged step."""
 
 
 @runtime_checkable
 class WarmupListener(Protocol):
-    """A callback that wants to hear of each training epoch before the first step."""
+    """A callback that is told of each training epoch before the first step."""
 
     def on_warmup(self, trainer: pl.Trainer, done: int, total: int) -> None:
-        """Take note of how many epochs of warm-up are done."""
+        """Handle a completed epoch of the warm-up, the `done`th of `total`."""
 
 
 @runtime_checkable
 class ChangeListener(Protocol):
-    """A callback that wants to hear when verdicts show that the market has changed."""
+    """A callback that is told when verdicts show that the market has changed."""
 
     def on_change(self, trainer: pl.Trainer, step: WalkStep) -> None:
-        """Take note of a step with a `change`, after all listeners have heard of the step."""
+        """Handle a step with a `change`, after all listeners have handled the step."""

@@ -12,7 +12,7 @@ from tensorboard.plugins.text.summary_v2 import text_pb
 from torch.utils.tensorboard.summary import custom_scalars, hparams
 from torch.utils.tensorboard.writer import FileWriter
 
-from trendtrain.callbacks.signals import interrupts_held
+from trendtrain.callbacks.interrupts import delay_interrupts
 from trendtrain.charts.bands import Bands
 from trendtrain.charts.run_card import chart_order, compared, describe_run
 from trendtrain.stream.walk_step import WalkStep
@@ -79,7 +79,7 @@ def _is_power_of_two(n: int, least: int) -> bool:
     return n >= least and n & (n - 1) == 0
 
 
-@interrupts_held()  # matplotlib makes errors of its own of them
+@delay_interrupts()  # matplotlib makes errors of its own of them
 def _draw(trainer: pl.Trainer, writers: list[FileWriter], step: WalkStep) -> None:
     """Write the figures, or say once, at the end, what they need."""
     try:

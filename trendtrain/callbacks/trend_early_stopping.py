@@ -1,4 +1,4 @@
-"""Stop early on a score that does not exist before the first verdict."""
+"""Early stopping on a score that is NaN before the first verdict."""
 
 import math
 
@@ -9,20 +9,20 @@ from lightning.pytorch.callbacks import EarlyStopping
 class TrendEarlyStopping(EarlyStopping):
     """Stop when a `trend/` metric stops improving, counting from its first number on.
 
-    The arguments are those of Lightning's `EarlyStopping`. A check while the metric is NaN (nothing is judged yet) is
-    left out: it neither stops nor costs patience.
+    The arguments are those of Lightning's `EarlyStopping`. While the metric is NaN (nothing is judged yet) nothing is
+    checked: training does not stop, and no patience is used up.
 
     Example:
         >>> stopping = TrendEarlyStopping(monitor="trend/event_accuracy", mode="max", patience=5)
     """
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Check, if there is a number."""
+        """Check, unless the metric is NaN."""
         if not self._is_waiting(trainer):
             super().on_train_epoch_end(trainer, pl_module)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Check, if there is a number."""
+        """Check, unless the metric is NaN."""
         if not self._is_waiting(trainer):
             super().on_validation_end(trainer, pl_module)
 

@@ -1,23 +1,16 @@
-"""Judge a model's stored predictions when their labels become known, inside any Lightning Trainer."""
+"""Keep a model's predictions and judge each when its label becomes known, inside any Lightning Trainer."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import lightning.pytorch as pl
+import numpy as np
 import torch
 
+from trendtrain.callbacks.checks import check_predictions, check_stream_trainer, check_trainer
+from trendtrain.callbacks.interrupts import delay_interrupts
 from trendtrain.callbacks.listeners import ChangeListener, StepListener, Stream, WarmupListener
-from trendtrain.callbacks.outputs import PassOutputs, row_of, scores_of
-from trendtrain.callbacks.refusals import (
-    check_classes,
-    check_complete,
-    check_once,
-    check_rows,
-    refuse_cuts,
-    refuse_impatience,
-    refuse_many_devices,
-)
-from trendtrain.callbacks.signals import interrupts_held
+from trendtrain.callbacks.model_outputs import OutputBuffer, row_of, scores_of
 from trendtrain.data.arrays import to_arrays, to_tensors
 from trendtrain.errors import InputError
 from trendtrain.market.bars import IntArray
@@ -25,7 +18,7 @@ from trendtrain.market.labels import Labels
 from trendtrain.replay.sampler import ReplaySampler
 from trendtrain.stream.walk_step import WalkStep, scalars
 from trendtrain.validation.pending import Pending
-from trendtrain.validation.predictions import Verdicts
+from trendtrain.validation.predictions import Predictions, Verdicts
 from trendtrain.validation.scoreboard import Scoreboard
 
 
@@ -37,17 +30,17 @@ class TrendValidation(pl.Callback):
     give `labels`; each pass over them is then judged on its own, with `now` the close of the last bar predicted in it.
 
     Args:
-        labels: What judges; None takes the datamodule's.
-        baselines: What each baseline answers at each row, to be judged beside the model.
+        labels: The labels to judge by; None for the datamodule's.
+        baselines: The direction each baseline predicts at each row, to be judged beside the model.
         key: Gives the bar positions of a batch, `batch -> (B,)`; None leaves the batch out. By default a dict's `row`,
             the last item of a tuple, or the batch itself.
         direction: Gives logits, probabilities (B, C) or class codes (B,) from what the step returned; by default a
             dict's `logits`, `probabilities` or `direction`, or the tensor itself.
-        replay: With `labels`: what draws bars for training, to be reweighted by each pass.
+        replay: With `labels`: the sampler of bars for training, to be reweighted by each pass.
         on_verdicts: Called with the verdicts of each pass or step, if there are any.
 
     Raises:
-        InputError: In `setup`, if labels are missing, a cut of the stream is asked for, or devices are many.
+        InputError: In `setup`, if labels are missing, the trainer would cut the stream, or there are several devices.
     """
 
     def __init__(
@@ -67,56 +60,47 @@ class TrendValidation(pl.Callback):
         self.on_verdicts = on_verdicts
         self.buffer = Pending()
         self.board: Scoreboard
-        self._stream: Stream | None = None
-        self._outputs = PassOutputs()
-        self._answers = PassOutputs()
+        self._stream: Stream | None = None  # None: loaders of the user's own
+        self._predicted = OutputBuffer()  # of the pass under way
+        self._trained = OutputBuffer()  # since the last pass
         self._n_steps = 0
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Find labels and clock, and refuse what would cut the stream."""
-        refuse_many_devices(trainer)
-        refuse_impatience(trainer)
-        datamodule = getattr(trainer, "datamodule", None)
-        if self.labels is not None and isinstance(datamodule, Stream):
-            raise InputError("`labels` must be left out where the datamodule has its own, got both.")
-        if self.labels is None:
-            if not isinstance(datamodule, Stream):
-                if self._stream is not None and stage in ("test", "predict"):  # after the walk, on other loaders
-                    return
-                raise InputError("`labels` must be given where the datamodule has none: label_bars(bars) makes them.")
-            refuse_cuts(trainer)
-            if trainer.fast_dev_run:  # type: ignore[attr-defined]
-                datamodule.clock.warmup = 0  # its one epoch is to show a step
-            if datamodule is self._stream:  # say `validate`, then `fit`: the walk goes on
-                return
-            self._stream, self._n_steps = datamodule, 0
-        self._start_counts()
+        """Find the labels, and raise if the trainer would cut the stream."""
+        check_trainer(trainer)
+        stream = getattr(trainer, "datamodule", None)
+        if isinstance(stream, Stream):
+            self._attach(trainer, stream)
+        elif self.labels is not None:
+            self._reset_scores()
+        elif self._stream is None or stage not in ("test", "predict"):  # after a walk, other loaders pass unjudged
+            raise InputError("`labels` must be given where the datamodule has none: label_bars(bars) makes them.")
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Train no more where a resumed walk has ended already."""
+        """Stop at once if a resumed walk has already ended."""
         if self._is_over:
             trainer.should_stop = True
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Keep what the model says of the rows it has just learned from, if the module returned it."""
+        """Keep the logits of the rows just trained on, if the module returned them."""
         if self._stream is not None and isinstance(outputs, dict) and "logits" in outputs:
-            self._answers.add(self.key(batch), outputs["logits"])
+            self._trained.add(self.key(batch), outputs["logits"])
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Let monitors find the metrics, NaN so far, where validation comes after the first epoch."""
+        """Give monitors the metrics, NaN so far, where validation comes after the first epoch."""
         if "trend/accuracy" not in trainer.callback_metrics:
-            _tell_monitors(trainer, self._scalars())
+            _update_monitors(trainer, self._scalars())
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Start a pass; a foreign one starts its own counts, and the stream's replay hears what training brought."""
-        self._outputs = PassOutputs()
+        """Start a pass; reweight the stream's replay by the logits of training, all batches of a step at once."""
+        self._predicted = OutputBuffer()
         if self._stream is None:
-            self._start_counts()
-        elif len(self._answers):  # all batches of a step at once: each alone takes as long
-            answers, self._answers = self._answers.predictions(), PassOutputs()
-            self._stream.update_verdicts(answers)
+            self._reset_scores()
+        elif len(self._trained):
+            trained, self._trained = self._trained.predictions(), OutputBuffer()
+            self._stream.update_verdicts(trained)
 
     def on_validation_batch_end(
         self,
@@ -127,25 +111,19 @@ class TrendValidation(pl.Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Keep what was predicted."""
-        if self._is_aside(trainer):
-            return
-        rows = self.key(batch)
-        if rows is not None:
-            self._outputs.add(rows, self.direction(outputs))
+        """Keep the predictions of a batch."""
+        if not self._is_other_loop(trainer) and (rows := self.key(batch)) is not None:
+            self._predicted.add(rows, self.direction(outputs))
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Judge what can be judged now, tell the listeners, log."""
-        is_empty = self._stream is None and not len(self._outputs)
-        if trainer.sanity_checking or self._is_over or self._is_aside(trainer) or is_empty:
+        """Complete the step, or an epoch of the warm-up."""
+        is_empty = self._stream is None and not len(self._predicted)
+        if trainer.sanity_checking or self._is_over or self._is_other_loop(trainer) or is_empty:
             return
         if self._stream is not None and self._stream.clock.warmup:
-            self._warm_up(trainer, self._stream)
-            return
-        with interrupts_held():
-            step = self.judge(is_partial=bool(trainer.fast_dev_run))  # type: ignore[attr-defined]
-            self._tell(trainer, step)
-        _tell_monitors(trainer, step.scalars)
+            self._complete_warmup(trainer, self._stream)
+        else:
+            self._complete_step(trainer)
         if self._is_over:
             trainer.should_stop = True
 
@@ -154,37 +132,23 @@ class TrendValidation(pl.Callback):
     on_test_epoch_end = on_predict_epoch_end = on_validation_epoch_end
 
     def judge(self, is_partial: bool = False) -> WalkStep:
-        """Store the step's predictions, move the clock on, and judge what is known by then."""
-        predictions, self._outputs = self._outputs.predictions(), PassOutputs()
-        labels = self.board.labels
-        check_rows(predictions.row, len(labels))
-        if self._stream is None:
-            check_once(predictions.row)
-        elif len(predictions):
-            check_classes(predictions.probability.shape[1], self._stream.n_classes)
-        if self._stream is not None and not is_partial:
-            check_complete(predictions, self._stream.clock.rows)
-        now = labels.close_time[predictions.row].max() if self._stream is None else self._stream.close_step()
+        """Store the step's predictions, advance the clock, and judge what is known by then.
+
+        Raises:
+            InputError: If rows are no labelled bars, or come twice, or classes differ from the labels'.
+            RuntimeError: If a step of the stream did not predict each of its rows once, unless it `is_partial`.
+        """
+        predictions, self._predicted = self._predicted.predictions(), OutputBuffer()
+        labels, stream = self.board.labels, self._stream
+        check_predictions(predictions, len(labels), stream, is_partial)
+        now = labels.close_time[predictions.row].max() if stream is None else stream.close_step()
         self.buffer.add(predictions)
         verdicts = self.buffer.judge(labels, now)
         self.board.update(verdicts)
-        self._n_steps += 1
         if self.replay is not None:
             self.replay.reweight(verdicts)
-        return WalkStep(
-            index=self._n_steps - 1,
-            now=now,
-            predictions=predictions,
-            verdicts=verdicts,
-            stats=self.buffer.stats,
-            series_stats=self.board.stats(self.buffer.pending),
-            metrics=self.board.metrics(self.buffer.pending),
-            labels=labels,
-            board=self.board,
-            pending=self.buffer.pending,
-            is_partial=is_partial,
-            **({"pass_": self._n_steps - 1} if self._stream is None else _learned(self._stream, verdicts)),
-        )
+        self._n_steps += 1
+        return self._step(now, predictions, verdicts, is_partial)
 
     def summary(self) -> dict[str, Any]:
         """Return the statistics and scores so far, of all series and of each, as `summary.json` holds them."""
@@ -196,17 +160,14 @@ class TrendValidation(pl.Callback):
         return {**scores, "series": by_series, "breakdown": self.board.breakdown()}
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the waiting predictions and all that was gathered."""
+        """Return the pending predictions and the scores."""
         if not hasattr(self, "board"):  # a Trainer may save on an exception in `setup`
             return {}
-        return {
-            "buffer": self.buffer.state_dict(),
-            "board": to_tensors(self.board.state_dict()),
-            "n_steps": self._n_steps,
-        }
+        board = to_tensors(self.board.state_dict())
+        return {"buffer": self.buffer.state_dict(), "board": board, "n_steps": self._n_steps}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up where the callback that gave the state stood."""
+        """Restore the state returned by `state_dict()`."""
         if not state_dict:
             return
         self.buffer.load_state_dict(state_dict["buffer"])
@@ -215,55 +176,91 @@ class TrendValidation(pl.Callback):
 
     @property
     def _is_over(self) -> bool:
-        """Whether the stream has ended; loaders that are not ours never do."""
+        """Whether the stream has ended; loaders of the user's own never do."""
         return self._stream is not None and bool(self._stream.clock.is_done)
 
-    def _is_aside(self, trainer: pl.Trainer) -> bool:
-        """Whether the loop under way is none of the stream's."""
+    def _is_other_loop(self, trainer: pl.Trainer) -> bool:
+        """Return whether the loop under way, a test or a prediction, is not the stream's."""
         return self._stream is not None and bool(trainer.testing or trainer.predicting)
 
-    def _warm_up(self, trainer: pl.Trainer, stream: Stream) -> None:
-        """Complete an epoch in which nothing was predicted: nothing is judged, and no step counted."""
-        with interrupts_held():
-            stream.close_step()
-            stream.replay.take_metrics()  # the charts of the first step tell of that step's draws
-            for listener in trainer.callbacks:  # type: ignore[attr-defined]
-                if isinstance(listener, WarmupListener):
-                    listener.on_warmup(trainer, stream.n_warmup - stream.clock.warmup, stream.n_warmup)
-        _tell_monitors(trainer, self._scalars())
+    def _attach(self, trainer: pl.Trainer, stream: Stream) -> None:
+        if self.labels is not None:
+            raise InputError("`labels` must be left out where the datamodule has its own, got both.")
+        check_stream_trainer(trainer)
+        if trainer.fast_dev_run:  # type: ignore[attr-defined]
+            stream.clock.warmup = 0  # its one epoch is to show a step
+        if stream is not self._stream:  # otherwise the walk continues, such as `fit` after `validate`
+            self._stream, self._n_steps = stream, 0
+            self._reset_scores()
 
-    def _tell(self, trainer: pl.Trainer, step: WalkStep) -> None:
-        if self.on_verdicts is not None and len(step.verdicts):
-            self.on_verdicts(step.verdicts)
-        for listener in trainer.callbacks:  # type: ignore[attr-defined]
-            if isinstance(listener, StepListener):
-                listener.on_walk_step(trainer, step)
-        for listener in trainer.callbacks if step.change is not None else ():  # type: ignore[attr-defined]
-            if isinstance(listener, ChangeListener):
-                listener.on_change(trainer, step)
-
-    def _scalars(self) -> dict[str, float]:
-        return scalars(self.board.metrics(self.buffer.pending), self.buffer.stats)
-
-    def _start_counts(self) -> None:
+    def _reset_scores(self) -> None:
         self.buffer = Pending()
         if self._stream is not None:
             self.board = Scoreboard(self._stream.labels, self._stream.baselines)
         elif self.labels is not None:
             self.board = Scoreboard(self.labels, self.baselines or {})
 
+    def _complete_step(self, trainer: pl.Trainer) -> None:
+        """Judge, and tell the listeners and monitors."""
+        with delay_interrupts():
+            step = self.judge(is_partial=bool(trainer.fast_dev_run))  # type: ignore[attr-defined]
+            if self.on_verdicts is not None and len(step.verdicts):
+                self.on_verdicts(step.verdicts)
+            for listener in _listeners(trainer, StepListener):
+                listener.on_walk_step(trainer, step)
+            for listener in _listeners(trainer, ChangeListener) if step.change is not None else ():
+                listener.on_change(trainer, step)
+        _update_monitors(trainer, step.scalars)
 
-def _tell_monitors(trainer: pl.Trainer, values: dict[str, float]) -> None:
-    if trainer.barebones or trainer.predicting:  # where Lightning takes no metrics
-        return
-    # Where `self.log(..., logger=False)` would bring them in the end, for 0.3 ms each: as long as a batch takes.
-    trainer.callback_metrics.update({f"trend/{name}": torch.tensor(value) for name, value in values.items()})
+    def _complete_warmup(self, trainer: pl.Trainer, stream: Stream) -> None:
+        """Complete an epoch in which nothing was predicted: nothing is judged, and no step counted."""
+        with delay_interrupts():
+            stream.close_step()
+            stream.replay.take_metrics()  # the charts of the first step show that step's draws alone
+            for listener in _listeners(trainer, WarmupListener):
+                listener.on_warmup(trainer, stream.n_warmup - stream.clock.warmup, stream.n_warmup)
+        _update_monitors(trainer, self._scalars())
+
+    def _step(self, now: np.datetime64, predictions: Predictions, verdicts: Verdicts, is_partial: bool) -> WalkStep:
+        pending, index = self.buffer.pending, self._n_steps - 1
+        return WalkStep(
+            index=index,
+            now=now,
+            predictions=predictions,
+            verdicts=verdicts,
+            stats=self.buffer.stats,
+            series_stats=self.board.stats(pending),
+            metrics=self.board.metrics(pending),
+            labels=self.board.labels,
+            board=self.board,
+            pending=pending,
+            is_partial=is_partial,
+            **({"pass_": index} if self._stream is None else _update_replay(self._stream, verdicts)),
+        )
+
+    def _scalars(self) -> dict[str, float]:
+        return scalars(self.board.metrics(self.buffer.pending), self.buffer.stats)
 
 
-def _learned(stream: Stream, verdicts: Verdicts) -> dict[str, Any]:
-    """Let verdicts act on the replay, and return what a step tells of the stream."""
+def _update_replay(stream: Stream, verdicts: Verdicts) -> dict[str, Any]:
+    """Reweight the stream's replay by verdicts, look for a change, and return the stream's part of a `WalkStep`."""
     stream.replay.reweight(verdicts)
     change = stream.replay.detect(verdicts)
     is_cut = change is not None and bool(stream.replay.forgets)
-    told = {"change": change, "is_cut": is_cut, "replay": stream.replay.take_metrics()}
-    return {"n_steps": stream.clock.n_steps, **told}
+    return {
+        "n_steps": stream.clock.n_steps,
+        "change": change,
+        "is_cut": is_cut,
+        "replay": stream.replay.take_metrics(),
+    }
+
+
+def _listeners(trainer: pl.Trainer, protocol: type[Any]) -> list[Any]:
+    return [callback for callback in trainer.callbacks if isinstance(callback, protocol)]  # type: ignore[attr-defined]
+
+
+def _update_monitors(trainer: pl.Trainer, values: dict[str, float]) -> None:
+    if trainer.barebones or trainer.predicting:  # where Lightning takes no metrics
+        return
+    # `self.log(..., logger=False)` would put them there too, at 0.3 ms each: as long as a batch takes.
+    trainer.callback_metrics.update({f"trend/{name}": torch.tensor(value) for name, value in values.items()})

@@ -1,4 +1,4 @@
-"""Show how far the walk is, in market time, with the accuracy so far."""
+"""The progress bar of a walk: steps, market time, accuracy so far."""
 
 import math
 
@@ -20,15 +20,15 @@ class WalkProgress(ProgressBar):
         self._task = TaskID(0)
 
     def enable(self) -> None:
-        """Show the line from the next fit on."""
+        """Show the bar from the next fit on."""
         self._is_enabled = True
 
     def disable(self) -> None:
-        """Show nothing."""
+        """Do not show the bar."""
         self._is_enabled = False
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Put the line up."""
+        """Show the bar."""
         if self._is_enabled and trainer.is_global_zero:
             columns = (TextColumn("walk"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
             self._progress = Progress(*columns, TimeRemainingColumn(), refresh_per_second=4)
@@ -36,22 +36,22 @@ class WalkProgress(ProgressBar):
             self._progress.start()
 
     def on_warmup(self, trainer: pl.Trainer, done: int, total: int) -> None:
-        """Say how far the warm-up is."""
+        """Show the progress of the warm-up."""
         if self._progress is not None:
             self._progress.update(self._task, completed=done, total=total, description="warm-up, nothing predicted yet")
 
     def on_walk_step(self, trainer: pl.Trainer, step: WalkStep) -> None:
-        """Move it on."""
+        """Show the progress of the walk."""
         if self._progress is not None:
             done = step.index + 1
             self._progress.update(self._task, completed=done, total=step.n_steps, description=describe(step))
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Take it down."""
+        """Remove the bar."""
         self._stop()
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Take it down before the error is shown."""
+        """Remove the bar before the error is printed."""
         self._stop()
 
     def _stop(self) -> None:
@@ -61,7 +61,7 @@ class WalkProgress(ProgressBar):
 
 
 def describe(step: WalkStep) -> str:
-    """Return `now`, accuracy and pending as the line shows them; before the first verdict it says there is none."""
+    """Return `now`, accuracy and number of pending predictions as the bar shows them."""
     now = np.datetime_as_string(step.now, unit="m").replace("T", " ")
     accuracy = "no verdict yet" if math.isnan(step.stats.accuracy) else f"accuracy {step.stats.accuracy:.3f}"
     return f"{now}  {accuracy}  pending {step.stats.pending}"

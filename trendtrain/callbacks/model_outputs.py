@@ -1,4 +1,4 @@
-"""Read rows and class probabilities from whatever a LightningModule's batches and outputs are."""
+"""Read bar positions from batches, and class probabilities from what a LightningModule returns."""
 
 from functools import reduce
 from typing import Any
@@ -35,7 +35,7 @@ def row_of(batch: Any) -> Any:
 
 
 def scores_of(outputs: Any) -> Any:
-    """Return what a step said: a dict's `logits`, `probabilities` or `direction`, or a tensor itself.
+    """Return the scores in a step's output: a dict's `logits`, `probabilities` or `direction`, or a tensor itself.
 
     Example:
         >>> scores_of({"loss": torch.tensor(0.7), "logits": torch.tensor([[0.5, 1.5]])})
@@ -52,7 +52,7 @@ def scores_of(outputs: Any) -> Any:
 
 
 def to_predictions(rows: Any, scores: Any) -> Predictions:
-    """Pair bars with what a model said of them.
+    """Return predictions from bar positions and a model's scores.
 
     Args:
         rows: Bar positions, whole numbers, shape (B,).
@@ -66,14 +66,12 @@ def to_predictions(rows: Any, scores: Any) -> Predictions:
     if not _is_whole(row):
         raise InputError(f"`key` must give bar positions, whole numbers, got {row.dtype}.")
     probability = _probability(torch.as_tensor(scores).detach().cpu())
-    if row.shape != probability.shape[:1]:
-        shapes = f"{tuple(row.shape)} and {probability.shape}"
-        raise InputError(f"`key` must give one row a prediction, got shapes {shapes}.")
+    _check_lengths(row, probability)
     return Predictions(row.numpy().astype(np.int64, copy=False), probability)
 
 
-class PassOutputs:
-    """Keep what the batches of a pass said, copied and otherwise as it came; the pass is read as a whole."""
+class OutputBuffer:
+    """Collect the outputs of a pass, copied and unchanged; they are read as predictions all at once."""
 
     def __init__(self) -> None:
         self._rows: list[Tensor] = []
@@ -83,19 +81,16 @@ class PassOutputs:
         return len(self._rows)
 
     def add(self, rows: Any, scores: Any) -> None:
-        """Keep a batch; the first is read at once, so that a mistake is told before the pass is over."""
+        """Add a batch; the first is read at once, so that a mistake is reported before the pass is over."""
         if not self._rows:
             to_predictions(rows, scores)
         row, score = _copied(rows), _copied(scores)
-        if len(row) != len(score):
-            raise InputError(
-                f"`key` must give one row a prediction, got shapes {tuple(row.shape)} and {tuple(score.shape)}."
-            )
+        _check_lengths(row, score)
         self._rows.append(row)
         self._scores.append(score)
 
     def predictions(self) -> Predictions:
-        """Return all of them as one.
+        """Return the predictions of all batches.
 
         Raises:
             InputError: If batches differ in form.
@@ -107,6 +102,12 @@ class PassOutputs:
             got = " and ".join(sorted(f"{dtype} of shape {('B', *shape)}" for dtype, shape in forms))
             raise InputError(f"`direction` must give one form in all batches, got {got}.")
         return to_predictions(torch.cat(self._rows), torch.cat(self._scores))
+
+
+def _check_lengths(row: Tensor, scores: Any) -> None:
+    if tuple(row.shape) != tuple(scores.shape[:1]):
+        got = f"{tuple(row.shape)} and {tuple(scores.shape)}"
+        raise InputError(f"`key` must give one row a prediction, got shapes {got}.")
 
 
 def _copied(values: Any) -> Tensor:
@@ -135,10 +136,7 @@ def _probability(scores: Tensor) -> Any:
 
 
 def _softmax(scores: npt.NDArray[np.float32]) -> FloatArray:
-    """Return probabilities, in blocks that stay in the processor's cache.
-
-    By columns: torch's and numpy's sums over two numbers a row take several times as long.
-    """
+    """Return probabilities, in blocks that stay in the processor's cache, by columns: sums of two are slow."""
     chance = np.empty(scores.shape)
     for start in range(0, len(scores), _BLOCK):
         part = scores[start : start + _BLOCK].T.astype(np.float64, order="C")  # (C, block)
