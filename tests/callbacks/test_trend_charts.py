@@ -20,7 +20,7 @@ from trendtrain.callbacks import (
     WalkCheckpoint,
     WalkStep,
 )
-from trendtrain.charts import walk_figures
+from trendtrain.charts import walk_pictures
 from trendtrain.data import Walk
 from trendtrain.market import Series, synthetic_market
 
@@ -108,13 +108,13 @@ def test_another_logger_is_left_alone(
 def test_an_interrupt_waits_for_the_figures(
     tmp_path: Path, make_trainer: Make, make_module: Make, make_datamodule: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    draw = walk_figures.draw_pictures
+    draw = walk_pictures.draw_pictures
 
     def interrupted(*arguments: Any) -> Any:
         signal.raise_signal(signal.SIGINT)
         return draw(*arguments)
 
-    monkeypatch.setattr(walk_figures, "draw_pictures", interrupted)
+    monkeypatch.setattr(walk_pictures, "draw_pictures", interrupted)
     logger = TensorBoardLogger(tmp_path, name="tb", version="")
     trainer = make_trainer(TrendValidation(), TrendCharts(), logger=logger, max_epochs=1)
     with pytest.raises(SystemExit):

@@ -11,8 +11,8 @@ import torch
 from train_runs import AlarmsOften
 
 from trendtrain.callbacks import AverageWeights, FitTemperature, ReseedGenerators, TrendValidation, WalkStep
-from trendtrain.charts.bands import Bands
-from trendtrain.charts.walk_figures import newest_stretch
+from trendtrain.charts.recent_chart import recent_bars
+from trendtrain.charts.tensorboard import Intervals
 from trendtrain.data import PivotDataModule, Walk
 from trendtrain.market import Bars, Series, label_bars, synthetic_market
 from trendtrain.market.bars import FloatArray
@@ -61,7 +61,7 @@ class Watch(pl.Callback):
         self.now: list[np.datetime64] = []
         self.seen: list[list[Any]] = []
         self.trained: list[list[FloatArray]] = []  # what each step was predicted with
-        self.bands = Bands()
+        self.bands = Intervals()
 
     def on_validation_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *arguments: Any) -> None:
         if len(self.trained) == len(self.now):
@@ -73,7 +73,7 @@ class Watch(pl.Callback):
         came = [verdicts.row, verdicts.truth, verdicts.outcome, verdicts.known_at, step.change, step.replay]
         rules = [answers[step.labels.close_time <= step.now] for answers in datamodule.baselines.values()]
         scores = [step.metrics, step.board.scores(), step.board.breakdown(), self.bands.update(step)]
-        shown = [newest_stretch(step, name, bars, LABELER) for name, bars in datamodule.series.items()]
+        shown = [recent_bars(step, name, bars, LABELER) for name, bars in datamodule.series.items()]
         self.now.append(step.now)
         self.seen.append([*said, *came, *weights(trainer.lightning_module), *rules, *scores, *shown])
 

@@ -1,6 +1,6 @@
 """Draw bars with their pivots and trend lines, each with the bar at which it was known."""
 
-from typing import Final, TypedDict
+from typing import Any, Final
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.transforms import offset_copy
 
-from trendtrain.market.bars import Bars, FloatArray, IntArray
+from trendtrain.market.bars import Bars, FloatArray
 from trendtrain.market.directions import DIRECTION_COLOURS, DIRECTION_WORDS, DOWN, FLAT, UP
 from trendtrain.market.lines import Lines
 from trendtrain.market.pivots import HIGH, Pivots
@@ -17,33 +17,23 @@ from trendtrain.market.pivots import HIGH, Pivots
 INK: Final = "#444444"
 PALE: Final = "#9a9a9a"
 
-_FEW_BARS: Final = 300  # of more, marks shrink
+_FEW_BARS: Final = 300  # with more, marks shrink
 
-
-class _Look(TypedDict):
-    """How a marker is drawn, in matplotlib's words."""
-
-    markersize: float
-    markerfacecolor: str
-    markeredgecolor: str
-    markeredgewidth: float
-
-
-_L1: Final = _Look(markersize=3.5, markerfacecolor="none", markeredgecolor=INK, markeredgewidth=0.7)
-_L2: Final = _Look(markersize=7.0, markerfacecolor=INK, markeredgecolor=INK, markeredgewidth=0.7)
+_L1: Final[dict[str, Any]] = {"markersize": 3.5, "mfc": "none", "mec": INK, "markeredgewidth": 0.7}
+_L2: Final[dict[str, Any]] = {"markersize": 7.0, "mfc": INK, "mec": INK, "markeredgewidth": 0.7}
 
 
 def draw_market(
     figure: Figure, chart: Axes, bars: Bars, pivots: tuple[Pivots, Pivots], lines: Lines, part: slice
 ) -> None:
-    """Draw a stretch of bars as candles, with the pivots and lines in it.
+    """Draw a part of a series as candles, with its pivots and lines.
 
     Args:
-        figure, chart: Where.
+        figure, chart: Where to draw.
         bars: One series.
         pivots: Its highs and its lows.
         lines: Its lines.
-        part: Which bars.
+        part: The bars to draw.
     """
     _draw_candles(chart, bars, part)
     _limit(chart, bars, part)
@@ -53,19 +43,17 @@ def draw_market(
 
 
 def _draw_candles(chart: Axes, bars: Bars, part: slice) -> None:
-    """Draw bars in greys: colours belong to the lines."""
+    """Draw bars in greys: colours are for the lines."""
     bar = np.arange(part.start, part.stop)
     width = max(0.7, 600.0 / len(bar))  # of a body, in points
-    chart.add_collection(_verticals(bar, bars.low[part], bars.high[part], 0.7, PALE))
+    low, high = np.column_stack([bar, bars.low[part]]), np.column_stack([bar, bars.high[part]])
+    chart.add_collection(_segments(low, high, 0.7, PALE))
+    opened, closed = np.column_stack([bar, bars.open[part]]), np.column_stack([bar, bars.close[part]])
     is_up = bars.close[part] >= bars.open[part]
     for here, colour in ((is_up, "#cdcdcd"), (~is_up, "#868686")):
-        body = _verticals(bar[here], bars.open[part][here], bars.close[part][here], width, colour)
+        body = _segments(opened[here], closed[here], width, colour)
         body.set_capstyle("butt")
         chart.add_collection(body)
-
-
-def _verticals(bar: IntArray, low: FloatArray, high: FloatArray, width: float, colour: str) -> LineCollection:
-    return _segments(np.column_stack([bar, low]), np.column_stack([bar, high]), width, colour)
 
 
 def _segments(first: FloatArray, last: FloatArray, width: float, colour: str) -> LineCollection:
@@ -83,7 +71,7 @@ def _limit(chart: Axes, bars: Bars, part: slice) -> None:
 
 
 def _draw_lines(chart: Axes, lines: Lines, shrink: float) -> None:
-    """Draw each line, and from its second pivot a dotted wait to the bar at which it was known."""
+    """Draw each line, dotted from its second pivot to the bar at which it was known."""
     left, right = chart.get_xlim()
     lines = lines[(lines.known_at >= left) & (lines.first_bar <= right)]
     first = np.column_stack([lines.first_bar, lines.first_price])
@@ -92,14 +80,14 @@ def _draw_lines(chart: Axes, lines: Lines, shrink: float) -> None:
     for code in (UP, DOWN, FLAT):
         here, colour = lines.direction == code, DIRECTION_COLOURS[code]
         chart.add_collection(_segments(first[here], last[here], 1.0 + 0.8 * shrink, colour))
-        wait = _segments(last[here], known[here], 1.1, colour)
-        wait.set_linestyle(":")
-        chart.add_collection(wait)
+        delay = _segments(last[here], known[here], 1.1, colour)
+        delay.set_linestyle(":")
+        chart.add_collection(delay)
         chart.plot(*known[here].T, "|", color=colour, markersize=9 * shrink, markeredgewidth=2.0 * shrink, zorder=4)
 
 
 def _draw_pivots(figure: Figure, chart: Axes, pivots: Pivots, part: slice) -> None:
-    """Draw L1 pivots small and hollow, those that are L2 pivots too large and full; above highs, below lows."""
+    """Draw L1 pivots small and hollow, L2 pivots large and filled; above highs, below lows."""
     level2 = pivots.at_level(2)
     level1 = pivots.take((pivots.level == 1) & ~np.isin(pivots.bar, level2.bar))
     marker, side = ("v", 1) if pivots.kind == HIGH else ("^", -1)
@@ -111,12 +99,12 @@ def _draw_pivots(figure: Figure, chart: Axes, pivots: Pivots, part: slice) -> No
 
 
 def _shrink_of(part: slice) -> float:
-    """Return by how much marks shrink, so that those of many bars do not bury them."""
+    """Return the factor by which marks shrink where there are many bars."""
     return float(min(1.0, 2.0 * _FEW_BARS / (part.stop - part.start)))
 
 
 def mark_handles() -> list[Line2D]:
-    """Return what a legend says of the marks."""
+    """Return the legend of the marks."""
     marks = [
         Line2D([], [], linestyle="", marker=marker, label=f"{level} {kind}", **look)
         for level, look in (("L2", _L2), ("L1", _L1))

@@ -1,4 +1,4 @@
-"""Choose the bars under which an axis of bars says its date."""
+"""Choose the ticks of an axis of bars, and write their dates."""
 
 from datetime import datetime
 from itertools import pairwise
@@ -20,7 +20,7 @@ _STEPS: Final = [
     )
     for step in steps
 ]
-# what a tick says, and below it what it says where that is another than at the tick before
+# The text of a tick, and the line below it, written where it differs from that of the tick before.
 _FORMATS: Final = {
     "s": ("%H:%M:%S", "%d %b %Y"),
     "m": ("%H:%M", "%d %b %Y"),
@@ -32,13 +32,13 @@ _FORMATS: Final = {
 
 
 def date_ticks(open_time: TimeArray, most: int = 12) -> tuple[IntArray, list[str]]:
-    r"""Return the bars that open a round stretch of time, and what to write under them.
+    r"""Return the bars that open a round interval of time, and the text of their ticks.
 
-    Positions are bars, not times, so that nights and weekends without bars take no room.
+    Positions are bars, not times, so that nights and weekends without bars take no space.
 
     Args:
-        open_time: Of each bar, `datetime64[ms]`, shape (n_bars,), at least one.
-        most: How many ticks at most.
+        open_time: Open time of each bar, `datetime64[ms]`, shape (n_bars,), at least one.
+        most: The largest number of ticks.
 
     Example:
         >>> date_ticks(np.array(["2024-01-05T22:00", "2024-01-05T23:00", "2024-01-08T00:00"], "datetime64[ms]"), most=1)

@@ -1,4 +1,4 @@
-"""Draw a labelled stretch of bars, and write it to a file."""
+"""Draw a part of a labelled series, and write it to a file: `trendtrain label --plot`."""
 
 import html
 import io
@@ -36,17 +36,17 @@ def check_ending(path: Path) -> None:
 
 
 def draw_labels(labelled: Labelled, n_bars: int | None = None, start: str | None = None) -> Figure:
-    """Draw a stretch of a labelled series.
+    """Draw a part of a labelled series.
 
     Args:
         labelled: The series.
-        n_bars: How many bars, 1 to 3000; None for 300.
-        start: Time of the first; None for the last bars.
+        n_bars: Number of bars, 1 to 3000; None for 300.
+        start: Time of the first bar; None for the last bars.
 
     Raises:
         InputError: If `n_bars` is out of range, or no bar opens at or after `start`.
     """
-    part = _stretch(labelled.bars, n_bars, start)
+    part = _part(labelled.bars, n_bars, start)
     with style.context("default"):
         figure = Figure(figsize=_SIZE, layout="constrained")
         chart, strip = figure.subplots(2, 1, sharex=True, height_ratios=[24, 1])
@@ -61,10 +61,10 @@ def draw_labels(labelled: Labelled, n_bars: int | None = None, start: str | None
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG, or as one HTML page that holds it as SVG; whole or not at all.
+    """Write a figure as PNG, or as SVG in one HTML page; whole or not at all.
 
     Raises:
-        InputError: If the ending is another, or the file cannot be written.
+        InputError: If the file has another ending, or cannot be written.
     """
     check_ending(path)
     content = io.BytesIO()
@@ -78,7 +78,7 @@ def save_figure(figure: Figure, path: Path) -> None:
         file.write(picture if path.suffix == ".png" else _page(figure, picture.decode()).encode())
 
 
-def _stretch(bars: Bars, n_bars: int | None, start: str | None) -> slice:
+def _part(bars: Bars, n_bars: int | None, start: str | None) -> slice:
     n_bars = _N_BARS if n_bars is None else n_bars
     check_at_least("--plot-bars", n_bars, 1)
     if n_bars > _MOST_BARS:
@@ -93,7 +93,7 @@ def _stretch(bars: Bars, n_bars: int | None, start: str | None) -> slice:
 
 
 def _draw_strip(strip: Axes, direction: IntArray, part: slice) -> None:
-    """Colour each bar by the direction that its prediction is judged by."""
+    """Colour each bar by its label."""
     for code, colour in DIRECTION_COLOURS.items():
         bar = part.start + np.flatnonzero(direction == code)
         strip.bar(bar, 1.0, width=1.0, color=colour)
@@ -106,14 +106,14 @@ def _explain(figure: Figure, chart: Axes, labelled: Labelled, part: slice) -> No
     title = f"{' '.join(labelled.series)}: pivots, the trend lines through them, and the labels they give"
     figure.suptitle(title, x=0.01, ha="left", fontsize=14, fontweight="bold", parse_math=False)
     first, last = (minute(labelled.bars.open_time[bar]) for bar in (part.start, part.stop - 1))
-    what = f"{first} to {last}, {part.stop - part.start:,} bars   |   {labelled.rules}"
-    chart.set_title(what, loc="left", fontsize=10)
+    subtitle = f"{first} to {last}, {part.stop - part.start:,} bars   |   {labelled.rules}"
+    chart.set_title(subtitle, loc="left", fontsize=10)
     unknown = Patch(color=DIRECTION_COLOURS[UNKNOWN], label="label not known yet")
     figure.legend(handles=[*mark_handles(), unknown], loc="outside lower center", ncols=9, frameon=False)
 
 
 def _page(figure: Figure, picture: str) -> str:
-    """Return an HTML page that needs nothing else: the SVG, as wide as the window."""
+    """Return a self-contained HTML page: the SVG, as wide as the window."""
     title = html.escape(figure.get_suptitle())
     svg = picture[picture.index("<svg") :]
     style = "body { margin: 0; background: white } svg { display: block; width: 100%; height: auto }"

@@ -1,4 +1,4 @@
-"""Draw how a model's verdicts are spread: over confidence, classes, hours and delays."""
+"""Draw a model's verdicts by confidence (reliability), class (confusion), hour and delay."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -18,11 +18,11 @@ _SIZE: Final = (5.4, 4.4)  # inches
 
 
 def draw_reliability(reliability: Mapping[str, Sequence[float]], n_events: int, ece: float) -> Figure:
-    """Draw how often predictions of each confidence came true, and how many there were.
+    """Draw the share of correct predictions by confidence, and how many there were.
 
     Args:
-        reliability: As `Scoreboard.breakdown` gives it.
-        n_events: How many events its shares are of.
+        reliability: From `Scoreboard.breakdown`.
+        n_events: Number of events its shares refer to.
         ece: Expected calibration error.
     """
     columns = {name: np.array(values) for name, values in reliability.items()}
@@ -45,11 +45,11 @@ def draw_reliability(reliability: Mapping[str, Sequence[float]], n_events: int, 
 
 
 def draw_confusion(confusion: Mapping[str, Any], n_events: int) -> Figure:
-    """Draw what came against what was predicted, each cell with its share of all events.
+    """Draw true against predicted directions, each cell with its share of all events.
 
     Args:
-        confusion: As `Scoreboard.breakdown` gives it.
-        n_events: How many events its shares are of.
+        confusion: From `Scoreboard.breakdown`.
+        n_events: Number of events its shares refer to.
     """
     share, classes = np.array(confusion["share"]), confusion["classes"]
     figure = _figure(_SIZE)
@@ -66,7 +66,7 @@ def draw_confusion(confusion: Mapping[str, Any], n_events: int) -> Figure:
 
 
 def draw_hours(by_series: Mapping[str, Mapping[str, Any]]) -> Figure:
-    """Draw event accuracy by series and UTC hour, each cell with its error and number of events.
+    """Draw event accuracy by series and UTC hour, with its standard error and number of events.
 
     Args:
         by_series: The `hour` groups of `Scoreboard.breakdown`, by the name of the series.
@@ -87,10 +87,10 @@ def draw_hours(by_series: Mapping[str, Mapping[str, Any]]) -> Figure:
 
 
 def draw_delays(counts: IntArray, median: float, most: float) -> Figure:
-    """Draw how long predictions wait for their verdict.
+    """Draw the delay from predictions to their verdicts.
 
     Args:
-        counts: How many waited 0, 1, 2, ... bars, shape (n,), at least one.
+        counts: Number of verdicts after 0, 1, 2, ... bars, shape (n,), at least one.
         median, most: The median and the 95 % quantile, in bars.
     """
     total = counts.sum()
@@ -110,14 +110,14 @@ def draw_delays(counts: IntArray, median: float, most: float) -> Figure:
 
 
 def _figure(size: tuple[float, float], left: float = 0.12) -> Figure:
-    """Return an empty figure with fixed margins: a layout engine takes twice the time."""
+    """Return an empty figure with fixed margins: a layout engine would take twice the time."""
     figure = Figure(figsize=size)
     figure.subplots_adjust(left=left, right=0.98, top=1 - 0.4 / size[1], bottom=0.6 / size[1])
     return figure
 
 
 def _title(chart: Axes, text: str) -> None:
-    chart.set_title(text, loc="left", weight="bold", fontsize=11, y=1.01)  # finding a place costs a tenth
+    chart.set_title(text, loc="left", weight="bold", fontsize=11, y=1.01)  # an automatic position costs a tenth
 
 
 def _write_cell(chart: Axes, x: int, y: int, scores: Mapping[str, Any]) -> None:

@@ -1,10 +1,16 @@
-"""Say what a run is, in the forms that TensorBoard shows: a page, a table row, and an order of charts."""
+"""Describe a run in TensorBoard: its text page, its row among other runs, and the order of its charts."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.plugins.text.summary_v2 import text_pb
+from torch.utils.tensorboard.summary import custom_scalars, hparams
+
+# What runs are compared by in the HParams table: final scores, and parts of the configuration.
+_SCORES: Final = ("trend/event_accuracy", "trend/over_best", "trend/nll", "trend/ece")
 _COMPARED: Final = ("n_classes", "data", "labels", "model", "replay", "walk")
-_NOT_COMPARED: Final = (  # said elsewhere, or without effect on scores
+_NOT_COMPARED: Final = (  # given elsewhere, or without effect on scores
     "data.source",
     "data.features",
     "data.resident",
@@ -20,14 +26,31 @@ _PROMISES: Final = """\
   the close on at which both pivots of its line are certain, and neither lies before the prediction.
 - *One line, one observation.* Event accuracy is the mean over judging lines of the share each found correct; its
   interval comes from blocks of lines close in time, and is missing while there are fewer than 8 blocks.
-- *Simple rules on the same verdicts.* Each `baseline_...` answered at the same bars and was judged by the same lines.
+- *Simple rules on the same verdicts.* Each `baseline_...` predicted at the same bars and was judged by the same lines.
   A model that is not above the best of them has learned nothing worth having.
 - *Market time.* The Wall axis shows when a number could be known: the close of the step's last bar.
 """
 
 
+def run_summaries(config: Mapping[str, Any], names: Sequence[str]) -> list[Summary]:
+    """Return what TensorBoard shows of a run besides its points.
+
+    Args:
+        config: The resolved configuration; without one, the run has no row among the others.
+        names: The scalars there are, without `trend/`.
+    """
+    parts = [text_pb("about this run", describe_run(config)), custom_scalars(chart_order(names))]
+    return [*parts, *hparams(compared(config), dict.fromkeys(_SCORES, 0.0))[:2]] if config else parts
+
+
+def run_end() -> Summary:
+    """Return the note that a run ended well."""
+    end: Summary = hparams({}, {})[2]
+    return end
+
+
 def describe_run(config: Mapping[str, Any]) -> str:
-    """Return a page in Markdown: what a run promises, and its configuration as a table.
+    """Return a page in Markdown: what a run guarantees, and its configuration as a table.
 
     Example:
         >>> describe_run({"labels": {"strength": [1, 1]}}).splitlines()[-1]
@@ -40,33 +63,36 @@ def describe_run(config: Mapping[str, Any]) -> str:
 
 
 def compared(config: Mapping[str, Any]) -> dict[str, float | str]:
-    """Return what tells one run from another, flat, in plain types.
+    """Return the keys and values in which runs differ, flat, in plain types.
 
     Example:
         >>> compared({"seed": 1, "model": {"_target_": "mine.Net", "lr": 0.1, "path": None}, "n_threads": 2})
         {'Learning rate': 0.1, 'Seed': 1, 'model': 'Net', 'model.lr': 0.1}
     """
     parts = flatten(_headline(config) | {name: config[name] for name in _COMPARED if name in config})
-    telling = {key: value for key, value in parts if not key.startswith(_NOT_COMPARED)}
-    return {key: value if isinstance(value, int | float) else _text(value) for key, value in telling.items()}
+    return {
+        key: value if isinstance(value, int | float) else _text(value)
+        for key, value in parts
+        if not key.startswith(_NOT_COMPARED)
+    }
 
 
 def _headline(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what runs differ in most; TensorBoard sorts by name, capitals first, and shows five columns at once."""
+    """Return the keys in which runs differ most; TensorBoard sorts capitals first and shows five columns at once."""
     model, replay = config.get("model", {}), dict(config.get("replay", {}).get("weigh", {}))
     weigh = str(replay.pop("_target_", "")).rpartition(".")[2]
-    how = ", ".join(f"{key} {value}" for key, value in replay.items() if key != "_partial_")
+    options = ", ".join(f"{key} {value}" for key, value in replay.items() if key != "_partial_")
     named = {
         "Learning rate": model.get("lr"),
         "Model": str(model.get("net", {}).get("_target_", "")).rpartition(".")[2] or None,
-        "Replay": f"{weigh} {how}".strip() or None,
+        "Replay": f"{weigh} {options}".strip() or None,
         "Seed": config.get("seed"),
     }
     return {name: value for name, value in named.items() if value is not None}
 
 
 def flatten(config: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
-    """Give every value with its dotted key; a part goes by the class or function it names, what is null is left out."""
+    """Yield each value that is not null with its dotted key; the value of a part is the class or function it names."""
     for name, value in config.items():
         key = f"{path}{name}"
         if isinstance(value, Mapping):
@@ -78,7 +104,7 @@ def flatten(config: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, An
 
 
 def chart_order(names: Sequence[str]) -> dict[str, dict[str, list[Any]]]:
-    """Return the charts that the Custom Scalars page opens on, in the words of `SummaryWriter.add_custom_scalars`.
+    """Return the charts of the Custom Scalars page, in the format of `SummaryWriter.add_custom_scalars`.
 
     Args:
         names: The scalars there are, without `trend/`.

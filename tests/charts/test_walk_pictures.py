@@ -15,8 +15,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch.utils.data import DataLoader, TensorDataset
 
 from trendtrain.callbacks import TrendCharts, TrendValidation, WalkStep
-from trendtrain.charts.pivot_chart import NONE, PENDING, Stretch, draw_stretch
-from trendtrain.charts.walk_figures import newest_stretch
+from trendtrain.charts.recent_chart import NONE, PENDING, RecentBars, draw_recent, recent_bars
 from trendtrain.data import PivotDataModule, Walk
 from trendtrain.market import Series, find_pivots, label_bars, synthetic_market
 from trendtrain.market.pivots import Pivots
@@ -26,66 +25,66 @@ Make = Callable[..., Any]
 SCORES = {f"figures/{name}" for name in ("reliability", "confusion", "delays", "accuracy_by_hour")}
 
 
-class Stretches(pl.Callback):
+class NewestBars(pl.Callback):
     """Keep each step, and the newest bars as they are drawn after it."""
 
     def __init__(self, datamodule: PivotDataModule) -> None:
         self.datamodule = datamodule
         self.steps: list[WalkStep] = []
-        self.stretches: list[dict[Series, Stretch]] = []
+        self.recents: list[dict[Series, RecentBars]] = []
 
     def on_walk_step(self, trainer: pl.Trainer, step: WalkStep) -> None:
         module = self.datamodule
         self.steps.append(step)
-        self.stretches.append(
-            {name: newest_stretch(step, name, bars, module.labeler) for name, bars in module.series.items()}
+        self.recents.append(
+            {name: recent_bars(step, name, bars, module.labeler) for name, bars in module.series.items()}
         )
 
 
 @pytest.fixture(scope="module")
-def walked(make_trainer: Make, make_module: Make, make_datamodule: Make) -> Stretches:
+def walked(make_trainer: Make, make_module: Make, make_datamodule: Make) -> NewestBars:
     """A walk over two series whose rules void some predictions."""
     labeler = partial(label_bars, max_gap=12, strength=(2, 1), flat_band=0.0005)
     datamodule = make_datamodule(labeler=labeler, walk=Walk(start=0.3, step="150bars"))
-    stretches = Stretches(datamodule)
-    make_trainer(TrendValidation(), stretches).fit(make_module(), datamodule)
-    return stretches
+    recents = NewestBars(datamodule)
+    make_trainer(TrendValidation(), recents).fit(make_module(), datamodule)
+    return recents
 
 
-def test_a_pivot_chart_shows_nothing_that_was_not_known_then(walked: Stretches) -> None:
-    for step, stretches in zip(walked.steps, walked.stretches, strict=True):
-        for name, stretch in stretches.items():
+def test_a_pivot_chart_shows_nothing_that_was_not_known_then(walked: NewestBars) -> None:
+    for step, recents in zip(walked.steps, walked.recents, strict=True):
+        for name, recent in recents.items():
             whole = walked.datamodule.series[name]
             n_closed = int((whole.close_time <= step.now).sum())
-            assert stretch.bars.open_time[-1] == whole.open_time[n_closed - 1]
-            for facts in (*stretch.pivots, stretch.lines):
-                assert facts.known_at.max(initial=0) < len(stretch.bars)
+            assert recent.bars.open_time[-1] == whole.open_time[n_closed - 1]
+            for facts in (*recent.pivots, recent.lines):
+                assert facts.known_at.max(initial=0) < len(recent.bars)
 
 
-def test_the_pivots_drawn_are_those_of_the_whole_series(walked: Stretches) -> None:
+def test_the_pivots_drawn_are_those_of_the_whole_series(walked: NewestBars) -> None:
     def drawn(pivots: Pivots, first: int, shift: int) -> list[tuple[int, int, float]]:
         here = pivots.take(pivots.bar + shift >= first)
         return sorted(zip((here.bar + shift).tolist(), here.level.tolist(), here.price.tolist(), strict=True))
 
-    for name, stretch in walked.stretches[-1].items():
+    for name, recent in walked.recents[-1].items():
         whole = walked.datamodule.series[name]
-        shift = int(np.searchsorted(whole.open_time, stretch.bars.open_time[0]))
-        for kind, pivots in zip(find_pivots(whole, (2, 1), max_gap=12), stretch.pivots, strict=True):
-            expected = drawn(kind, shift + stretch.first, 0)
-            assert drawn(pivots, shift + stretch.first, shift) == expected != []
+        shift = int(np.searchsorted(whole.open_time, recent.bars.open_time[0]))
+        for kind, pivots in zip(find_pivots(whole, (2, 1), max_gap=12), recent.pivots, strict=True):
+            expected = drawn(kind, shift + recent.first, 0)
+            assert drawn(pivots, shift + recent.first, shift) == expected != []
 
 
-def test_each_bar_has_what_was_predicted_at_it_and_what_came_of_it(walked: Stretches) -> None:
+def test_each_bar_has_what_was_predicted_at_it_and_what_came_of_it(walked: NewestBars) -> None:
     said: dict[int, int] = {}
     came: dict[int, int] = {}
     seen = set()
-    for step, stretches in zip(walked.steps, walked.stretches, strict=True):
+    for step, recents in zip(walked.steps, walked.recents, strict=True):
         said |= dict(zip(step.predictions.row.tolist(), step.predictions.direction.tolist(), strict=True))
         came |= dict(zip(step.verdicts.row.tolist(), step.verdicts.outcome.tolist(), strict=True))
         for i, name in enumerate(step.labels.series):
-            stretch, bars = stretches[name], walked.datamodule.series[name]
-            first = int(step.labels.offset[i] + np.searchsorted(bars.open_time, stretch.bars.open_time[0]))
-            for bar, (direction, outcome) in enumerate(zip(stretch.direction, stretch.outcome, strict=True)):
+            recent, bars = recents[name], walked.datamodule.series[name]
+            first = int(step.labels.offset[i] + np.searchsorted(bars.open_time, recent.bars.open_time[0]))
+            for bar, (direction, outcome) in enumerate(zip(recent.direction, recent.outcome, strict=True)):
                 expected = came.get(first + bar, PENDING if first + bar in said else NONE)
                 if expected in (VOID_FLAT, VOID_GAP):  # the board keeps no void prediction, the bar says it is void
                     assert outcome in (expected, NONE)
@@ -96,18 +95,18 @@ def test_each_bar_has_what_was_predicted_at_it_and_what_came_of_it(walked: Stret
     assert seen >= {NONE, PENDING, WRONG, CORRECT, VOID_FLAT}
 
 
-def test_predictions_are_coloured_by_verdict_and_pending_ones_are_grey(walked: Stretches) -> None:
-    stretch = walked.stretches[-1]["AAA", "5m"]
-    figure = draw_stretch(stretch)
+def test_predictions_are_coloured_by_verdict_and_pending_ones_are_grey(walked: NewestBars) -> None:
+    recent = walked.recents[-1]["AAA", "5m"]
+    figure = draw_recent(recent)
     _, said, came = figure.axes
     colours = {CORRECT: "#009e73", WRONG: "#882255", PENDING: "#b8b8b8", NONE: "#ffffff"}
     picture = came.images[0].get_array()[0]
-    assert len(picture) == len(stretch.bars) - stretch.first <= 240
+    assert len(picture) == len(recent.bars) - recent.first <= 240
     for code, colour in colours.items():
-        here = stretch.outcome[stretch.first :] == code
+        here = recent.outcome[recent.first :] == code
         assert np.allclose(picture[here], to_rgb(colour))
-    assert np.allclose(said.images[0].get_array()[0][stretch.direction[stretch.first :] == 1], to_rgb("#0072b2"))
-    assert f"{(stretch.outcome[stretch.first :] == PENDING).sum()} pending" in figure.axes[0].get_title(loc="left")
+    assert np.allclose(said.images[0].get_array()[0][recent.direction[recent.first :] == 1], to_rgb("#0072b2"))
+    assert f"{(recent.outcome[recent.first :] == PENDING).sum()} pending" in figure.axes[0].get_title(loc="left")
 
 
 # -- in TensorBoard ---------------------------------------------------------------------------------------------------

@@ -1,0 +1,80 @@
+"""Write the points and pictures of a walk to TensorBoard, each at its market time."""
+
+import math
+from collections.abc import Iterable
+from typing import Any, Final
+
+import numpy as np
+from lightning.pytorch.loggers import Logger, TensorBoardLogger
+from tensorboard.compat.proto.summary_pb2 import Summary
+from torch.utils.tensorboard.writer import FileWriter
+
+from trendtrain.stream.walk_step import WalkStep
+from trendtrain.validation.score import Scores
+
+_MORE_EVENTS: Final = 1.1  # an interval shrinks by a twentieth meanwhile, and all of them cost 11 of the last one
+
+
+class Intervals:
+    """Keep the half-widths of the 95 % intervals of event accuracy, and of its lead over the best baseline.
+
+    They are computed anew with every tenth more events, and at the last step of a walk; in between the half-width
+    stays and the middle moves.
+    """
+
+    def __init__(self) -> None:
+        self._half: dict[str, float] = {}
+        self._n_events = 0  # when the half-widths were computed
+
+    def update(self, step: WalkStep) -> dict[str, float]:
+        """Return lead, middles and ends by TensorBoard name without `trend/`; NaN while there are too few events."""
+        is_last = step.n_steps in (None, step.index + 1)  # None: a pass of its own
+        if is_last or step.board.n_events >= _MORE_EVENTS * self._n_events + 1:
+            self._half, self._n_events = _half_widths(step.board.scores()), step.board.n_events
+        accuracy = step.metrics["event_accuracy"]
+        best = max((value for name, value in step.metrics.items() if name.startswith("baseline_")), default=math.nan)
+        middle = {"event_accuracy": accuracy, "over_best": accuracy - best}
+        ends = {
+            f"{name}_{end}": middle[name] + sign * half  # a NaN half-width voids the middle too
+            for name, half in self._half.items()
+            for end, sign in (("mid", 0), ("low", -1), ("high", 1))
+        }
+        return {"over_best": middle["over_best"], **ends}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the half-widths, and the number of events they are of."""
+        return {"half": dict(self._half), "n_events": self._n_events}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore the state returned by `state_dict()`."""
+        self._half, self._n_events = dict(state_dict["half"]), state_dict["n_events"]
+
+
+def _half_widths(scores: Scores) -> dict[str, float]:
+    intervals = {"event_accuracy": scores["accuracy_ci95"]}
+    if scores["best_baseline"] is not None:
+        intervals["over_best"] = scores["best_baseline"]["ci95"]
+    return {name: (high - low) / 2 for name, (low, high) in intervals.items()}
+
+
+def event_files(loggers: Iterable[Logger]) -> list[FileWriter]:
+    """Return the event files of the TensorBoard loggers among `loggers`."""
+    return [logger.experiment._get_file_writer() for logger in loggers if isinstance(logger, TensorBoardLogger)]
+
+
+def write(files: Iterable[FileWriter], step: WalkStep, *summaries: Summary) -> None:
+    """Write summaries at a step's index and market time."""
+    seconds = float(step.now.astype("datetime64[ms]").astype(np.int64)) / 1000.0
+    for summary in summaries:
+        for file in files:
+            file.add_summary(summary, step.index, seconds)
+
+
+def points(step: WalkStep, intervals: dict[str, float]) -> Summary:
+    """Return the step's scalars as one event, a tenth of the cost of `add_scalar` for each; NaN draws no point."""
+    scalars = {f"trend/{name}": value for name, value in (step.scalars | intervals).items()}
+    for (symbol, timeframe), stats in step.series_stats.items():
+        scalars[f"trend/{symbol}/{timeframe}/accuracy"] = stats.accuracy
+    scalars |= {f"replay/{name}": value for name, value in step.replay.items()}
+    values = [Summary.Value(tag=tag, simple_value=value) for tag, value in scalars.items() if not math.isnan(value)]
+    return Summary(value=values)

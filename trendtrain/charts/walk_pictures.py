@@ -1,0 +1,84 @@
+"""Choose the figures of a walk, and turn them into pictures for TensorBoard."""
+
+import gc
+import io
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from itertools import islice
+from typing import Any, Final, Protocol, runtime_checkable
+
+from matplotlib import style
+from matplotlib.figure import Figure
+from tensorboard.compat.proto.summary_pb2 import Summary
+
+from trendtrain.charts.recent_chart import draw_recent, recent_bars
+from trendtrain.charts.score_charts import draw_confusion, draw_delays, draw_hours, draw_reliability
+from trendtrain.market.bars import Bars, Series
+from trendtrain.stream.walk_step import WalkStep
+
+_MOST_SERIES: Final = 12  # in a heat map
+_MOST_CHARTS: Final = 4  # pivot charts: one of each of the first series
+_DOTS: Final = 90  # an inch
+
+
+@runtime_checkable
+class HasBars(Protocol):
+    """A datamodule whose bars can be drawn."""
+
+    series: Mapping[Series, Bars]
+    labeler: Any
+
+
+def draw_pictures(step: WalkStep, datamodule: Any) -> list[Summary]:
+    """Return the pictures in TensorBoard's format: scores once there is a verdict, pivots where there are bars.
+
+    Args:
+        step: The step after which to draw.
+        datamodule: Where the bars are, if it is one of ours.
+    """
+    with style.context("default"), _no_garbage_collection():
+        return [_picture(tag, figure) for tag, figure in _figures(step, datamodule)]
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """Collect no garbage inside the block: pictures make so much that all objects of torch would be searched."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def _figures(step: WalkStep, datamodule: Any) -> Iterator[tuple[str, Figure]]:
+    if step.board.n_events:
+        yield from _score_figures(step)
+    if isinstance(datamodule, HasBars):
+        all_series = (
+            recent_bars(step, name, datamodule.series[name], datamodule.labeler) for name in step.labels.series
+        )
+        for recent in islice((recent for recent in all_series if len(recent.bars)), _MOST_CHARTS):  # begun by now
+            yield f"figures/pivots/{recent.series.symbol}/{recent.series.timeframe}", draw_recent(recent)
+
+
+def _picture(tag: str, figure: Figure) -> Summary:
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=_DOTS, pil_kwargs={"compress_level": 1})
+    png = file.getvalue()
+    width, height = (int.from_bytes(png[at : at + 4]) for at in (16, 20))  # inches times dots need not be whole
+    picture = Summary.Image(height=height, width=width, colorspace=4, encoded_image_string=png)
+    return Summary(value=[Summary.Value(tag=tag, image=picture)])
+
+
+def _score_figures(step: WalkStep) -> Iterator[tuple[str, Figure]]:
+    board, metrics, n_events = step.board, step.metrics, step.board.n_events
+    breakdown, scores = board.breakdown(), board.scores()
+    yield "figures/reliability", draw_reliability(breakdown["reliability"], n_events, metrics["ece"])
+    yield "figures/confusion", draw_confusion(breakdown["confusion"], n_events)
+    delay = scores["label_delay_bars"]
+    yield "figures/delays", draw_delays(board.delays(), delay["p50"], delay["p95"])
+    names = [" ".join(series) for series in step.labels.series][:_MOST_SERIES]
+    hours = [board.breakdown(i)["hour"] for i in range(len(names))] if len(names) > 1 else [breakdown["hour"]]
+    yield "figures/accuracy_by_hour", draw_hours(dict(zip(names, hours, strict=True)))
