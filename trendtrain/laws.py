@@ -1,4 +1,4 @@
-"""The laws of time as checks of anyone's functions: no look at the future, no dependence on chunks."""
+"""Check your own functions for causality: no look-ahead, and no dependence on how bars are cut into chunks."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import fields, is_dataclass
@@ -14,19 +14,21 @@ from trendtrain.errors import InputError, check_at_least
 from trendtrain.market import Bars, Labels
 
 _Array = npt.NDArray[np.generic]
-_Table = dict[str, _Array]  # columns of equal length, a row a bar, a line or a pivot
+_Table = dict[str, _Array]  # columns of equal length; a row is a bar, a line or a pivot
+
+_NUMERIC = "biufmM"  # kinds of dtype: numbers, booleans and times
 
 BarsFunction = Callable[[Bars], Labels | npt.ArrayLike]
 
-_N_SMALL = 50  # cuts from the shortest on, one by one
+_N_SMALL = 50  # consecutive cuts from the shortest on
 _N_RANDOM = 100
-_N_PREFIXES = 300  # for each size of chunk
-_N_UPDATES = 2_000  # for each size of chunk
-_MOST_BARS = 2_000_000  # fed in all to the random cuts, and to each size of chunk
+_N_PREFIXES = 300  # for each chunk size
+_N_UPDATES = 2_000  # for each chunk size
+_MAX_BARS = 2_000_000  # fed in total at the random cuts, and for each chunk size
 
 
 class CausalityError(AssertionError):
-    """A function looked ahead, or a tracker depends on its chunks; one line says where."""
+    """A function looks ahead, or a tracker depends on its chunks; the message says where."""
 
 
 class Tracker(Protocol):
@@ -52,21 +54,21 @@ def check_causal(
     chunks: Iterable[int] = (1, 7, 1009),
     shortest: int = 1,
 ) -> None:
-    """Raise unless a labeler, or a feature function, knows at the close of each bar what it says it knows.
+    """Raise if a labeler or a feature function looks ahead.
 
-    At a cut n, `fn(bars[:n])` must equal, bit by bit (NaN equals NaN), what `fn(bars)` says was known at the close of
-    bar n - 1, and hold nothing else. An array's row is known at its bar's close. A label is known by `Labels.known`;
-    what is not must be -1; lines are those with `known_at` < n. Fed in chunks, a series grows from cut to cut, so each
-    end of a chunk is one more cut. `fn` must answer the same bars alike: the last cut is the whole.
+    At a cut n, `fn(bars[:n])` must equal, bit by bit (NaN equals NaN), the part of `fn(bars)` that was known at the
+    close of bar n - 1, and hold nothing else. An array's row is known at its bar's close, a label by `Labels.known`
+    (other labels must be -1), a line if `known_at` < n. Fed in chunks, a series grows from cut to cut, so each end of a
+    chunk is one more cut. `fn` must be deterministic: the last cut is the whole series.
 
     Args:
         fn: `Bars -> Labels`, or `Bars -> array` of shape (n_bars,) or (n_bars, F).
-        bars: Bars to try it on; some thousand with ties and holes, such as `synthetic_market`, find most mistakes.
-        cuts: How many bars to keep, each `shortest` to n_bars; None for the 50 smallest, 100 seeded random ones (fewer
-            beyond 40,000 bars: they feed some 2 million bars in all) and all bars.
-        chunks: Sizes of chunks by which the series grows. Of each the first 300 chunks are tried, and at most as many
-            as feed 2 million bars in all; none for cuts alone.
-        shortest: The fewest bars that `fn` accepts, 0 or more.
+        bars: Bars to test with; a few thousand with ties and holes, such as `synthetic_market`, find most mistakes.
+        cuts: Numbers of bars to keep, each `shortest` to n_bars; None for the 50 smallest, 100 seeded random ones
+            (fewer beyond 40,000 bars, to feed some 2 million bars in total) and all bars.
+        chunks: Chunk sizes by which the series grows; the first 300 chunks of each size are tried, and no more than
+            feed 2 million bars in total. Empty for cuts alone.
+        shortest: The smallest number of bars that `fn` accepts, 0 or more.
 
     Raises:
         CausalityError: If `fn` looks ahead; it names the cut, the first bar that changed, the column and both values.
@@ -84,28 +86,32 @@ def check_causal(
         trendtrain.laws.CausalityError: `centred_average` looks ahead at cut 3: value at bar 2 is 74.8... from those 3
         bars alone, but all 300 bars say that 99.8... was known by then.
     """
-    name, cuts, chunks = _name(fn), *_checked(fn, bars, cuts, chunks, shortest)
-    whole = _answer(fn, bars)
-    growths = chain.from_iterable(_growths(len(bars), size, shortest) for size in chunks)
-    for cut in sorted({*cuts, *growths}):
-        before = _answer_to_cut(fn, bars[:cut], shortest)
+    if not callable(fn):
+        raise InputError(f"`fn` must be a function of bars, got {fn!r}.")
+    check_at_least("shortest", shortest, 0)
+    _check_bars(bars, shortest)
+    chunk_ends = chain.from_iterable(_chunk_ends(len(bars), size, shortest) for size in _integers("chunks", chunks, 1))
+    all_cuts = sorted({*_checked_cuts(cuts, len(bars), shortest), *chunk_ends})
+    whole = _result(fn, bars)
+    for cut in all_cuts:
+        before = _result_of_cut(fn, bars[:cut], shortest)
         if (difference := _first_look_ahead(before, whole, cut)) is not None:
             bar, column, value, other = difference
             raise CausalityError(
-                f"`{name}` looks ahead at cut {cut}: {column} at bar {bar} is {value} from those {cut} bars alone, "
-                f"but all {len(bars)} bars say that {other} was known by then."
+                f"`{_name(fn)}` looks ahead at cut {cut}: {column} at bar {bar} is {value} from those {cut} bars "
+                f"alone, but all {len(bars)} bars say that {other} was known by then."
             )
 
 
 def check_chunks(make: Callable[[], Tracker], bars: Bars, chunks: Iterable[int] = (1, 7, 1009)) -> None:
-    """Raise unless a tracker returns the same, in the same order, whatever the chunks it is fed.
+    """Raise if the results of a tracker depend on the chunks in which it gets the bars.
 
     Args:
         make: Returns a new tracker, such as the class `PivotTracker` itself. Its `update(bars)` returns an array (of
             features: shape (n_bars,) or (n_bars, F)), a dataclass of arrays, or a tuple of these; joined over all
             updates they must equal those of one update.
         bars: Bars of one series.
-        chunks: Sizes of chunks; of each the first 2,000 chunks are tried.
+        chunks: Chunk sizes; the first 2,000 chunks of each are tried.
 
     Raises:
         CausalityError: If they differ; it names the size, the first row that differs, the field and both values.
@@ -118,7 +124,7 @@ def check_chunks(make: Callable[[], Tracker], bars: Bars, chunks: Iterable[int] 
     if not callable(make):
         raise InputError(f"`make` must return a new tracker, got {make!r}.")
     _check_bars(bars, 1)
-    for size in _checked_sizes(chunks):
+    for size in _integers("chunks", chunks, 1):
         tracker, part = make(), bars[: size * _N_UPDATES]
         updates = [_tables(tracker.update(part[i : i + size])) for i in range(0, len(part), size)]
         _compare_chunks(type(tracker).__name__, size, updates, _tables(make().update(part)))
@@ -137,22 +143,15 @@ def _compare_chunks(name: str, size: int, updates: list[dict[str, _Table]], whol
             )
 
 
-def _checked(
-    fn: BarsFunction, bars: Bars, cuts: Iterable[int] | None, chunks: Iterable[int], shortest: int
-) -> tuple[list[int], list[int]]:
-    """Return cuts and sizes of chunks, or raise."""
-    if not callable(fn):
-        raise InputError(f"`fn` must be a function of bars, got {fn!r}.")
-    check_at_least("shortest", shortest, 0)
-    _check_bars(bars, shortest)
+def _checked_cuts(cuts: Iterable[int] | None, n_bars: int, shortest: int) -> list[int]:
     if cuts is None:
-        return _default_cuts(len(bars), shortest), _checked_sizes(chunks)
-    numbers = _listed("cuts", cuts)
-    for cut in numbers:
-        check_at_least("cuts", cut, shortest)
-        if cut > len(bars):
-            raise InputError(f"`cuts` must be at most the {len(bars)} bars there are, got {cut}.")
-    return numbers, _checked_sizes(chunks)
+        n_random = min(_N_RANDOM, 2 * _MAX_BARS // max(1, n_bars))
+        random = np.random.default_rng(0).integers(shortest, n_bars + 1, n_random)
+        return [*range(shortest, min(shortest + _N_SMALL, n_bars + 1)), *random.tolist(), n_bars]
+    numbers = _integers("cuts", cuts, shortest)
+    if max(numbers, default=0) > n_bars:
+        raise InputError(f"`cuts` must be at most the {n_bars} bars there are, got {max(numbers)}.")
+    return numbers
 
 
 def _check_bars(bars: Bars, shortest: int) -> None:
@@ -161,28 +160,18 @@ def _check_bars(bars: Bars, shortest: int) -> None:
         raise InputError(f"`bars` must be Bars, at least {shortest} of them, got {got}.")
 
 
-def _checked_sizes(chunks: Iterable[int]) -> list[int]:
-    sizes = _listed("chunks", chunks)
-    for size in sizes:
-        check_at_least("chunks", size, 1)
-    return sizes
-
-
-def _listed(name: str, numbers: Iterable[int]) -> list[int]:
+def _integers(name: str, numbers: Iterable[int], minimum: int) -> list[int]:
     if isinstance(numbers, str) or not isinstance(numbers, Iterable):
         raise InputError(f"`{name}` must list integers, got {numbers!r}.")
-    return list(numbers)
+    listed = list(numbers)
+    for number in listed:
+        check_at_least(name, number, minimum)
+    return listed
 
 
-def _default_cuts(n_bars: int, shortest: int) -> list[int]:
-    n_random = min(_N_RANDOM, 2 * _MOST_BARS // max(1, n_bars))
-    spread = np.random.default_rng(0).integers(shortest, n_bars + 1, n_random)
-    return [*range(shortest, min(shortest + _N_SMALL, n_bars + 1)), *spread.tolist(), n_bars]
-
-
-def _growths(n_bars: int, size: int, shortest: int) -> range:
+def _chunk_ends(n_bars: int, size: int, shortest: int) -> range:
     """Return the ends of the first chunks: k of them feed size k (k + 1) / 2 bars."""
-    n_prefixes = min(_N_PREFIXES, isqrt(2 * _MOST_BARS // size))
+    n_prefixes = min(_N_PREFIXES, isqrt(2 * _MAX_BARS // size))
     return range(max(size, shortest), n_bars + 1, size)[:n_prefixes]
 
 
@@ -191,9 +180,9 @@ def _name(fn: object) -> str:
     return str(getattr(fn, "__name__", type(fn).__name__))
 
 
-def _answer_to_cut(fn: BarsFunction, bars: Bars, shortest: int) -> Labels | _Array:
+def _result_of_cut(fn: BarsFunction, bars: Bars, shortest: int) -> Labels | _Array:
     try:
-        return _answer(fn, bars)
+        return _result(fn, bars)
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"
         raise InputError(
@@ -202,16 +191,16 @@ def _answer_to_cut(fn: BarsFunction, bars: Bars, shortest: int) -> Labels | _Arr
         ) from error
 
 
-def _answer(fn: BarsFunction, bars: Bars) -> Labels | _Array:
-    """Return labels, or a copy of an array: the function may write its next answer into the same memory."""
-    result = fn(bars)
-    answer = result if isinstance(result, Labels) else np.array(result)
-    shape = (len(answer),) if isinstance(answer, Labels) else answer.shape
-    is_numeric = isinstance(answer, Labels) or answer.dtype.kind in "biufmM"
+def _result(fn: BarsFunction, bars: Bars) -> Labels | _Array:
+    """Return labels, or a copy of an array: the function may write its next result into the same memory."""
+    returned = fn(bars)
+    result = returned if isinstance(returned, Labels) else np.array(returned)
+    shape = (len(result),) if isinstance(result, Labels) else result.shape
+    is_numeric = isinstance(result, Labels) or result.dtype.kind in _NUMERIC
     if shape[:1] != (len(bars),) or len(shape) > 2 or not is_numeric:
-        got = f"shape {shape}" if is_numeric else f"{type(result).__name__} of {np.array(result).dtype}"
+        got = f"shape {shape}" if is_numeric else f"{type(returned).__name__} of {np.array(returned).dtype}"
         raise InputError(f"`fn` must return Labels or numbers, one row for each of {len(bars)} bars, got {got}.")
-    return answer
+    return result
 
 
 def _first_look_ahead(before: Labels | _Array, whole: Labels | _Array, cut: int) -> _Difference | None:
@@ -244,7 +233,7 @@ def _tables(update: object) -> dict[str, _Table]:
 
 
 def _columns(part: object, update: object) -> _Table:
-    if isinstance(part, np.ndarray) and part.ndim and part.dtype.kind in "biufmM":
+    if isinstance(part, np.ndarray) and part.ndim and part.dtype.kind in _NUMERIC:
         return {"": part.copy()}
     if not is_dataclass(part) or isinstance(part, type):
         got = f"{part.dtype} array of shape {part.shape}" if isinstance(part, np.ndarray) else type(update).__name__
@@ -258,7 +247,7 @@ def _n_rows(table: _Table) -> int:
 
 
 def _first_difference(before: _Table, after: _Table) -> _Difference | None:
-    """Return the first row that differs, in its first column that does; a surplus row counts as one."""
+    """Return the first row that differs, in the first column that differs there; an extra row is a difference."""
     n_rows = min(_n_rows(before), _n_rows(after))
     found = [_first_in_column(name, before[name][:n_rows], after[name][:n_rows]) for name in after if n_rows]
     differences = [difference for difference in found if difference is not None]
@@ -283,7 +272,7 @@ def _first_in_column(name: str, before: _Array, after: _Array) -> _Difference | 
 
 
 def _differs(before: _Array, after: _Array) -> npt.NDArray[np.bool_]:
-    """Compare bit by bit, but for NaNs, which are all equal."""
+    """Compare bit by bit, except that all NaNs are equal."""
     if before.dtype.kind in "mM":  # NaT differs from itself
         before, after = before.view(np.int64), after.view(np.int64)
     if before.dtype.kind != "f":

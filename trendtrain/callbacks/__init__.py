@@ -2,7 +2,7 @@
 
 - `trend_validation` is the heart: it keeps predictions, judges them when their labels are known, and tells the others.
   `model_outputs` reads batches and outputs, `checks` refuses trainers that would cut the stream, `listeners` holds the
-  protocols, `interrupts` delays Ctrl-C.
+  hooks that it calls, `interrupts` delays Ctrl-C.
 - What listens to it: `ledger_writer` (database), `trend_charts` (TensorBoard), `walk_progress` (terminal),
   `fit_temperature` (calibration).
 - What acts on training: `average_weights`, `decay_by_events`, `reseed`, `trend_early_stopping`, `walk_checkpoint`.

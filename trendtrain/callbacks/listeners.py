@@ -1,13 +1,12 @@
-"""The protocols between the stream, `TrendValidation`, and the callbacks that listen to it."""
+"""What `TrendValidation` expects of a datamodule with a stream, and the hooks it calls on other callbacks."""
 
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import lightning.pytorch as pl
 import numpy as np
 
 from trendtrain.market.bars import IntArray
 from trendtrain.market.labels import Labels
-from trendtrain.stream.walk_step import WalkStep
 from trendtrain.validation.predictions import Predictions
 
 
@@ -29,25 +28,12 @@ class Stream(Protocol):
         """Reweight replayed rows by the model's newest predictions."""
 
 
-@runtime_checkable
-class StepListener(Protocol):
-    """A callback that is told of each judged step."""
+def call_hooks(trainer: pl.Trainer, hook: Literal["on_walk_step", "on_change", "on_warmup"], *arguments: Any) -> None:
+    """Call a hook, `hook(trainer, *arguments)`, on each callback that has it.
 
-    def on_walk_step(self, trainer: pl.Trainer, step: WalkStep) -> None:
-        """Handle a judged step."""
-
-
-@runtime_checkable
-class WarmupListener(Protocol):
-    """A callback that is told of each training epoch before the first step."""
-
-    def on_warmup(self, trainer: pl.Trainer, done: int, total: int) -> None:
-        """Handle a completed epoch of the warm-up, the `done`th of `total`."""
-
-
-@runtime_checkable
-class ChangeListener(Protocol):
-    """A callback that is told when verdicts show that the market has changed."""
-
-    def on_change(self, trainer: pl.Trainer, step: WalkStep) -> None:
-        """Handle a step with a `change`, after all listeners have handled the step."""
+    `on_walk_step(trainer, step)` comes after each judged `WalkStep`, then `on_change(trainer, step)` if its verdicts
+    show a change of the market; `on_warmup(trainer, n_done, n_total)` after each training epoch before the first step.
+    """
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        if hasattr(callback, hook):
+            getattr(callback, hook)(trainer, *arguments)

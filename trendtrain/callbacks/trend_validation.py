@@ -9,7 +9,7 @@ import torch
 
 from trendtrain.callbacks.checks import check_predictions, check_stream_trainer, check_trainer
 from trendtrain.callbacks.interrupts import delay_interrupts
-from trendtrain.callbacks.listeners import ChangeListener, StepListener, Stream, WarmupListener
+from trendtrain.callbacks.listeners import Stream, call_hooks
 from trendtrain.callbacks.model_outputs import OutputBuffer, row_of, scores_of
 from trendtrain.data.arrays import to_arrays, to_tensors
 from trendtrain.errors import InputError
@@ -201,15 +201,14 @@ class TrendValidation(pl.Callback):
             self.board = Scoreboard(self.labels, self.baselines or {})
 
     def _complete_step(self, trainer: pl.Trainer) -> None:
-        """Judge, and tell the listeners and monitors."""
+        """Judge, call the hooks of other callbacks, and update the monitors."""
         with delay_interrupts():
             step = self.judge(is_partial=bool(trainer.fast_dev_run))  # type: ignore[attr-defined]
             if self.on_verdicts is not None and len(step.verdicts):
                 self.on_verdicts(step.verdicts)
-            for listener in _listeners(trainer, StepListener):
-                listener.on_walk_step(trainer, step)
-            for listener in _listeners(trainer, ChangeListener) if step.change is not None else ():
-                listener.on_change(trainer, step)
+            call_hooks(trainer, "on_walk_step", step)
+            if step.change is not None:
+                call_hooks(trainer, "on_change", step)
         _update_monitors(trainer, step.scalars)
 
     def _complete_warmup(self, trainer: pl.Trainer, stream: Stream) -> None:
@@ -217,8 +216,7 @@ class TrendValidation(pl.Callback):
         with delay_interrupts():
             stream.close_step()
             stream.replay.take_metrics()  # the charts of the first step show that step's draws alone
-            for listener in _listeners(trainer, WarmupListener):
-                listener.on_warmup(trainer, stream.n_warmup - stream.clock.warmup, stream.n_warmup)
+            call_hooks(trainer, "on_warmup", stream.n_warmup - stream.clock.warmup, stream.n_warmup)
         _update_monitors(trainer, self._scalars())
 
     def _step(self, now: np.datetime64, predictions: Predictions, verdicts: Verdicts, is_partial: bool) -> WalkStep:
@@ -253,10 +251,6 @@ def _update_replay(stream: Stream, verdicts: Verdicts) -> dict[str, Any]:
         "is_cut": is_cut,
         "replay": stream.replay.take_metrics(),
     }
-
-
-def _listeners(trainer: pl.Trainer, protocol: type[Any]) -> list[Any]:
-    return [callback for callback in trainer.callbacks if isinstance(callback, protocol)]  # type: ignore[attr-defined]
 
 
 def _update_monitors(trainer: pl.Trainer, values: dict[str, float]) -> None:

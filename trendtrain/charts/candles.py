@@ -5,11 +5,12 @@ from typing import Any, Final
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.transforms import offset_copy
 
-from trendtrain.market.bars import Bars, FloatArray
+from trendtrain.market.bars import Bars, FloatArray, IntArray
 from trendtrain.market.directions import DIRECTION_COLOURS, DIRECTION_WORDS, DOWN, FLAT, UP
 from trendtrain.market.lines import Lines
 from trendtrain.market.pivots import HIGH, Pivots
@@ -40,6 +41,16 @@ def draw_market(
     _draw_lines(chart, lines, _shrink_of(part))
     for kind in pivots:
         _draw_pivots(figure, chart, kind, part)
+
+
+def draw_strip(strip: Axes, code: IntArray, part: slice, colours: dict[int, str], name: str) -> None:
+    """Colour each bar of a strip below the candles by its code; a code without a colour stays white."""
+    picture = np.ones((1, len(code), 3))
+    for value, colour in colours.items():
+        picture[0, code == value] = to_rgb(colour)
+    strip.imshow(picture, aspect="auto", interpolation="nearest", extent=(part.start - 0.5, part.stop - 0.5, 0, 1))
+    strip.set_yticks([])
+    strip.set_ylabel(name, rotation=0, ha="right", va="center", fontsize=9)
 
 
 def _draw_candles(chart: Axes, bars: Bars, part: slice) -> None:

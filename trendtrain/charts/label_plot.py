@@ -12,10 +12,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from trendtrain.charts.candles import draw_market, mark_handles, minute
+from trendtrain.charts.candles import draw_market, draw_strip, mark_handles, minute
 from trendtrain.charts.date_ticks import date_ticks
 from trendtrain.errors import InputError, check_at_least
-from trendtrain.market.bars import Bars, IntArray
+from trendtrain.market.bars import Bars
 from trendtrain.market.directions import DIRECTION_COLOURS, UNKNOWN
 from trendtrain.market.labelled import Labelled
 from trendtrain.market.timeframe import to_milliseconds
@@ -52,7 +52,7 @@ def draw_labels(labelled: Labelled, n_bars: int | None = None, start: str | None
         chart, strip = figure.subplots(2, 1, sharex=True, height_ratios=[24, 1])
         pivots = (labelled.highs, labelled.lows)
         draw_market(figure, chart, labelled.bars, pivots, labelled.labels.lines, part)
-        _draw_strip(strip, labelled.labels.direction[part], part)
+        draw_strip(strip, labelled.labels.direction[part], part, DIRECTION_COLOURS, "label of\neach bar")
         position, dates = date_ticks(labelled.bars.open_time[part])
         strip.set_xticks(part.start + position, dates)
         strip.set_xlabel("open time of the bar (UTC)")
@@ -90,16 +90,6 @@ def _part(bars: Bars, n_bars: int | None, start: str | None) -> slice:
         if first == len(bars):
             raise InputError(f"`--plot-start` must not lie after the last bar {bars.open_time[-1]}, got {start}.")
     return slice(first, min(len(bars), first + n_bars))
-
-
-def _draw_strip(strip: Axes, direction: IntArray, part: slice) -> None:
-    """Colour each bar by its label."""
-    for code, colour in DIRECTION_COLOURS.items():
-        bar = part.start + np.flatnonzero(direction == code)
-        strip.bar(bar, 1.0, width=1.0, color=colour)
-    strip.set_ylim(0, 1)
-    strip.set_yticks([])
-    strip.set_ylabel("label of\neach bar", rotation=0, ha="right", va="center", fontsize=9)
 
 
 def _explain(figure: Figure, chart: Axes, labelled: Labelled, part: slice) -> None:

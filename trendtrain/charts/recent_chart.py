@@ -6,11 +6,10 @@ from typing import Any, Final
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from trendtrain.charts.candles import draw_market, mark_handles, minute
+from trendtrain.charts.candles import draw_market, draw_strip, mark_handles, minute
 from trendtrain.charts.date_ticks import date_ticks
 from trendtrain.market.bars import Bars, IntArray, Series
 from trendtrain.market.directions import DIRECTION_COLOURS, DIRECTION_WORDS, DOWN, FLAT, UNKNOWN, UP
@@ -29,7 +28,6 @@ _VERDICTS: Final = {  # distinguishable with any kind of colour vision, also fro
     PENDING: ("pending", "#b8b8b8"),
     VOID_FLAT: ("void", "#f0e442"),
 }
-_EMPTY: Final = "#ffffff"
 _N_BARS: Final = 240  # drawn
 _BEFORE: Final = 300  # read besides, so that the first pivots are those of the whole series
 _SIZE: Final = (11.5, 5.8)  # inches
@@ -65,23 +63,13 @@ def draw_recent(recent: RecentBars) -> Figure:
     figure.subplots_adjust(left=0.085, right=0.99, top=0.895, bottom=0.17, hspace=0.03)
     chart, predicted, verdict = figure.subplots(3, 1, sharex=True, height_ratios=[22, 1, 1])
     draw_market(figure, chart, recent.bars, recent.pivots, recent.lines, part)
-    _draw_strip(predicted, recent.direction[part], part, DIRECTION_COLOURS, "predicted")
+    draw_strip(predicted, recent.direction[part], part, DIRECTION_COLOURS, "predicted")
     outcome = np.where(recent.outcome == VOID_GAP, VOID_FLAT, recent.outcome)[part]
-    _draw_strip(verdict, outcome, part, {code: colour for code, (_, colour) in _VERDICTS.items()}, "verdict")
+    draw_strip(verdict, outcome, part, {code: colour for code, (_, colour) in _VERDICTS.items()}, "verdict")
     position, dates = date_ticks(recent.bars.open_time[part])
     verdict.set_xticks(part.start + position, dates)
     _explain(figure, chart, recent, part)
     return figure
-
-
-def _draw_strip(strip: Axes, code: IntArray, part: slice, colours: dict[int, str], name: str) -> None:
-    """Colour each bar by its code."""
-    picture = np.tile(to_rgb(_EMPTY), (1, len(code), 1))
-    for value, colour in colours.items():
-        picture[0, code == value] = to_rgb(colour)
-    strip.imshow(picture, aspect="auto", interpolation="nearest", extent=(part.start - 0.5, part.stop - 0.5, 0, 1))
-    strip.set_yticks([])
-    strip.set_ylabel(name, rotation=0, ha="right", va="center", fontsize=9)
 
 
 def _explain(figure: Figure, chart: Axes, recent: RecentBars, part: slice) -> None:

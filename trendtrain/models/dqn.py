@@ -1,16 +1,14 @@
 """Reinforcement learning: a deep Q-network whose action is the predicted direction and whose reward is the verdict."""
 
-from collections.abc import Sequence
 from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from trendtrain.errors import InputError, check_choice, check_number
+from trendtrain.errors import InputError, check_at_least, check_choice, check_number
 from trendtrain.market.directions import UNKNOWN
 from trendtrain.models.cnn import CnnNet
-from trendtrain.models.layers import check_shape
 from trendtrain.models.module import Batch, NetModule, weighted_mean
 
 Reward = Literal["verdict", "gain"]
@@ -23,7 +21,8 @@ class DuelingQNet(nn.Module):
     `CnnNet`. There is no dropout: a bootstrap would learn its noise.
 
     Args:
-        n_features, window, n_classes, n_side, width, kernels: As in `CnnNet`; a class is an action.
+        n_features, window, n_classes: As in `CnnNet`; a class is an action.
+        **options: Other arguments of `CnnNet`, without `dropout`.
 
     Example:
         >>> import torch
@@ -31,18 +30,10 @@ class DuelingQNet(nn.Module):
         torch.Size([5, 2])
     """
 
-    def __init__(
-        self,
-        n_features: int,
-        window: int,
-        n_classes: int = 2,
-        n_side: int = 0,
-        width: int = 32,
-        kernels: Sequence[int] = (4, 4, 6),
-    ) -> None:
+    def __init__(self, n_features: int, window: int, n_classes: int = 2, **options: Any) -> None:
         super().__init__()
-        check_shape(n_features, n_side, n_classes)
-        self.net = CnnNet(n_features, window, n_classes + 1, n_side, width, kernels, dropout=0.0)
+        check_at_least("n_classes", n_classes, 2)
+        self.net = CnnNet(n_features, window, n_classes + 1, dropout=0.0, **options)
 
     def forward(self, window: Tensor, side: Tensor | None = None) -> Tensor:
         """Return the value of each class at each window's last bar, (B, T, F) and (B, S) -> (B, C)."""
@@ -64,7 +55,7 @@ class QModule(NetModule):
     Q(UP) - Q(DOWN) = 2 (2p - 1), which for p near one half is the log-odds of p; so a temperature of 1 is a good start.
 
     Args:
-        net, lr, weight_decay, lr_warmup, lr_cosine, use_side: As in `NetModule`.
+        net: As in `NetModule`; its outputs are the Q-values.
         discount: What the value of the next state counts, 0 to below 1; 0 needs no transitions.
         target_rate: How far Q' moves towards the net after each batch (Polyak averaging), above 0 to 1.
         epsilon: Chance that the action at a replayed bar is random, in training only.
@@ -73,6 +64,7 @@ class QModule(NetModule):
         all_actions: Learn from the reward of every action, which the label gives; False to learn only from the reward
             of the action taken.
         seed: Seed of the module's own generator of random actions.
+        **options: Other arguments of `NetModule`.
 
     Raises:
         InputError: If a number lies outside its range, or a batch lacks what the arguments ask for.
@@ -81,19 +73,15 @@ class QModule(NetModule):
     def __init__(
         self,
         net: nn.Module,
-        lr: float = 1e-3,
-        weight_decay: float = 1e-2,
-        lr_warmup: int = 0,
-        lr_cosine: int | None = None,
-        use_side: bool = False,
         discount: float = 0.9,
         target_rate: float = 0.01,
         epsilon: float = 0.1,
         reward: Reward = "verdict",
         all_actions: bool = False,
         seed: int = 0,
+        **options: Any,
     ) -> None:
-        super().__init__(net, lr, weight_decay, lr_warmup, lr_cosine, use_side)
+        super().__init__(net, **options)
         check_number("discount", discount, 0.0, 0.999)
         check_number("target_rate", target_rate, 1e-6, 1.0)
         check_number("epsilon", epsilon, 0.0, 1.0)

@@ -1,4 +1,4 @@
-"""Describe the labels of a series in numbers."""
+"""Statistics of the labels of a series."""
 
 from dataclasses import dataclass
 
@@ -12,17 +12,17 @@ from trendtrain.validation.scoreboard import delay_quantile
 
 @dataclass(frozen=True)
 class LabelReport:
-    """What the labels of a series are like.
+    """Statistics of the labels of a series.
 
     Attributes:
         series: Symbol and timeframe.
-        n_bars: How many bars there are.
-        n_pivots: Highs and lows of each level, from L1.
-        n_lines: Trend lines.
-        n_events: Lines that label any bar.
+        n_bars: Number of bars.
+        n_pivots: Number of highs and of lows, for each level from L1.
+        n_lines: Number of trend lines.
+        n_events: Number of lines that label a bar.
         labelled: Share of bars with a label.
         up, down, flat: Shares of the labelled bars; NaN where there are none.
-        delay_p50, delay_p95: Bars from a bar to the one at whose close its label is known; NaN where there are none.
+        delay_p50, delay_p95: Quantiles of the delay from a bar to its label, in bars; NaN where there are none.
     """
 
     series: Series

@@ -1,4 +1,4 @@
-"""Show and write what a model says of bars."""
+"""Tables of a model's predictions: one row a bar for a file, one row a series for the terminal."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,10 +18,10 @@ from trendtrain.reports.terminal import number
 
 
 def prediction_table(bars: Bars, predicted: Predicted) -> pd.DataFrame:
-    """Return one row a bar: what was said at its close.
+    """Return one row a bar: the prediction at its close.
 
     Returns:
-        Columns `open_time` and `made_at` (the close), UTC; `direction` (1 up, 0 down, 2 flat, -1 too few bars before);
+        Columns `open_time` and `made_at` (the close), UTC; `direction` (1 up, 0 down, 2 flat, -1 after too few bars);
         `confidence`; `p_down`, `p_up` and, of three classes, `p_flat`; null where the direction is -1.
     """
     times = {
@@ -33,12 +33,12 @@ def prediction_table(bars: Bars, predicted: Predicted) -> pd.DataFrame:
 
 
 def newest_table(everything: Sequence[tuple[Series, Bars, Predicted]], written: Sequence[Path]) -> RenderableType:
-    """Return the newest answer of each series, and the files written."""
+    """Return the newest prediction of each series, and the files written."""
     table = Table("series", "bars", "predicted", "newest close", "direction", "confidence", box=SIMPLE, pad_edge=False)
     for series, bars, predicted in everything:
         close = str(np.datetime_as_string(bars.close_time[-1], unit="m")).replace("T", " ")
         n_predicted = int((predicted.direction >= 0).sum())
-        said = (DIRECTION_WORDS[int(predicted.direction[-1])], number(float(predicted.confidence[-1])))
-        table.add_row(escape(" ".join(series)), number(len(bars)), number(n_predicted), close, *said)
+        newest = (DIRECTION_WORDS[int(predicted.direction[-1])], number(float(predicted.confidence[-1])))
+        table.add_row(escape(" ".join(series)), number(len(bars)), number(n_predicted), close, *newest)
     paths = "\n".join(f"written: {path}" for path in written)
     return Group(table, Text(paths, no_wrap=True, overflow="ignore"))

@@ -1,4 +1,4 @@
-"""The numbers of a run, and their file."""
+"""The results of a run, and `summary.json`."""
 
 import json
 import math
@@ -11,7 +11,7 @@ from trendtrain.storage.whole_file import whole_file
 
 @dataclass(frozen=True)
 class Summary:
-    """What a run found.
+    """The results of a run.
 
     Attributes:
         values: The content of `summary.json`.

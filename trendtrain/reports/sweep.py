@@ -1,4 +1,4 @@
-"""Read what the runs of a sweep found, and average it over seeds."""
+"""Read the results of a sweep's runs, and average them over seeds."""
 
 import json
 import math
@@ -13,8 +13,8 @@ from omegaconf import OmegaConf
 from trendtrain.reports.summary import write_json
 
 _FAILURE_FILE = "failure.json"
-_LEFT = ("summary.json", _FAILURE_FILE)  # one of them, by a run that has ended
-_CUT_SHORT = ("interrupted", "terminated")
+_RESULTS = ("summary.json", _FAILURE_FILE)  # a run that has ended wrote one of them
+_INTERRUPTED = ("interrupted", "terminated")
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,9 @@ class SweptRun:
 
     Attributes:
         folder: Its run folder's name in the sweep's.
-        overrides: What was asked of this run alone, such as `{"model": "mlp", "seed": "1"}`.
+        overrides: The overrides in which runs differ, such as `{"model": "mlp", "seed": "1"}`.
         status: As in its summary, or `failed: ...` with the reason.
-        exit_code: 0, or what the failure would have given a run of its own.
+        exit_code: 0, or the exit code that the failure would have given a single run.
         values: Its `summary.json`; empty where it failed.
     """
 
@@ -43,14 +43,14 @@ class SweptRun:
 
 @dataclass(frozen=True)
 class SeedMean:
-    """What runs that differ by their seed alone found together.
+    """The mean of runs that differ by their seed alone.
 
     Attributes:
-        overrides: What they have in common that others have not.
-        n_seeds: How many came to an end of their own.
+        overrides: The overrides that they share and other runs do not.
+        n_seeds: How many runs ended without an interruption.
         event_accuracy, nll, ece: Means over seeds.
-        seed_error: Standard error of the mean event accuracy over seeds; NaN of one. How much the market itself leaves
-            to chance is not in it: seeds share the bars, unless those are synthetic.
+        seed_error: Standard error of the mean event accuracy over seeds; NaN of one. It does not hold the chance of the
+            market itself: seeds share the bars, unless those are synthetic.
         difference, difference_error: Mean difference of event accuracy to the first group on the same seeds, and its
             standard error over seeds; NaN for the first group.
     """
@@ -66,7 +66,7 @@ class SeedMean:
 
 
 def note_failure(folder: Path, exit_code: int, reason: str) -> None:
-    """Leave in a run's folder why it failed, for the table of its sweep."""
+    """Write why a run failed into its folder, for the table of its sweep."""
     (folder / "summary.json").unlink(missing_ok=True)  # of an earlier run
     write_json(folder / _FAILURE_FILE, {"exit_code": exit_code, "reason": reason})
 
@@ -74,33 +74,33 @@ def note_failure(folder: Path, exit_code: int, reason: str) -> None:
 def read_sweep(folder: Path, is_cut: bool = False) -> list[SweptRun]:
     """Return the runs of a sweep in the order of their numbers, with only the overrides in which they differ.
 
-    Of a sweep that was cut off, runs that left nothing are left out: they had not ended.
+    If the sweep was interrupted, runs without a result are left out: they had not ended.
     """
     homes = [home.parent for home in folder.glob("*/.hydra")]
-    homes = [home for home in homes if not is_cut or any((home / name).exists() for name in _LEFT)]
+    homes = [home for home in homes if not is_cut or any((home / name).exists() for name in _RESULTS)]
     homes.sort(key=lambda home: (not home.name.isdigit(), int(home.name) if home.name.isdigit() else 0, home.name))
-    asked = [_overrides(home) for home in homes]
-    varied = {key for one in asked for key in one if any(other.get(key) != one[key] for other in asked)}
+    overrides = [_overrides(home) for home in homes]
+    varied = {key for one in overrides for key in one if any(other.get(key) != one[key] for other in overrides)}
     return [
         _run(home, {key: value for key, value in one.items() if key in varied})
-        for home, one in zip(homes, asked, strict=True)
+        for home, one in zip(homes, overrides, strict=True)
     ]
 
 
 def seed_means(runs: Sequence[SweptRun]) -> list[SeedMean]:
-    """Return the mean of each group of runs that differ by their seed alone, each against the first group."""
+    """Return the mean of each group of runs that differ by their seed alone, compared with the first group."""
     groups: dict[tuple[tuple[str, str], ...], dict[str, SweptRun]] = {}
     for run in runs:
         key = tuple((name, value) for name, value in run.overrides.items() if name != "seed")
         members = groups.setdefault(key, {})
-        if run.values and run.status not in _CUT_SHORT:
+        if run.values and run.status not in _INTERRUPTED:
             members[run.overrides.get("seed", "")] = run
     first = next(iter(groups.values()), {})
-    return [_mean(dict(key), members, first) for key, members in groups.items()]
+    return [_seed_mean(dict(key), members, first) for key, members in groups.items()]
 
 
 def as_json(runs: Sequence[SweptRun]) -> dict[str, Any]:
-    """Return the runs and their means as `sweep.json` holds them."""
+    """Return the content of `sweep.json`: the runs and their means."""
     return {"runs": [asdict(run) for run in runs], "means": [asdict(mean) for mean in seed_means(runs)]}
 
 
@@ -121,25 +121,16 @@ def _overrides(home: Path) -> dict[str, str]:
     return {key: value for key, _, value in pairs}
 
 
-def _mean(overrides: dict[str, str], members: dict[str, SweptRun], first: dict[str, SweptRun]) -> SeedMean:
+def _seed_mean(overrides: dict[str, str], members: dict[str, SweptRun], first: dict[str, SweptRun]) -> SeedMean:
     accuracies = {seed: run.value("event_accuracy") for seed, run in members.items()}
     shared = [seed for seed in accuracies if seed in first and members is not first]
     differences = [accuracies[seed] - first[seed].value("event_accuracy") for seed in shared]
-    return SeedMean(
-        overrides,
-        len(members),
-        _average(list(accuracies.values())),
-        _error(list(accuracies.values())),
-        _average([run.value("nll") for run in members.values()]),
-        _average([run.value("ece") for run in members.values()]),
-        _average(differences),
-        _error(differences),
-    )
+    nll, ece = (_mean_error([run.value(name) for run in members.values()])[0] for name in ("nll", "ece"))
+    accuracy, error = _mean_error(list(accuracies.values()))
+    return SeedMean(overrides, len(members), accuracy, error, nll, ece, *_mean_error(differences))
 
 
-def _average(values: Sequence[float]) -> float:
-    return fmean(values) if values else math.nan
-
-
-def _error(values: Sequence[float]) -> float:
-    return stdev(values) / math.sqrt(len(values)) if len(values) > 1 else math.nan
+def _mean_error(values: Sequence[float]) -> tuple[float, float]:
+    """Return the mean and its standard error; NaN of too few values."""
+    error = stdev(values) / math.sqrt(len(values)) if len(values) > 1 else math.nan
+    return fmean(values) if values else math.nan, error

@@ -1,4 +1,4 @@
-"""Print to the terminal, and write numbers and times as its tables do."""
+"""Print to the terminal, and format numbers and times for its tables."""
 
 import math
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ _ANY_WIDTH = 10_000
 
 
 def show(content: RenderableType) -> None:
-    """Print to the terminal; into a file or a pipe wide enough for every table. Text is printed as it is."""
+    """Print to the terminal; into a file or a pipe, wide enough for every table. Text is printed unchanged."""
     console = Console()
     if not console.is_terminal:
         console = Console(width=140)
@@ -26,7 +26,7 @@ class Fitting:
         self.choices = choices
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Yield the one that fits."""
+        """Yield the choice that fits."""
         anything = options.update(width=_ANY_WIDTH)
         widths = (Measurement.get(console, anything, choice).maximum for choice in self.choices)
         fitting = (choice for choice, width in zip(self.choices, widths, strict=True) if width <= options.max_width)
@@ -46,7 +46,7 @@ def number(value: float) -> str:
 
 
 def compared(difference: float, ci95: Sequence[float], better: str, worse: str, neither: str) -> str:
-    """Say what a paired difference shows, in the words of the caller, with its interval.
+    """Return what a paired difference shows, in the words of the caller, with its interval.
 
     Example:
         >>> compared(0.02, (0.01, 0.03), "better", "worse", "no difference shown")
