@@ -48,7 +48,7 @@ class NextDay(pl.LightningModule):
 
 
 def main() -> None:
-    """Train, and tell how good the guesses were as calls of the trend."""
+    """Train, and print how accurate the predictions were as trend predictions."""
     torch.manual_seed(0)
     prices = read_prices()
     close = torch.tensor(prices["close"]).log()

@@ -4,7 +4,7 @@ python examples/sklearn_judge.py
 
 The classifier is written out in numpy, so that nothing needs installing; any object with `predict_proba` does, such as
 scikit-learn's `LogisticRegression`. With `LedgerJudge(ledger, "live")` in place of `TrendJudge()`, from
-`trendtrain.storage`, all of it is kept in a database, and a restart goes on with it.
+`trendtrain.storage`, everything is kept in a database, and a restart continues from it.
 """
 
 import numpy as np
@@ -42,8 +42,8 @@ def main() -> None:
         judge.update("BTCUSDT", "5m", bars[bar : bar + 1])  # +
         up = float(model.predict_proba(momentum[bar : bar + 1])[0, 1])
         direction, confidence = ("up", up) if up > 0.5 else ("down", 1.0 - up)
-        said = {"symbol": "BTCUSDT", "timeframe": "5m", "direction": direction, "confidence": confidence}
-        judge.store(model_type="logistic", **said)  # +
+        prediction = {"symbol": "BTCUSDT", "timeframe": "5m", "direction": direction, "confidence": confidence}
+        judge.store(model_type="logistic", **prediction)  # +
     print(judge.stats())  # +
 
 

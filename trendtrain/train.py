@@ -38,11 +38,11 @@ _LARGEST_SEED = 2**32 - 1  # of numpy's global generator
 
 
 def train(cfg: DictConfig, folder: Path | None = None) -> Summary:
-    """Bring bars in, walk through them, and write `summary.json`, also where the walk was interrupted.
+    """Load the bars, walk through them, and write `summary.json`, also if the walk is interrupted.
 
     Args:
-        cfg: What `configs/train.yaml` describes.
-        folder: The run folder; None for the one Hydra made.
+        cfg: The configuration, as `configs/train.yaml` describes it.
+        folder: The run folder; None for Hydra's.
 
     Raises:
         InputError: If the configuration, the bars or the database break a rule.
@@ -64,7 +64,7 @@ def train(cfg: DictConfig, folder: Path | None = None) -> Summary:
 
 
 class _Run:
-    """The parts of a run, joined."""
+    """The parts of a run."""
 
     def __init__(self, cfg: DictConfig, folder: Path, ledger: Ledger, store: BarStore) -> None:
         self.cfg = cfg
@@ -84,8 +84,8 @@ class _Run:
             raise InputError(f"`trainer.devices` must be 1, got {self.trainer.world_size} processes.")
 
     def walk(self) -> int:
-        """Fit to the end of the walk and return the exit code that tells how it ended."""
-        if self.checkpoint is None:  # another run's must not be taken for ours
+        """Fit to the end of the walk and return the exit code."""
+        if self.checkpoint is None:  # not to mistake another run's for ours
             WalkCheckpoint(self.folder / "checkpoints").path.unlink(missing_ok=True)
         write_json(self.folder / "run.json", {"id": self.id, "config": self.config})
         try:
@@ -102,7 +102,7 @@ class _Run:
         return 0
 
     def values(self, exit_code: int) -> dict[str, Any]:
-        """Return the content of `summary.json` but for the time it took."""
+        """Return the content of `summary.json`, except the time taken."""
         is_done = self.datamodule.clock.is_done
         ended = {0: "finished" if is_done else "stopped", EXIT_CTRL_C: "interrupted", EXIT_SIGTERM: "terminated"}
         is_partial = bool(self.trainer.fast_dev_run)  # type: ignore[attr-defined]
@@ -110,40 +110,30 @@ class _Run:
         return {**self.validation.summary(), **steps, "config": self.config}
 
     def _trainer(self, ledger: Ledger) -> pl.Trainer:
-        cfg = self.cfg
-        parts = dict(cfg.callbacks)
-        callbacks: list[pl.Callback] = [self.validation]
-        if parts.get("ledger") is not None:
-            callbacks.append(
-                instantiate(cfg.callbacks.ledger)(ledger=ledger, run_id=self.id, config=json.dumps(self.config))
-            )
-        if parts.get("checkpoint") is not None:
-            keep = instantiate(cfg.callbacks.checkpoint)
-            config = json.dumps({**self.config, "ckpt": None})  # how the run was started is not what it is
-            callbacks.append(keep(folder=self.folder / "checkpoints", config=config))
-        if parts.get("charts") is not None:
-            callbacks.append(instantiate(cfg.callbacks.charts)(config=self.config))
-        done = {
-            "validation",
-            "ledger",
-            "charts",
-            "checkpoint",
-            *(() if cfg.trainer.enable_progress_bar else ("progress",)),
+        """Return the trainer of the configuration; some callbacks also need what only the run has."""
+        cfg, folder = self.cfg, self.folder / "checkpoints"
+        checkpoint_config = json.dumps({**self.config, "ckpt": None})  # the same for a resumed run
+        arguments: dict[str, dict[str, Any]] = {
+            "ledger": {"ledger": ledger, "run_id": self.id, "config": json.dumps(self.config)},
+            "checkpoint": {"folder": folder, "config": checkpoint_config},
+            "charts": {"config": self.config},
         }
-        callbacks += [instantiate(part) for name, part in parts.items() if name not in done and part is not None]
-        logger = instantiate(cfg.logger) if cfg.logger else False
+        left_out = ("validation",) if cfg.trainer.enable_progress_bar else ("validation", "progress")
+        parts = {name: part for name, part in cfg.callbacks.items() if part is not None and name not in left_out}
+        made = {name: instantiate(part) for name, part in parts.items()}
+        callbacks = [make(**arguments[name]) if name in arguments else make for name, make in made.items()]
+        logger: Any = instantiate(cfg.logger) if cfg.logger else None
+        if logger is not None:
+            logger = logger(save_dir=self.folder, purge_step=self._first_step())  # drop later points of an earlier run
         with _quiet_lightning():
-            return instantiate(cfg.trainer, callbacks=callbacks, logger=logger and self._logger(logger))  # type: ignore[no-any-return]
-
-    def _logger(self, make: Any) -> Any:
-        return make(save_dir=self.folder, purge_step=self._first_step())  # what an earlier run drew later is void
+            return instantiate(cfg.trainer, callbacks=[self.validation, *callbacks], logger=logger or False)  # type: ignore[no-any-return]
 
     def _checkpoint(self) -> Path | None:
         path = WalkCheckpoint(self.folder / "checkpoints").path
         return path if self.cfg.ckpt == "last" and path.exists() else None
 
     def _first_step(self) -> int:
-        """Return the walk step that a resumed run does first; in the warm-up, minus the epochs that are left of it."""
+        """Return the first walk step to come; in the warm-up, minus the number of its epochs to come."""
         if self.checkpoint is None:
             return -self.datamodule.n_warmup
         state = torch.load(self.checkpoint, weights_only=True)
@@ -151,7 +141,7 @@ class _Run:
         return int(clock["step"] - clock["warmup"])
 
     def _identity(self) -> str:
-        """Return a new id; on resume the one kept in the run folder, if the configuration has not changed."""
+        """Return a new id; on resume the one in the run folder, if the configuration has not changed."""
         file = self.folder / "run.json"
         if self.cfg.ckpt == "last" and file.exists():
             kept = json.loads(file.read_text())
@@ -187,7 +177,7 @@ def fill_counts(cfg: DictConfig) -> None:
 
 
 def resolved(cfg: DictConfig) -> dict[str, Any]:
-    """Return the configuration in plain types, without what differs from machine to machine."""
+    """Return the configuration in plain types, without the database, which differs between machines."""
     config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]
     config.pop("db")
     return config
@@ -208,8 +198,8 @@ def _check(cfg: DictConfig) -> None:
 
 
 def _datamodule(cfg: DictConfig, store: BarStore) -> PivotDataModule:
-    walk, replay = instantiate(cfg.walk), _unwatched(instantiate(cfg.replay))
-    replay(memory=ReplayMemory(0), seed=cfg.seed)  # checks its rules before bars are brought in, which may take long
+    walk, replay = instantiate(cfg.walk), _plain_partial(instantiate(cfg.replay))
+    replay(memory=ReplayMemory(0), seed=cfg.seed)  # checks its arguments before bars are loaded, which may take long
     datamodule = PivotDataModule(
         series=instantiate(cfg.data.source)(store),
         labeler=instantiate(cfg.labels),
@@ -225,29 +215,29 @@ def _datamodule(cfg: DictConfig, store: BarStore) -> PivotDataModule:
         seed=cfg.seed,
     )
     datamodule.setup()
-    for name, what in (("n_features", "channels of a window"), ("n_side", "side inputs")):
-        given, there = cfg.data[name], getattr(datamodule, name)
-        if given != there:
-            raise InputError(f"`data.{name}` must be the {what} there are, {there}, got {given}.")
+    for name, meaning in (("n_features", "channels of a window"), ("n_side", "side inputs")):
+        given, actual = cfg.data[name], getattr(datamodule, name)
+        if given != actual:
+            raise InputError(f"`data.{name}` must be the {meaning} there are, {actual}, got {given}.")
     return datamodule
 
 
-def _unwatched(made: Any) -> Any:
-    """Return a partial of Hydra's as a plain one: Hydra checks its own anew at every call, 0.1 ms a batch."""
+def _plain_partial(made: Any) -> Any:
+    """Return Hydra's partial as a plain one: Hydra's checks its arguments at every call, 0.1 ms a batch."""
     if not isinstance(made, partial):
         return made
-    return partial(made.func, *made.args, **{name: _unwatched(value) for name, value in made.keywords.items()})
+    return partial(made.func, *made.args, **{name: _plain_partial(value) for name, value in made.keywords.items()})
 
 
 @contextmanager
 def _quiet_lightning() -> Iterator[None]:
-    """Silence what a user can do nothing about: banners, a hint about workers, a rename inside torch."""
+    """Silence messages that a user cannot act on: banners, a hint about workers, a rename inside torch."""
     logger = logging.getLogger("lightning.pytorch")
     level = logger.level
     logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
-            # Batched gathers are faster with 0 workers, and a sampler with workers would lag behind the clock.
+            # Batches are gathered faster with 0 workers, and a sampler with workers would lag behind the clock.
             warnings.filterwarnings("ignore", message=".*does not have many workers.*")
             warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
             yield

@@ -1,6 +1,6 @@
 """Lightning callbacks: thin hooks around pure functions.
 
-- `trend_validation` is the heart: it keeps predictions, judges them when their labels are known, and tells the others.
+- `trend_validation` is the heart: it keeps predictions, judges them when their labels are known, and calls the others.
   `model_outputs` reads batches and outputs, `checks` refuses trainers that would cut the stream, `listeners` holds the
   hooks that it calls, `interrupts` delays Ctrl-C.
 - What listens to it: `ledger_writer` (database), `trend_charts` (TensorBoard), `walk_progress` (terminal),

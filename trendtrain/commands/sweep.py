@@ -1,4 +1,4 @@
-"""What happens in and after the runs of a sweep (`trendtrain train --multirun`)."""
+"""Run the jobs of a sweep (`trendtrain train --multirun`), and report on all of them at its end."""
 
 import signal
 import sys
@@ -18,40 +18,40 @@ from trendtrain.errors import EXIT_CTRL_C, EXIT_FAILED, EXIT_SIGTERM
 if TYPE_CHECKING:
     from trendtrain.reports.sweep import SweptRun
 
-exit_codes: list[int] = []  # of the sweeps that ended in this process: Hydra hands no value back
-under_way: list[Path] = []  # folders of those that have not
+exit_codes: list[int] = []  # of the sweeps that ended in this process: Hydra returns no value
+running: list[Path] = []  # folders of the sweeps that have not ended
 
 
-def forget() -> None:
-    """Start anew: nothing has ended, nothing is under way."""
+def reset() -> None:
+    """Forget all sweeps."""
     exit_codes.clear()
-    under_way.clear()
+    running.clear()
 
 
 class SweepReport(Callback):
     """When all runs have ended, write `sweep.json` and show them in one table."""
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Let SIGTERM end the processes of the runs with this one: by default they would stay behind."""
+        """Let SIGTERM also end the processes of the runs: by default they would go on."""
         signal.signal(signal.SIGTERM, _end)
-        under_way.append(Path(config.hydra.sweep.dir))
+        running.append(Path(config.hydra.sweep.dir))
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        """Gather what the runs left in their folders: they may have run in processes of their own."""
+        """Read the results from the runs' folders: the runs may have had processes of their own."""
         from trendtrain.reports.sweep import read_sweep
 
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        folder = under_way.pop()
+        folder = running.pop()
         runs = read_sweep(folder)
         _report(folder, runs)
         exit_codes.append(max(run.exit_code for run in runs))
 
 
-def report_cut() -> None:
-    """Report the runs that have ended where Ctrl-C or SIGTERM has cut a sweep off: of that Hydra tells no callback."""
+def report_interrupted() -> None:
+    """Report the runs that ended before Ctrl-C or SIGTERM interrupted the sweep: Hydra calls no callback then."""
     from trendtrain.reports.sweep import read_sweep
 
-    for folder in under_way:
+    for folder in running:
         if runs := read_sweep(folder, is_cut=True):
             _report(folder, runs)
 
@@ -70,8 +70,8 @@ def _end(number: int, frame: object) -> None:
     sys.exit(EXIT_SIGTERM)  # joblib then ends its workers
 
 
-def is_under_way() -> bool:
-    """Say whether the job that Hydra has just called is one of a sweep's."""
+def is_running() -> bool:
+    """Return whether the job that Hydra has just called belongs to a sweep."""
     return bool(HydraConfig.get().mode == RunMode.MULTIRUN)
 
 
@@ -84,7 +84,7 @@ def run_job(cfg: DictConfig, expected: tuple[type[Exception], ...]) -> None:
 
     hydra = HydraConfig.get()
     folder = Path(hydra.runtime.output_dir)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # in a run of this very process SIGTERM is Lightning's
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # within this process, Lightning handles SIGTERM
     cfg.trainer.enable_progress_bar = False  # several runs at once would write over each other's line
     try:
         summary = train(cfg)
@@ -96,5 +96,5 @@ def run_job(cfg: DictConfig, expected: tuple[type[Exception], ...]) -> None:
         sys.stderr.write(traceback.format_exc())
     else:
         show(run_line(hydra.job.num, hydra.overrides.task, summary))
-        if summary.exit_code >= EXIT_CTRL_C:  # Ctrl-C or SIGTERM means all of them
+        if summary.exit_code >= EXIT_CTRL_C:  # Ctrl-C and SIGTERM end the whole sweep
             sys.exit(summary.exit_code)

@@ -30,7 +30,7 @@ def run_overrides(overrides: list[str]) -> int:
     def job(cfg: "DictConfig") -> None:
         nonlocal is_started
         is_started = True
-        if sweep.is_under_way():
+        if sweep.is_running():
             sweep.run_job(cfg, expected)
             return
         try:
@@ -39,11 +39,11 @@ def run_overrides(overrides: list[str]) -> int:
             exit_codes.append(report_error(error))
 
     _prepare_hydra(overrides)
-    sweep.forget()
+    sweep.reset()
     try:
         job()
     except (KeyboardInterrupt, SystemExit):
-        sweep.report_cut()
+        sweep.report_interrupted()
         raise
     except MissingConfigException as error:
         return report_error(_unknown_choice(error))
@@ -57,13 +57,13 @@ def run_overrides(overrides: list[str]) -> int:
 
 
 def _prepare_hydra(overrides: list[str]) -> None:
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come to the caller instead of being printed with a traceback
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # raise errors instead of printing a traceback
     sys.argv = ["trendtrain train", *overrides]
     sys.path.append(str(Path.cwd()))  # so that `_target_=mynet.MyNet` finds a user's file
 
 
 def _unknown_choice(error: "MissingConfigException") -> Exception:
-    """Return which choices there are, where a group has no such one; Hydra's own words name its search path as well."""
+    """Return an error that lists the choices of a group, where Hydra's would also list its search path."""
     group, _, choice = (error.missing_cfg_file or "").rpartition("/")
     choices = [option for option in error.options or [] if not option.startswith("_")]
     return InputError(f"`{group}` must be one of {', '.join(choices)}, got {choice!r}.") if choices else error
