@@ -105,9 +105,9 @@ def test_lines_join_their_pivots_in_the_colour_of_their_direction() -> None:
 def test_the_strip_has_the_label_of_each_bar() -> None:
     source = labelled()
     strip = draw_labels(source).axes[1]
-    (image,) = strip.images
-    assert image.get_extent() == [699.5, 999.5, 0.0, 1.0]
-    (colours,) = image.get_array()  # (n_bars, 3)
+    (mesh,) = strip.collections
+    np.testing.assert_array_equal(mesh.get_coordinates()[0, :, 0], np.arange(700, 1001) - 0.5)
+    (colours,) = mesh.get_array()  # (n_bars, 3)
     for code, colour in ((1, BLUE), (0, ORANGE)):
         assert ((colours == to_rgb(colour)).all(axis=1) == (source.labels.direction[700:] == code)).all()
     assert (colours < 1.0).any(axis=1).all()  # none is white

@@ -100,12 +100,12 @@ def test_predictions_are_coloured_by_verdict_and_pending_ones_are_grey(walked: N
     figure = draw_recent(recent)
     _, said, came = figure.axes
     colours = {CORRECT: "#009e73", WRONG: "#882255", PENDING: "#b8b8b8", NONE: "#ffffff"}
-    picture = came.images[0].get_array()[0]
+    picture = came.collections[0].get_array()[0]
     assert len(picture) == len(recent.bars) - recent.first <= 240
     for code, colour in colours.items():
         here = recent.outcome[recent.first :] == code
         assert np.allclose(picture[here], to_rgb(colour))
-    assert np.allclose(said.images[0].get_array()[0][recent.direction[recent.first :] == 1], to_rgb("#0072b2"))
+    assert np.allclose(said.collections[0].get_array()[0][recent.direction[recent.first :] == 1], to_rgb("#0072b2"))
     assert f"{(recent.outcome[recent.first :] == PENDING).sum()} pending" in figure.axes[0].get_title(loc="left")
 
 

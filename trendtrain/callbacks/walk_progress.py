@@ -3,10 +3,10 @@
 import math
 
 import lightning.pytorch as pl
-import numpy as np
 from lightning.pytorch.callbacks import ProgressBar
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from trendtrain.market.timeframe import format_minute
 from trendtrain.stream.walk_step import WalkStep
 
 
@@ -62,6 +62,5 @@ class WalkProgress(ProgressBar):
 
 def describe(step: WalkStep) -> str:
     """Return `now`, accuracy and number of pending predictions as the bar shows them."""
-    now = np.datetime_as_string(step.now, unit="m").replace("T", " ")
     accuracy = "no verdict yet" if math.isnan(step.stats.accuracy) else f"accuracy {step.stats.accuracy:.3f}"
-    return f"{now}  {accuracy}  pending {step.stats.pending}"
+    return f"{format_minute(step.now)}  {accuracy}  pending {step.stats.pending}"

@@ -48,7 +48,7 @@ def draw_strip(strip: Axes, code: IntArray, part: slice, colours: dict[int, str]
     picture = np.ones((1, len(code), 3))
     for value, colour in colours.items():
         picture[0, code == value] = to_rgb(colour)
-    strip.imshow(picture, aspect="auto", interpolation="nearest", extent=(part.start - 0.5, part.stop - 0.5, 0, 1))
+    strip.pcolormesh(np.arange(part.start, part.stop + 1) - 0.5, (0, 1), picture)  # stays a vector in an SVG
     strip.set_yticks([])
     strip.set_ylabel(name, rotation=0, ha="right", va="center", fontsize=9)
 
@@ -127,13 +127,3 @@ def mark_handles() -> list[Line2D]:
     ]
     known = Line2D([], [], color=INK, marker="|", ms=9, mew=2.0, ls=":", lw=1.1, label="line known from this bar on")
     return [*marks, *lines, known]
-
-
-def minute(time: np.datetime64) -> str:
-    """Return a time as a title says it.
-
-    Example:
-        >>> minute(np.datetime64("2024-01-05T22:00:30"))
-        '2024-01-05 22:00'
-    """
-    return str(np.datetime_as_string(time, unit="m")).replace("T", " ")

@@ -12,13 +12,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from trendtrain.charts.candles import draw_market, draw_strip, mark_handles, minute
+from trendtrain.charts.candles import draw_market, draw_strip, mark_handles
 from trendtrain.charts.date_ticks import date_ticks
 from trendtrain.errors import InputError, check_at_least
 from trendtrain.market.bars import Bars
 from trendtrain.market.directions import DIRECTION_COLOURS, UNKNOWN
 from trendtrain.market.labelled import Labelled
-from trendtrain.market.timeframe import to_milliseconds
+from trendtrain.market.timeframe import format_minute, to_milliseconds
 from trendtrain.storage.whole_file import whole_file
 
 PLOT_ENDINGS: Final = (".png", ".html")
@@ -95,7 +95,7 @@ def _part(bars: Bars, n_bars: int | None, start: str | None) -> slice:
 def _explain(figure: Figure, chart: Axes, labelled: Labelled, part: slice) -> None:
     title = f"{' '.join(labelled.series)}: pivots, the trend lines through them, and the labels they give"
     figure.suptitle(title, x=0.01, ha="left", fontsize=14, fontweight="bold", parse_math=False)
-    first, last = (minute(labelled.bars.open_time[bar]) for bar in (part.start, part.stop - 1))
+    first, last = (format_minute(labelled.bars.open_time[bar]) for bar in (part.start, part.stop - 1))
     subtitle = f"{first} to {last}, {part.stop - part.start:,} bars   |   {labelled.rules}"
     chart.set_title(subtitle, loc="left", fontsize=10)
     unknown = Patch(color=DIRECTION_COLOURS[UNKNOWN], label="label not known yet")

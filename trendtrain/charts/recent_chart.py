@@ -9,13 +9,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from trendtrain.charts.candles import draw_market, draw_strip, mark_handles, minute
+from trendtrain.charts.candles import draw_market, draw_strip, mark_handles
 from trendtrain.charts.date_ticks import date_ticks
 from trendtrain.market.bars import Bars, IntArray, Series
 from trendtrain.market.directions import DIRECTION_COLOURS, DIRECTION_WORDS, DOWN, FLAT, UNKNOWN, UP
 from trendtrain.market.labels import Labels, label_bars
 from trendtrain.market.lines import Lines
 from trendtrain.market.pivots import Pivots, find_pivots
+from trendtrain.market.timeframe import format_minute
 from trendtrain.stream.walk_step import WalkStep
 from trendtrain.validation.predictions import CORRECT, VOID_FLAT, VOID_GAP, WRONG
 
@@ -78,7 +79,7 @@ def _explain(figure: Figure, chart: Axes, recent: RecentBars, part: slice) -> No
     times = recent.bars.open_time
     counts = {name: int((recent.outcome[part] == code).sum()) for code, (name, _) in _VERDICTS.items()}
     outcomes = ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "no prediction"
-    span = f"{minute(times[part.start])} to {minute(times[-1])} UTC, {part.stop - part.start:,} bars"
+    span = f"{format_minute(times[part.start])} to {format_minute(times[-1])} UTC, {part.stop - part.start:,} bars"
     chart.set_title(f"{span}   |   {outcomes}", loc="left", fontsize=10, y=1.01)
     verdicts = [Patch(color=colour, label=name) for name, colour in _VERDICTS.values()]
     said_codes = [

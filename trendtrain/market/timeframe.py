@@ -55,6 +55,17 @@ def to_milliseconds(name: str, time: Time) -> int:
     return int(moment.astype("datetime64[ms]").astype(np.int64))
 
 
+def format_minute(time: np.datetime64 | int) -> str:
+    """Return the date and minute of a time, `datetime64` or milliseconds since 1970, UTC.
+
+    Example:
+        >>> format_minute(np.datetime64("2024-01-05T22:00:30")), format_minute(1_704_067_260_000)
+        ('2024-01-05 22:00', '2024-01-01 00:01')
+    """
+    moment = np.datetime64(time, "ms") if isinstance(time, int) else time
+    return str(np.datetime_as_string(moment, unit="m")).replace("T", " ")
+
+
 def epoch_units(numbers: npt.NDArray[np.float64]) -> npt.NDArray[np.integer[Any]]:
     """Return the position in `EPOCH_UNITS` of the unit of each epoch number; -1 where it is no time from 1973 on.
 

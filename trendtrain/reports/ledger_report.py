@@ -10,7 +10,8 @@ from rich.markup import escape
 from rich.table import Column, Table
 from rich.text import Text
 
-from trendtrain.reports.terminal import Fitting, compared, minute, number
+from trendtrain.market.timeframe import format_minute
+from trendtrain.reports.terminal import Fitting, compared, number
 from trendtrain.storage.contents import Contents, RunContent, SeriesContent
 from trendtrain.storage.ledger.compare import Comparison, Pair
 from trendtrain.storage.ledger.stats import LedgerStats
@@ -104,7 +105,7 @@ def contents_table(url: str, version: str, contents: Contents) -> RenderableType
 def _series_wide(series: Sequence[SeriesContent]) -> Table:
     table = _table("symbol", "timeframe", "bars", "first", "last", "blocks", "bytes", "bytes a bar")
     for one in series:
-        span, sizes = (minute(one.first), minute(one.last)), (one.n_blocks, one.n_bytes)
+        span, sizes = (format_minute(one.first), format_minute(one.last)), (one.n_blocks, one.n_bytes)
         row = (escape(one.symbol), one.timeframe, number(one.n_bars), *span, *map(number, sizes))
         table.add_row(*row, f"{one.n_bytes / one.n_bars:.1f}")
     return table
@@ -122,7 +123,7 @@ def _series_narrow(series: Sequence[SeriesContent]) -> Table:
 def _runs_wide(runs: Sequence[RunContent]) -> Table:
     table = _table("run", "status", "steps", "started", "last write", "predictions")
     for run in runs:
-        times = (minute(run.started_at), minute(run.updated_at))
+        times = (format_minute(run.started_at), format_minute(run.updated_at))
         table.add_row(escape(run.id), run.status, _steps(run), *times, _made(run))
     return table
 
@@ -143,7 +144,7 @@ def _made(run: RunContent) -> str:
 
 
 def _day(milliseconds: int) -> str:
-    return minute(milliseconds)[:10]
+    return format_minute(milliseconds)[:10]
 
 
 def _table(*names: str, title: str | None = None) -> Table:

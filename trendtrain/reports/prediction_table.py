@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 from rich.box import SIMPLE
 from rich.console import Group, RenderableType
@@ -14,6 +13,7 @@ from rich.text import Text
 from trendtrain.data.predict import Predicted
 from trendtrain.market.bars import Bars, Series
 from trendtrain.market.directions import CLASS_WORDS, DIRECTION_WORDS
+from trendtrain.market.timeframe import format_minute
 from trendtrain.reports.terminal import number
 
 
@@ -36,7 +36,7 @@ def newest_table(everything: Sequence[tuple[Series, Bars, Predicted]], written: 
     """Return the newest prediction of each series, and the files written."""
     table = Table("series", "bars", "predicted", "newest close", "direction", "confidence", box=SIMPLE, pad_edge=False)
     for series, bars, predicted in everything:
-        close = str(np.datetime_as_string(bars.close_time[-1], unit="m")).replace("T", " ")
+        close = format_minute(bars.close_time[-1])
         n_predicted = int((predicted.direction >= 0).sum())
         newest = (DIRECTION_WORDS[int(predicted.direction[-1])], number(float(predicted.confidence[-1])))
         table.add_row(escape(" ".join(series)), number(len(bars)), number(n_predicted), close, *newest)

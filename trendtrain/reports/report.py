@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.box import SIMPLE
 from rich.console import Group, RenderableType
 from rich.markup import escape
@@ -15,6 +14,7 @@ from rich.text import Text
 
 from trendtrain.importing.cleaning import Findings
 from trendtrain.importing.quality import ImportReport
+from trendtrain.market.timeframe import format_minute
 from trendtrain.reports.label_report import LabelReport
 from trendtrain.reports.summary import Summary
 from trendtrain.reports.terminal import compared, number
@@ -86,7 +86,7 @@ def import_table(reports: Sequence[ImportReport]) -> RenderableType:
 def _import_paragraph(report: ImportReport) -> RenderableType:
     quality, found = report.quality, report.findings
     n_same = quality.n_bars - report.n_changed
-    first, last = (np.datetime_as_string(time, unit="m").replace("T", " ") for time in (quality.first, quality.last))
+    first, last = (format_minute(time) for time in (quality.first, quality.last))
     volume = "not supplied" if quality.zero_volume is None else f"0 in {quality.zero_volume:.1%}"
     holes = f" in {_count(quality.n_holes, 'hole')}, the longest {quality.longest_hole:,}"
     often = f" ({quality.n_longest:,} times)" if quality.n_longest > 1 else ""

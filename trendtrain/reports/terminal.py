@@ -1,9 +1,8 @@
-"""Print to the terminal, and format numbers and times for its tables."""
+"""Print to the terminal, and format numbers for its tables."""
 
 import math
 from collections.abc import Sequence
 
-import numpy as np
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.measure import Measurement
 
@@ -61,13 +60,3 @@ def compared(difference: float, ci95: Sequence[float], better: str, worse: str, 
     if low <= 0.0 <= high:
         return f"{neither}: {difference:+.4f} {interval}"
     return f"{better if low > 0.0 else worse} by {abs(difference):.4f} {interval}"
-
-
-def minute(milliseconds: int) -> str:
-    """Return a time of the database as UTC date and minute.
-
-    Example:
-        >>> minute(1_704_067_260_000)
-        '2024-01-01 00:01'
-    """
-    return str(np.datetime_as_string(np.datetime64(milliseconds, "ms"), unit="m")).replace("T", " ")
