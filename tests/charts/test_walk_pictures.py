@@ -69,7 +69,7 @@ def test_the_pivots_drawn_are_those_of_the_whole_series(walked: NewestBars) -> N
     for name, recent in walked.recents[-1].items():
         whole = walked.datamodule.series[name]
         shift = int(np.searchsorted(whole.open_time, recent.bars.open_time[0]))
-        for kind, pivots in zip(find_pivots(whole, (2, 1), max_gap=12), recent.pivots, strict=True):
+        for kind, pivots in zip(find_pivots(whole, strength=(2, 1), max_gap=12), recent.pivots, strict=True):
             expected = drawn(kind, shift + recent.first, 0)
             assert drawn(pivots, shift + recent.first, shift) == expected != []
 
