@@ -1,40 +1,13 @@
-"""Load the bars around a trade."""
-
-from typing import Final
+"""Find the bars of a trade."""
 
 import numpy as np
 
 from trendtrain.annotations.annotation import Annotation
-from trendtrain.errors import InputError, check_at_least
+from trendtrain.errors import InputError
 from trendtrain.market.bars import Bars
-from trendtrain.market.timeframe import format_timeframe, parse_timeframe
+from trendtrain.market.timeframe import format_timeframe
 from trendtrain.storage.bars.store import BarStore
 from trendtrain.storage.series import name_series
-
-# How many times the wanted context to load, since a series may have holes; at last everything.
-_REACHES: Final = (1, 16, None)
-
-
-def load_context(store: BarStore, annotation: Annotation, timeframe: str, before: int, after: int) -> Bars:
-    """Return the bars from `before` bars before the entry's to `after` bars after the exit's; see `AnnotationStore`.
-
-    Of a trade that is still open they go on to the last stored bar.
-
-    Raises:
-        InputError: If a count is negative, or the database lacks the bar of the entry or of the exit.
-    """
-    check_at_least("before", before, 0)
-    check_at_least("after", after, 0)
-    length, left = parse_timeframe(timeframe), annotation.exit_timestamp
-    for reach in _REACHES:
-        start = None if reach is None else annotation.entry_timestamp - (2 + reach * before) * length
-        end = None if reach is None or left is None else left + (1 + reach * after) * length
-        bars = load_range(store, annotation, timeframe, start, end)
-        first = find_bar(bars, annotation.entry_timestamp, annotation)
-        last = len(bars) - 1 if left is None else find_bar(bars, left, annotation)
-        if first >= before and (left is None or last + after < len(bars)):
-            break
-    return bars[max(0, first - before) : last + after + 1]
 
 
 def find_bar(bars: Bars, time: np.datetime64, annotation: Annotation) -> int:

@@ -87,17 +87,9 @@ class _Source:
 
 @dataclass
 class _Plan:
-    """What to migrate.
+    """What to migrate: sound annotations, those of them that stay as they were migrated before, and problems."""
 
-    Attributes:
-        sources: The sound annotations.
-        first: The first source of each id.
-        kept: The annotation of each id that is migrated already and stays as it is.
-        problems: A line for each of the others.
-    """
-
-    sources: list[_Source] = field(default_factory=list)
-    first: dict[str, _Source] = field(default_factory=dict)
+    sources: dict[str, list[_Source]] = field(default_factory=dict)
     kept: dict[str, Annotation] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
@@ -119,16 +111,16 @@ def migrate(sources: Sequence[Path], store: AnnotationStore) -> MigrationReport:
     """
     plan = _make_plan([part for path in _find_files(sources, store.folder) for part in _read_file(path)], store)
     reports, failed = _store_bars(plan, store.bar_store)
-    ready = [source.annotation for source in plan.first.values() if failed.isdisjoint(dict(source.series()))]
+    ready = [source.annotation for source, *_ in plan.sources.values() if failed.isdisjoint(dict(source.series()))]
     new = [annotation for annotation in ready if annotation.annotation_id not in plan.kept]
     for annotation in new:
         _save(store, annotation)
-    files = {source.path for source in plan.sources}
+    files = {source.path for twins in plan.sources.values() for source in twins}
     return MigrationReport(
         n_files=len(files),
         n_written=len(new),
         n_kept=len(plan.kept),
-        n_differing=sum(not _is_same(kept, plan.first[name].annotation) for name, kept in plan.kept.items()),
+        n_differing=sum(not _is_same(kept, plan.sources[name][0].annotation) for name, kept in plan.kept.items()),
         n_open=sum(annotation.is_open for annotation in ready),
         bytes_before=sum(path.stat().st_size for path in files),
         bytes_after=sum(store.path(annotation.annotation_id).stat().st_size for annotation in ready),
@@ -191,17 +183,16 @@ def _make_plan(parts: Sequence[_Source | str], store: AnnotationStore) -> _Plan:
         except InputError as error:
             plan.problems.append(f"{part.place}: {error}")
         else:
-            plan.sources.append(part)
-            plan.first.setdefault(part.annotation.annotation_id, part)
+            plan.sources.setdefault(part.annotation.annotation_id, []).append(part)
     return plan
 
 
 def _check(source: _Source, plan: _Plan, grids: dict[Series, IntArray | None], store: AnnotationStore) -> None:
     """Refuse an annotation that does not fit the others, and look whether it is migrated already."""
     name = source.annotation.annotation_id
-    twin = plan.first.get(name)
-    if twin and not _is_same(twin.annotation, source.annotation):
-        raise InputError(f"`annotation_id` must come once, got {name!r} again after {twin.place}.")
+    for twin in plan.sources.get(name, [])[:1]:
+        if not _is_same(twin.annotation, source.annotation):
+            raise InputError(f"`annotation_id` must come once, got {name!r} again after {twin.place}.")
     for series, snapshot in source.series():
         if (grid := grids[series]) is not None:
             check_grid(snapshot.bars, grid)
@@ -224,7 +215,7 @@ def _store_bars(plan: _Plan, store: BarStore) -> tuple[list[SeriesReport], set[S
     Bars of annotations that are migrated already are written where the database has none: it may have better ones now.
     """
     reports, failed = [], set()
-    for series, pairs in _by_series(plan.sources).items():
+    for series, pairs in _by_series([source for twins in plan.sources.values() for source in twins]).items():
         is_new = np.array([source.annotation.annotation_id not in plan.kept for source, _ in pairs])
         try:
             with store.transaction(series) as transaction:

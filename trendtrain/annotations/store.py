@@ -5,13 +5,16 @@ from typing import Final
 from urllib.parse import quote, unquote
 
 from trendtrain.annotations.annotation import Annotation
-from trendtrain.annotations.context import load_context
+from trendtrain.annotations.context import find_bar, load_range
 from trendtrain.annotations.small_form import format_annotation, parse_annotation
-from trendtrain.errors import InputError
+from trendtrain.errors import InputError, check_at_least
 from trendtrain.market.bars import Bars
+from trendtrain.market.timeframe import parse_timeframe
 from trendtrain.storage.bars.store import BarStore
 from trendtrain.storage.whole_file import whole_file
 
+# How many times the wanted context to load, since a series may have holes; at last everything.
+_REACHES: Final = (1, 16, None)
 _ENDING: Final = ".json"
 _LONGEST: Final = 200  # bytes of a file name, which most disks end at 255; a file under way has a longer one
 
@@ -102,7 +105,19 @@ class AnnotationStore:
         Raises:
             InputError: If the database lacks bars of the trade, or a count is negative.
         """
-        return load_context(self.bar_store, annotation, timeframe or annotation.timeframe, before, after)
+        check_at_least("before", before, 0)
+        check_at_least("after", after, 0)
+        timeframe = timeframe or annotation.timeframe
+        length, left = parse_timeframe(timeframe), annotation.exit_timestamp
+        for reach in _REACHES:
+            start = None if reach is None else annotation.entry_timestamp - (2 + reach * before) * length
+            end = None if reach is None or left is None else left + (1 + reach * after) * length
+            bars = load_range(self.bar_store, annotation, timeframe, start, end)
+            first = find_bar(bars, annotation.entry_timestamp, annotation)
+            last = len(bars) - 1 if left is None else find_bar(bars, left, annotation)
+            if first >= before and (left is None or last + after < len(bars)):
+                break
+        return bars[max(0, first - before) : last + after + 1]
 
     def path(self, annotation_id: str) -> Path:
         """Return the file of an id; what is no letter, digit or one of `_.-~` is written as %XX.
