@@ -258,7 +258,7 @@ def test_the_report_counts_what_is_in_the_file(write: Write, capfd: pytest.Captu
     assert label(path, "--out", "out.parquet", "--strength", "1", "1", "1", "--flat-band", "0.0005") == 0
     printed = capfd.readouterr().out
     bars, table = read_bars(path)[1], pd.read_parquet("out.parquet")
-    pivots = find_pivots(bars, (1, 1, 1))
+    pivots = find_pivots(bars, strength=(1, 1, 1))
     levels = [f"{(pivots[0].level == m).sum():,}+{(pivots[1].level == m).sum():,}" for m in (1, 2, 3)]
     known = table[table["direction"] >= 0]
     shares = [f"{(known['direction'] == code).mean():.1%}" for code in (1, 0, 2)]
