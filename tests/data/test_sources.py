@@ -116,6 +116,12 @@ def test_all_files_of_a_folder_are_series(store: BarStore, folder: Path) -> None
     assert_same(series[Series("A", "5m")], random_walk(50, seed=1, timeframe="5m"))
 
 
+@pytest.mark.parametrize("symbols", [True, 1e5, ["A", False]])
+def test_symbols_that_configuration_took_for_a_value_are_refused(store: BarStore, symbols: object) -> None:
+    with pytest.raises(InputError, match=r"must be text \(in quotes where .*\), got (True|100000\.0|False)"):
+        from_database(store, symbols)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("symbols", "timeframes", "expected"),
     [

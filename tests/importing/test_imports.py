@@ -195,6 +195,23 @@ def test_symbol_comes_from_argument_then_name_then_column_then_stem(
     assert read_bars(tmp_path / name, symbol)[0].symbol == expected
 
 
+SYMBOLS = ("0700", "005930", "1E5", "1e400", "TRUE", "true", "NA", "N/A", "null", "None", "nan", "INF", "1.0", "0x10")
+
+
+@pytest.mark.parametrize("symbol", SYMBOLS)
+@pytest.mark.parametrize("ending", [".csv", ".txt", ".csv.gz", ".json", "_split.json", ".parquet", ".feather"])
+def test_a_symbol_is_text_exactly_as_written(tmp_path: Path, ending: str, symbol: str) -> None:
+    writers = {**WRITERS, ".csv.gz": WRITERS[".CSV.GZ"], ".txt": lambda table, path: table.to_csv(path, sep=";")}
+    writers[ending](table_of(MINUTES).assign(Ticker=symbol), path := tmp_path / f"export{ending}")
+    assert read_bars(path)[0] == Series(symbol, "1m")
+
+
+def test_two_symbols_that_are_one_number_are_two(tmp_path: Path) -> None:
+    table_of(MINUTES).assign(symbol=["0700", "700", "700"]).to_csv(path := tmp_path / "export.csv")
+    with pytest.raises(InputError, match="data row 2: `symbol` must hold one symbol, got 0700 and 700"):
+        read_bars(path)
+
+
 def test_holes_do_not_hide_the_timeframe(tmp_path: Path) -> None:
     table_of(pd.to_datetime(["2024-01-01", "2024-01-02", "2024-01-03", "2024-01-08"])).to_csv(tmp_path / "A.csv")
     assert read_bars(tmp_path / "A.csv")[0] == Series("A", "1d")

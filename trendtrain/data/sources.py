@@ -155,4 +155,9 @@ def _listed(names: Names) -> list[str] | None:
     """Return names as a list, whether one or many were given."""
     if names is None:
         return None
-    return [names] if isinstance(names, str) else [str(name) for name in names]
+    listed = [names] if isinstance(names, (str, int, float)) else list(names)
+    for name in listed:
+        if isinstance(name, (bool, float)):
+            rule = "be text (in quotes where it reads as a number or as true or false, such as data.symbols=\\'TRUE\\')"
+            raise InputError(f"`data.symbols` and `data.timeframes` must {rule}, got {name!r}.")
+    return [str(name) for name in listed]

@@ -8,13 +8,13 @@ import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final
 
 import pandas as pd
 import pyarrow as pa
 
 from trendtrain.errors import InputError
-from trendtrain.importing.table import Table
+from trendtrain.importing.table import SYMBOLS, Table, plain_name
 from trendtrain.market.bars import BarsError
 
 _HEAD: Final = 65_536  # bytes looked at before reading; more than any two lines of bars
@@ -127,25 +127,31 @@ def _read_text(file: BinaryIO, is_preview: bool = False) -> tuple[pd.DataFrame, 
     banner = lines[0].strip() if lines and "://" in lines[0] else ""
     first = lines[1] if banner and len(lines) > 1 else "".join(lines[:1])
     delimiter = max(_DELIMITERS, key=first.count)
-    has_names = not all(_VALUE.fullmatch(field.strip(' "')) for field in first.rstrip("\r\n,;").split(delimiter))
+    fields = [field.strip(' "') for field in first.rstrip("\r\n,;").split(delimiter)]
+    has_names = not all(map(_VALUE.fullmatch, fields))
+    options: dict[str, Any] = {
+        "sep": delimiter,
+        "header": 0 if has_names else None,
+        "skiprows": 1 if banner else 0,
+        "encoding": encoding,
+        "index_col": False,
+        "low_memory": False,
+        "skipinitialspace": True,
+    }
     with warnings.catch_warnings():
         warnings.simplefilter("ignore" if is_preview else "error", pd.errors.ParserWarning)
         try:
-            table = pd.read_csv(
-                file,
-                sep=delimiter,
-                header=0 if has_names else None,
-                skiprows=1 if banner else 0,
-                encoding=encoding,
-                index_col=False,
-                low_memory=False,
-                skipinitialspace=True,
-                nrows=None if not is_preview else 0 if has_names else _PREVIEW,
-            )
+            table = pd.read_csv(file, **options, nrows=None if not is_preview else 0 if has_names else _PREVIEW)
         except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
             raise _ragged(error, bool(banner) + has_names) from error
     if not has_names:
         table.columns = pd.RangeIndex(len(table.columns))
+    symbols = [name for name in table.columns if plain_name(name) in SYMBOLS]
+    if symbols and not is_preview:  # text exactly as written: 0700, TRUE and NA are no number, truth or gap here
+        file.seek(0)
+        table[symbols] = pd.read_csv(
+            file, **options, usecols=symbols, dtype="str", keep_default_na=False, na_values=[""]
+        )
     return table, banner
 
 
