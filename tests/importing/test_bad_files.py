@@ -40,6 +40,18 @@ BAD_FILES = {
     "no columns": (csv_of(*ROWS).replace(",", "&"), "A.csv", "missing time, .*, found timestamp&open"),
     "no names": ("1,2,3\n4,5,6\n", "A.csv", "missing time, .*, found 3 columns without names"),
     "twice": (csv_of(*ROWS).replace("open,", "Volume,"), "A.csv", "must come once, got 'Volume', 'volume'"),
+    "twice alike": (csv_of(*ROWS).replace("open,", "close,"), "A.csv", "must come once, got 'close', 'close'"),
+    "symbols twice": ("symbol,symbol," + HEADER + "A,B," + ROWS[0], "A.csv", "must come once, got 'symbol', 'symbol'"),
+    "volumes twice": (
+        "date,symbol,open,high,low,close,volume,volume\n2024-01-01,A,1,1,1,1,1,1\n2024-01-02,A,1,1,1,1,1,1\n",
+        "A.csv",
+        "must come once, got 'volume', 'volume'",
+    ),
+    "counter for a time": (
+        ",open,high,low,close\n" + "".join(f"{i},1,1,1,1\n" for i in range(4)),
+        "A.csv",
+        "missing time, found Unnamed: 0, open",
+    ),
     "text price": (replaced(2, "1.5", "abc"), "A.csv", r"A\.csv, data row 2: `open` must be a number, got abc"),
     "comma price": (replaced(2, "1.5", '"1,5"'), "A.csv", "data row 2: `open` must be a number, got 1,5"),
     "no price": (replaced(2, "1.5", ""), "A.csv", "data row 2: `open` must be a number, got nan"),

@@ -195,6 +195,26 @@ def test_symbol_comes_from_argument_then_name_then_column_then_stem(
     assert read_bars(tmp_path / name, symbol)[0].symbol == expected
 
 
+@pytest.mark.parametrize("header", [",Open,High,Low,Close,Volume", '"",Open,High,Low,Close,Volume'])
+def test_a_time_column_without_a_name_is_read(tmp_path: Path, header: str) -> None:
+    rows = "".join(f"2024-01-01 00:0{minute},1,2,0.5,1.5,{minute}\n" for minute in range(3))
+    path = write_csv(tmp_path, f"{header}\n{rows}", "A_1m.csv")
+    assert find_files(tmp_path) == [path]
+    bars = read_bars(path)[1]
+    np.testing.assert_array_equal(bars.open_time, expected_times())
+    assert bars.volume.tolist() == [0.0, 1.0, 2.0]
+
+
+def test_what_pandas_writes_with_a_time_index_is_read(tmp_path: Path) -> None:
+    table_of(MINUTES).set_index("timestamp").rename_axis(None).to_csv(path := tmp_path / "A_1m.csv")
+    np.testing.assert_array_equal(read_bars(path)[1].open_time, expected_times())
+
+
+def test_columns_that_do_not_count_may_come_twice(tmp_path: Path) -> None:
+    text = "note,note,,timestamp,open,high,low,close,\na,b,,2024-01-01,1,1,1,1,\na,b,,2024-01-02,1,1,1,1,\n"
+    assert len(read_bars(write_csv(tmp_path, text, "A.csv"))[1]) == 2
+
+
 SYMBOLS = ("0700", "005930", "1E5", "1e400", "TRUE", "true", "NA", "N/A", "null", "None", "nan", "INF", "1.0", "0x10")
 
 

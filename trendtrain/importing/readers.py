@@ -19,6 +19,7 @@ from trendtrain.market.bars import BarsError
 
 _HEAD: Final = 65_536  # bytes looked at before reading; more than any two lines of bars
 _PREVIEW: Final = 100  # rows that show which layout a file without a header has
+_UNNAMED: Final = "unnamed index"
 _DELIMITERS: Final = ",;\t|"
 _VALUE: Final = re.compile(r"[-+]?\d[\d.:/ eETZ+-]*|true|false", re.IGNORECASE)  # no name of a column
 _RAGGED: Final = re.compile(r"Expected (\d+) fields in line (\d+), saw (\d+)")
@@ -152,7 +153,17 @@ def _read_text(file: BinaryIO, is_preview: bool = False) -> tuple[pd.DataFrame, 
         table[symbols] = pd.read_csv(
             file, **options, usecols=symbols, dtype="str", keep_default_na=False, na_values=[""]
         )
-    return table, banner
+    return _with_written_names(table, fields if has_names else [], is_preview), banner
+
+
+def _with_written_names(table: pd.DataFrame, names: list[str], is_preview: bool) -> pd.DataFrame:
+    """Undo what pandas does to the second of two equal names, and to an index that `to_csv` wrote without a name."""
+    written = [name or old for name, old in zip(names, table.columns, strict=False)]
+    if len(set(written)) < len(written):
+        table.columns = [*written, *table.columns[len(written) :]]
+    if names and not names[0] and (is_preview or not _is_counter(table.iloc[:, 0])):
+        table.columns = [_UNNAMED, *table.columns[1:]]
+    return table
 
 
 def _ragged(error: Exception, n_above: int) -> Exception:
@@ -201,9 +212,13 @@ ENDINGS: Final = (".csv", ".csv.gz", ".txt", ".parquet", ".feather", ".json", ".
 
 def _with_index(table: pd.DataFrame) -> pd.DataFrame:
     index = table.index
-    if isinstance(index, pd.RangeIndex) or list(map(str, index[:3])) == ["0", "1", "2"][: len(index)]:
+    if isinstance(index, pd.RangeIndex) or _is_counter(index):
         return table
-    return table.reset_index(names=[str(name or "unnamed index") for name in index.names], allow_duplicates=True)
+    return table.reset_index(names=[str(name or _UNNAMED) for name in index.names], allow_duplicates=True)
+
+
+def _is_counter(values: pd.Index | pd.Series) -> bool:
+    return list(map(str, values[:3])) == ["0", "1", "2"][: len(values)]
 
 
 def _why(ending: str, error: BaseException) -> str:

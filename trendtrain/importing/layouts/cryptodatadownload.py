@@ -29,7 +29,8 @@ def read(table: Table, options: ReadOptions) -> RawBars:
     why = "as the site says" if table.banner else "as none is written"
     times = read_times(_on_24_hours(columns["time"] if dates is None else dates), Zone(options.timezone, why=why))
     volumes = [name for name in table.rows.columns if _VOLUME.fullmatch(plain_name(name))]
-    columns |= {"volume": table.rows[volumes[0]]} if volumes else {}
+    volume = table.column(plain_name(volumes[0])) if volumes else None
+    columns |= {} if volume is None else {"volume": volume}
     rule = f"column {volumes[0]}" if len(volumes) > 1 else ""
     return read_raw_bars(times, columns, symbol=read_symbol(columns.get("symbol")), volume_rule=rule)
 
