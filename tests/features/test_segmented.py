@@ -111,3 +111,8 @@ def test_features_must_be_finite_and_one_row_a_bar(function: Any) -> None:
         by_segment(function, BARS, None)
     with pytest.raises(InputError, match="`side` must give a finite row for each of 800 bars"):
         by_segment(function, BARS, None, "side")
+
+
+def test_a_tracker_in_place_of_its_class_is_refused() -> None:
+    with pytest.raises(InputError, match=r"`features` must be a function of bars, .*, got one tracker: Counted"):
+        by_segment(Counted(), BARS, None)

@@ -35,8 +35,9 @@ class SegmentedFeatures:
     """Features of one series that start anew after each hole of more than `max_gap` missing bars; itself a tracker.
 
     Args:
-        features: A function `Bars -> (n_bars, K)`, called on all bars of a segment so far; or a class of
-            `FeatureTracker` (or a `partial` of one) that makes a tracker for each segment.
+        features: A function `Bars -> (n_bars, K)`; or a class of `FeatureTracker` (or a `partial` of one) that makes a
+            tracker for each segment. A function keeps no state: each update calls it on all bars of the segment so far,
+            which is fast for whole series and slow for single bars.
         max_gap: Most missing bars inside a segment; None for any hole.
         name: What an error calls the features.
     """
@@ -104,7 +105,7 @@ def by_segment(features: Features, bars: Bars, max_gap: int | None, name: str = 
 
 
 class _FunctionTracker:
-    """A feature function as a tracker: each update calls it on all bars so far, since it keeps no state."""
+    """A feature function as a tracker that keeps the bars of its segment."""
 
     def __init__(self, function: FeatureFunction) -> None:
         self._function = function
@@ -134,6 +135,9 @@ def _joined(bars: Bars, later: Bars) -> Bars:
 
 def _new_tracker(features: Features) -> FeatureTracker:
     made = features.func if isinstance(features, partial) else features
+    if hasattr(made, "update") and not isinstance(made, type):
+        rule = "a function of bars, or a class that makes trackers (`_partial_: true` in a configuration)"
+        raise InputError(f"`features` must be {rule}, got one tracker: {type(made).__name__}.")
     if isinstance(made, type):
         return cast(Callable[[], FeatureTracker], features)()
     return _FunctionTracker(cast(FeatureFunction, features))

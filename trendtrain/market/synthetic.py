@@ -1,4 +1,4 @@
-"""Seeded markets to try things on: one like real bars, a random walk, and others with something planted."""
+"""Seeded synthetic markets: one like real bars, a random walk, and others with a known structure."""
 
 from dataclasses import replace
 from itertools import accumulate
@@ -91,10 +91,10 @@ def flipping_market(
     dwell: float = 300.0,
     pull: float = 0.05,
 ) -> Bars:
-    """Return blocks in which trends go on, as in a planted market, in turn with blocks that return to where they began.
+    """Return trending blocks, as in a planted market, in turn with blocks that revert to their first price.
 
-    What is right in one kind is wrong in the other: close above or below its 100-bar average calls 69 % of lines in
-    trending blocks and 41 % in reverting ones (40,000 bars of each, seed 0).
+    A rule that is right in one kind is wrong in the other: the side of its 100-bar average on which the close lies
+    predicts 69 % of lines in trending blocks and 41 % in reverting ones (40,000 bars of each, seed 0).
 
     Args:
         n_bars: How many bars.
@@ -103,7 +103,7 @@ def flipping_market(
         block: Bars from one flip to the next; the first block trends.
         drift: Mean return a bar of a trend, in units of the bar's volatility (0.001).
         dwell: Mean length of a trend, in bars (geometric).
-        pull: Share of the distance to a reverting block's first price that the next bar makes good on average.
+        pull: Mean share of the distance to a reverting block's first price by which the next bar comes closer.
 
     Raises:
         InputError: If a number lies outside its range.
@@ -125,16 +125,16 @@ def flipping_market(
 def foretold_market(
     n_bars: int, seed: int, timeframe: str = "1m", lag: int = 64, block: int = 16, drift: float = 0.4
 ) -> Bars:
-    """Return a market whose volume tells the drift of the bar `lag` bars later: what only a long window can see.
+    """Return a market whose volume shows the drift of the bar `lag` bars later: only a long window can use it.
 
-    The drift is drawn anew every `block` bars, so that prices tell little of what comes. A window much shorter than
-    `lag` sees what is told too late for the lines that will judge; one longer than `lag` sees all of their bars.
+    The drift is drawn anew every `block` bars, so that prices say little about later ones. A window much shorter than
+    `lag` shows the drift of bars behind the lines that will judge; one longer than `lag` that of all their bars.
 
     Args:
         n_bars: How many bars.
         seed: The same seed gives the same bars.
         timeframe: Length of a bar, such as `5m`.
-        lag: Bars from the volume to the drift that it tells.
+        lag: Bars from the volume to the drift that it shows.
         block: Bars of equal drift.
         drift: Mean return a bar, up or down, in units of the bar's volatility (0.001).
 
@@ -152,10 +152,10 @@ def foretold_market(
 
 
 def random_signs(bars: Bars, seed: int) -> Bars:
-    """Return bars each of which goes the other way with chance one half: what could be predicted is gone.
+    """Return the bars, each turned upside down with probability one half: no direction can be predicted any more.
 
-    Open to close, and the reach of high and low around them, are mirrored in logs; moves from one bar's close to the
-    next one's open too. Sizes, holes and volume stay where they are: volatility clusters as it did.
+    In logs, the moves from the close before to a bar's open, high, low and close all change their sign. Sizes, holes
+    and volume stay, so that volatility clusters as before.
 
     Args:
         bars: Any bars.
@@ -192,7 +192,7 @@ def bayes_filter(bars: Bars, drift: float = 0.21, dwell: float = 300.0) -> Float
 
 
 def _markov(n_bars: int, dwell: float, n_states: int, random: np.random.Generator) -> IntArray:
-    """Return states that stay `dwell` bars on average and then move to another one, all alike."""
+    """Return states that last `dwell` bars on average and then change to any other, all equally likely."""
     is_switch = random.random(n_bars) < 1.0 / dwell
     jump = np.where(is_switch, random.integers(1, n_states, n_bars) if n_states > 1 else 0, 0)
     return (int(random.integers(n_states)) + np.cumsum(jump)) % n_states
