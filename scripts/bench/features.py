@@ -154,7 +154,7 @@ def main() -> None:
     bars = synthetic_market(options.bars, seed=0)
     rows = [row for n_values in options.values for row in average_rows(n_values)]
     rows += feature_rows(bars)
-    rows += [live_row(n_history) for n_history in (1_000, 100_000, 1_000_000)]
+    rows += [live_row(options.bars // share) for share in (1000, 10, 1)]
     rows += setup_rows(bars)
     show_rows(rows, options.json)
 

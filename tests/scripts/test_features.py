@@ -1,0 +1,30 @@
+"""The bench of features: its short form has a row for each job, and peers compute what ours do."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from trendtrain.market.averages import ema
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "bench" / "features.py"
+
+
+def test_the_bench_prints_a_row_a_job(tmp_path: Path) -> None:
+    file = tmp_path / "rows.json"
+    command = [sys.executable, SCRIPT, "--bars", "3000", "--values", "2000", "--json", file]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    rows = {row["job"]: row for row in json.loads(file.read_text())}
+    assert rows["copy"]["x memcpy"] == 1.0
+    assert rows["EMA_100, pandas"]["x pandas"] == 1.0
+    assert rows["EMA_100"]["M/s"] > 0.0
+    assert {"live bar", "setup", "setup, labels given", "features of it", "skill_features, 1 segments"} < set(rows)
+
+
+def test_the_average_of_pandas_is_ours() -> None:
+    values = np.random.default_rng(0).normal(size=500)
+    np.testing.assert_allclose(pd.Series(values).ewm(span=100, adjust=False).mean(), ema(values, 100))
