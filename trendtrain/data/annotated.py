@@ -35,7 +35,7 @@ class AnnotatedDataset(Dataset[Batch]):
         annotations: The trades, each on its own symbol and timeframe. One that is still open has no label that is
             known, and is left out.
         bar_store: Where their bars are.
-        features: Gives the features of a series, `Bars -> (n_bars, K)`, from each bar and earlier ones; or makes a tracker.
+        features: A function `Bars -> (n_bars, K)` of each bar and earlier ones, or a class of `FeatureTracker`.
         window: T, bars a window.
         max_gap: Most missing bars inside a window; None for any hole.
         side: Gives the side inputs of a series; None for none. As in `PivotDataModule`.

@@ -51,7 +51,7 @@ def build_arena(series: Iterable[Bars], features: Features, side: Features | Non
 
     Args:
         series: The bars of each.
-        features: Gives the features of a series, `Bars -> (n_bars, K)`, from each bar and earlier ones; or makes a tracker.
+        features: A function `Bars -> (n_bars, K)` of each bar and earlier ones, or a class of `FeatureTracker`.
         side: Gives its side inputs, `Bars -> (n_bars, S)`, from each bar and earlier ones; log2(timeframe in
             minutes) / 10 becomes one more, the last. None for no side inputs at all.
         max_gap: Most missing bars inside a segment; None for any hole.

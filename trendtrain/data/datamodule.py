@@ -40,7 +40,7 @@ class PivotDataModule(pl.LightningDataModule):
     Args:
         series: Bars by (symbol, timeframe).
         labeler: Gives the labels of a series.
-        features: Gives the features of a series, `Bars -> (n_bars, K)`, from each bar and earlier ones; or makes a tracker.
+        features: A function `Bars -> (n_bars, K)` of each bar and earlier ones, or a class of `FeatureTracker`.
         side: Gives the side inputs of a series, `Bars -> (n_bars, S)`, from each bar and earlier ones: what a net sees
             of a window's last bar alone. The timeframe becomes one more, the last. None for none.
         transitions: Whether training batches also hold what follows on a prediction: `next_window` and `next_side`, of
