@@ -4,7 +4,7 @@
 ./scripts/bench/ledger.py [--rows 200000] [--stats-rows 1000000] [--url postgresql+psycopg://...] [--json FILE]
 
 Medians of 5 runs in turns, each on empty tables. `raw` is the driver's `executemany` of tuples that
-are made beforehand; ours starts from arrays, and writes the run, lines and training events too. Ours replaces rows
+are made beforehand; ours starts from arrays, and writes the run and lines too. Ours replaces rows
 that are there; `raw insert` cannot, `raw upsert` is the same statement as ours. The database at --url is emptied.
 """
 
@@ -23,8 +23,9 @@ from sqlalchemy import Engine, Table, delete
 
 from trendtrain.market import Series
 from trendtrain.storage import Ledger, LineRows, PredictionRows, VerdictRows, open_database
-from trendtrain.storage.ledger.keys import claim_ids, claim_lines, claim_tracks
+from trendtrain.storage.ledger.write import find_or_add_lines, find_or_add_tracks
 from trendtrain.storage.schema import lines, prediction_rows, runs, verdict_rows
+from trendtrain.storage.series import find_or_add_series
 from trendtrain.storage.upsert import _replace_sql
 
 SERIES = (Series("BENCH", "1m"),)
@@ -61,9 +62,9 @@ def raw_job(engine: Engine, table: Table, n_rows: int, step: int, sql: str) -> f
     empty(engine)
     judged = verdicts(0, n_rows)
     with engine.begin() as connection:
-        series_ids = claim_ids(connection, SERIES)
-        tracks = claim_tracks(connection, "bench", "net", 0, series_ids)
-        line_ids = claim_lines(connection, "bench", series_ids, judged.lines)
+        series_ids = find_or_add_series(connection, SERIES)
+        tracks = find_or_add_tracks(connection, "bench", "net", 0, series_ids)
+        line_ids = find_or_add_lines(connection, "bench", series_ids, judged.lines)
     if table is verdict_rows:
         Ledger(engine).record("bench", "net", 0, predictions(0, n_rows), None)
         rows = list(judged.rows(tracks, 0, line_ids))

@@ -27,7 +27,7 @@ from sqlalchemy import Column, Engine, Float, Integer, MetaData, Table, create_e
 from trendtrain.market import Bars, random_walk
 from trendtrain.market.bars import PRICES
 from trendtrain.storage import BarStore, open_database
-from trendtrain.storage.bars.files import write_bars
+from trendtrain.storage.table_files import write_bars
 
 Job = Callable[[], object]
 

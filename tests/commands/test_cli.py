@@ -222,7 +222,7 @@ def test_two_runs_are_shown_side_by_side(tmp_path: Path, capfd: pytest.CaptureFi
     engine.dispose()
     assert main(["stats", "--db", db, "--compare", "first", "second"]) == 0
     printed = capfd.readouterr().out
-    assert "against first net, on the lines that judged both" in printed
+    assert "compared with first net, on the events of both" in printed
     assert "no difference shown: " in printed
     assert main(["stats", "--db", db, "--compare", "first", "second", "--json"]) == 0
     found = json.loads(capfd.readouterr().out)

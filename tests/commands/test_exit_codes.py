@@ -15,8 +15,8 @@ from storage_faults import locked_by_another
 from trendtrain.errors import TRY_AGAIN
 from trendtrain.market import Bars, random_walk
 from trendtrain.storage import BarStore, open_database
-from trendtrain.storage.bars.files import write_bars
 from trendtrain.storage.schema import bar_blocks
+from trendtrain.storage.table_files import write_bars
 
 BARS = random_walk(20_000, seed=0, timeframe="1m")
 SMALL = ("data.source.n_bars=600", "walk.steps=1", "model=mlp", "trainer.enable_progress_bar=false")

@@ -18,7 +18,7 @@ from trendtrain.laws import check_causal
 from trendtrain.market import Bars
 from trendtrain.market.directions import UNKNOWN
 from trendtrain.storage import BarStore, open_database
-from trendtrain.storage.bars.files import write_bars
+from trendtrain.storage.table_files import write_bars
 
 torch.set_num_threads(1)
 

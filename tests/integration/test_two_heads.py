@@ -18,7 +18,7 @@ from trendtrain.data.windows import Windows
 from trendtrain.features import bar_features, skill_features
 from trendtrain.models import CnnNet, TwoHeads, load_weights
 from trendtrain.storage import BarStore, open_database
-from trendtrain.storage.bars.files import write_bars
+from trendtrain.storage.table_files import write_bars
 
 torch.set_num_threads(1)  # small nets: on busy cores a second thread costs tenfold, and gains nothing
 

@@ -2,8 +2,8 @@ import io
 
 from rich.console import Console, RenderableType
 
-from trendtrain.reports.ledger_report import comparison_table, contents_table, stats_table
-from trendtrain.storage.contents import Contents, RunContent, SeriesContent
+from trendtrain.reports.ledger_report import comparison_table, info_table, stats_table
+from trendtrain.storage.database_info import DatabaseInfo, RunInfo, SeriesInfo
 from trendtrain.storage.ledger.compare import Comparison, Contestant, Pair
 from trendtrain.storage.ledger.stats import LedgerStats
 from trendtrain.validation import TrendStats
@@ -41,9 +41,9 @@ def test_stats_in_80_columns_cut_no_number() -> None:
 
 
 def test_contents_in_80_columns_cut_no_number() -> None:
-    series = [SeriesContent("1000SHIBUSDT-PERP", "15m", 0, DAY, 12_345_678, 3_015, 246_913_560)]
-    runs = [RunContent("20261123-042634-98d870", "interrupted", 1999, 2000, 0, DAY, 1_234_567)]
-    text = printed(contents_table("sqlite:///a.db", "2", Contents(series, runs, {})), width=80)
+    series = [SeriesInfo("1000SHIBUSDT-PERP", "15m", 0, DAY, 12_345_678, 3_015, 246_913_560)]
+    runs = [RunInfo("20261123-042634-98d870", "interrupted", 1999, 2000, 0, DAY, 1_234_567)]
+    text = printed(info_table("sqlite:///a.db", "2", DatabaseInfo(series, runs, {})), width=80)
     numbers = ["15m", "12,345,678", "1970-01-01", "1970-01-02", "3,015", "246,913,560"]
     assert row_of(text, "1000SHIBUSDT-PERP")[1:] == numbers
     run = ["interrupted", "2,000", "of", "2,000", "1970-01-02", "1,234,567"]
@@ -65,23 +65,23 @@ def test_stats_are_a_table_a_run() -> None:
 
 
 def test_contents_show_series_runs_and_rows() -> None:
-    series = [SeriesContent("ETH", "5m", 0, DAY, 1000, 3, 24_000)]
+    series = [SeriesInfo("ETH", "5m", 0, DAY, 1000, 3, 24_000)]
     runs = [
-        RunContent("run-1", "failed", 4, 90, 0, DAY, 1234),
-        RunContent("run-2", "running", -1, None, DAY, DAY, None),
+        RunInfo("run-1", "failed", 4, 90, 0, DAY, 1234),
+        RunInfo("run-2", "running", -1, None, DAY, DAY, None),
     ]
-    text = printed(contents_table("sqlite:///a.db", "2", Contents(series, runs, {"series": 1, "lines": 5678})))
+    text = printed(info_table("sqlite:///a.db", "2", DatabaseInfo(series, runs, {"series": 1, "lines": 5678})))
     assert "sqlite:///a.db, schema version 2" in text
     span = ["1970-01-01", "00:00", "1970-01-02", "00:00"]
     assert row_of(text, "ETH") == ["ETH", "5m", "1,000", *span, "3", "24,000", "24.0"]
     assert row_of(text, "run-1") == ["run-1", "failed", "5", "of", "90", *span, "1,234"]
     assert row_of(text, "run-2")[:3] == ["run-2", "running", "0"]
-    assert "not told" in text
+    assert "unknown" in text
     assert "rows: series 1, lines 5,678" in text
 
 
 def test_an_empty_database_shows_no_empty_tables() -> None:
-    text = printed(contents_table("sqlite:///a.db", "2", Contents([], [], {"series": 0})))
+    text = printed(info_table("sqlite:///a.db", "2", DatabaseInfo([], [], {"series": 0})))
     assert text.split("\n") == ["sqlite:///a.db, schema version 2", "rows: series 0", ""]
 
 
@@ -93,7 +93,7 @@ def test_a_comparison_shows_runs_pairs_and_what_differs() -> None:
     )
     text = printed(comparison_table(Comparison(runs, pairs, {"seed": {"a": 0, "b": 1, "c": 2}})))
     assert row_of(text, "a") == ["a", "net", "1,234", "0.5000", "0.0123"]
-    assert "against a net, on the lines that judged both" in text
+    assert "compared with a net, on the events of both" in text
     assert "567      0.5300   0.5100      better by 0.0200 (95 % interval +0.0100 to +0.0300)" in text
     assert "no difference shown: +0.0200 (95 % interval -0.0200 to +0.0600)" in text
     assert "the runs differ in\nseed: 0, 1, 2\n" in text

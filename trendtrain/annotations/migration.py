@@ -15,8 +15,7 @@ from trendtrain.annotations.store import AnnotationStore
 from trendtrain.errors import DamagedDataError, InputError, NotStoredError
 from trendtrain.market.bars import BoolArray, IntArray, Series
 from trendtrain.market.timeframe import parse_timeframe
-from trendtrain.storage.bars.merge import is_changed
-from trendtrain.storage.bars.payload import BarColumns, bars_of, columns_of, join
+from trendtrain.storage.bars.columns import BarColumns, bars_of, columns_of, is_changed, join
 from trendtrain.storage.bars.store import BarStore, BarTransaction
 
 _MS = np.timedelta64(1, "ms")

@@ -7,7 +7,7 @@ import numpy as np
 
 from trendtrain.errors import InputError
 from trendtrain.market.bars import Bars, BoolArray, IntArray, TimeArray
-from trendtrain.storage.bars.payload import BarColumns, columns_of, join
+from trendtrain.storage.bars.columns import BarColumns, columns_of, join
 
 
 class Snapshot(NamedTuple):

@@ -14,8 +14,7 @@ from trendtrain.market.bars import IntArray, TimeArray
 from trendtrain.market.labels import Labels
 from trendtrain.market.timeframe import parse_timeframe
 from trendtrain.storage.ledger.ledger import Ledger
-from trendtrain.storage.ledger.rows import LineRows, PredictionRows, VerdictRows
-from trendtrain.storage.ledger.write import Progress, StepRows
+from trendtrain.storage.ledger.rows import LineRows, PredictionRows, Progress, StepRows, VerdictRows
 from trendtrain.stream.walk_step import WalkStep
 from trendtrain.validation.predictions import Predictions, Verdicts
 
@@ -23,14 +22,14 @@ _SECONDS_BETWEEN: Final = 1.0
 
 
 class LedgerWriter(pl.Callback):
-    """Keep predictions and verdicts in a database; a repeated step replaces itself.
+    """Write predictions and verdicts to a database; a repeated step replaces the earlier one.
 
-    Steps are written together, in one transaction: a second after the last, before a checkpoint, and at the end. What a
-    killed run has not written is repeated when it is resumed, since no checkpoint knows of it.
+    Steps are written together in one transaction: a second after the last write, before a checkpoint, and at the end.
+    A killed run repeats unwritten steps when it is resumed, because its checkpoint lies before them.
 
     Ctrl-C waits until steps are written.
 
-    The run is `running` from `setup` on, then `finished`, `interrupted` or `failed`; one that was killed stays running.
+    The run is `running` from `setup` on, then `finished`, `interrupted` or `failed`; a killed run stays `running`.
 
     Args:
         ledger: Where to write.
@@ -58,22 +57,22 @@ class LedgerWriter(pl.Callback):
         self.ledger.describe_model(self.run_id, self._name, kind.__name__, class_path)
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Note that the run ended without an error."""
+        """Enter that the run ended without an error."""
         self._write()
         self.ledger.end(self.run_id, "finished")
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Note how the run ended; Lightning leaves `teardown` out then."""
+        """Enter how the run ended; Lightning does not call `teardown` then."""
         self._write()
         is_interrupt = isinstance(exception, KeyboardInterrupt | SIGTERMException)
         self.ledger.end(self.run_id, "interrupted" if is_interrupt else "failed")
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Where a run is resumed, forget what was written after the checkpoint."""
+        """Delete what a resumed run wrote after the checkpoint."""
         self.ledger.rewind(self.run_id, self._last_step)
 
     def on_walk_step(self, trainer: pl.Trainer, step: WalkStep) -> None:
-        """Take the step in, and write if the last write was a second ago."""
+        """Keep the step, and write if the last write was a second ago."""
         predictions, verdicts = prediction_rows(step.predictions, step.labels), verdict_rows(step.verdicts, step.labels)
         progress = Progress(step.n_steps, step.stats)
         self._waiting.append(StepRows(step.index, predictions, verdicts, step.pass_, progress))
@@ -82,7 +81,7 @@ class LedgerWriter(pl.Callback):
             self._write()
 
     def on_change(self, trainer: pl.Trainer, step: WalkStep) -> None:
-        """Note that the verdicts of all series showed a change, and what the replay forgot for it, if anything."""
+        """Write that a change was detected in the verdicts of all series, and what the replay deleted because of it."""
         self._write()
         cut = json.dumps({"events_kept": step.change} if step.is_cut else {})
         self.ledger.record_alarm(self.run_id, self._name, step.index, None, step.now, kind="accuracy", cut=cut)
@@ -90,7 +89,7 @@ class LedgerWriter(pl.Callback):
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Write what a run that is resumed from here will not repeat."""
+        """Write all steps: a run that is resumed from here will not repeat them."""
         self._write()
 
     def state_dict(self) -> dict[str, int]:
@@ -98,7 +97,7 @@ class LedgerWriter(pl.Callback):
         return {"last_step": self._last_step}
 
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
-        """Take up the last step written."""
+        """Restore the last step written."""
         self._last_step = state_dict["last_step"]
 
     @delay_interrupts()
@@ -109,23 +108,24 @@ class LedgerWriter(pl.Callback):
 
 
 def model_class(module: pl.LightningModule) -> type:
-    """Return what the ledger names a module by: the class of its `net`, if it is one of ours, else its own."""
+    """Return the class that names a module in the ledger: that of its `net` if it has one, otherwise its own."""
     return type(getattr(module, "net", module))
 
 
 def prediction_rows(predictions: Predictions, labels: Labels) -> PredictionRows:
-    """Name the bars of predictions as the ledger does, by series and open time."""
+    """Return predictions as rows of the ledger, which names bars by series and open time."""
     series, row = labels.series_index[predictions.row], predictions.row
     open_time = _open_time(labels, row)
     return PredictionRows(labels.series, series, open_time, predictions.direction, predictions.confidence)
 
 
 def verdict_rows(verdicts: Verdicts, labels: Labels) -> VerdictRows:
-    """Name the bars of verdicts, and the lines that judged them, as the ledger does."""
+    """Return verdicts and their lines as rows of the ledger, which names bars by series and open time."""
     has_line = (verdicts.event >= 0) & (verdicts.event < len(labels.lines))
     events, line = np.unique(verdicts.event[has_line], return_inverse=True)
     lines = np.full(len(verdicts), -1)
     lines[has_line] = line
+    judging = labels.lines[events]
     return VerdictRows(
         series=labels.series,
         series_index=labels.series_index[verdicts.row],
@@ -134,23 +134,7 @@ def verdict_rows(verdicts: Verdicts, labels: Labels) -> VerdictRows:
         truth=verdicts.truth,
         known_at=labels.close_time[verdicts.known_at],
         line=lines,
-        lines=line_rows(events, labels),
-    )
-
-
-def line_rows(events: IntArray, labels: Labels) -> LineRows:
-    """Describe lines, given as positions in `labels.lines`, as the ledger does."""
-    lines = labels.lines[events]
-    return LineRows(
-        series_index=labels.series_index[lines.first_bar],
-        first_time=lines.start_time,
-        last_time=lines.end_time,
-        kind=lines.kind,
-        direction=lines.direction,
-        known_at=labels.close_time[lines.known_at],
-        first_price=lines.first_price,
-        last_price=lines.last_price,
-        slope=lines.slope,
+        lines=LineRows.of(judging, labels.series_index[judging.first_bar], labels.close_time[judging.known_at]),
     )
 
 

@@ -1,64 +1,69 @@
-"""`trendtrain db`: look at a database, and look after it."""
+"""`trendtrain db`: inspect and maintain a database."""
 
 import argparse
 import re
+from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
+from typing import TypeAlias
 
-from trendtrain.commands.db_bars import add_compact, add_export
-from trendtrain.commands.options import add_db, open_existing, whole
+from trendtrain.commands.options import add_db, existing_database, whole
 from trendtrain.errors import InputError
 
 _UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
+_Actions: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
-def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_parser(commands: _Actions) -> None:
     """Add the command, its actions and their options."""
-    parser = commands.add_parser("db", help="look at a database, and look after it")
+    parser = commands.add_parser("db", help="inspect and maintain a database")
     actions = parser.add_subparsers(required=True, metavar="ACTION")
-    _add_info(actions)
-    _add_upgrade(actions)
+    _add(actions, "info", info, "schema version, series, runs, and how many rows each table has")
+    _add(actions, "upgrade", upgrade, "bring the tables of an older trendtrain to this one's version")
     _add_prune(actions)
-    add_compact(actions)
-    add_export(actions)
+    _add(actions, "compact", compact, "merge small blocks of bars, such as those of single live bars")
+    _add_export(actions)
 
 
-def _add_info(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    parser = actions.add_parser("info", help="schema version, series, runs, and how many rows each table has")
+def _add(
+    actions: _Actions, name: str, run: Callable[[argparse.Namespace], int], description: str
+) -> argparse.ArgumentParser:
+    parser = actions.add_parser(name, help=description)
     add_db(parser)
-    parser.set_defaults(run=info)
+    parser.set_defaults(run=run)
+    return parser
 
 
-def _add_upgrade(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    parser = actions.add_parser("upgrade", help="bring the tables of an older trendtrain to this one's version")
-    add_db(parser)
-    parser.set_defaults(run=upgrade)
-
-
-def _add_prune(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    parser = actions.add_parser("prune", help="delete runs from the ledger, with all they wrote; bars stay")
+def _add_prune(actions: _Actions) -> None:
+    parser = _add(actions, "prune", prune, "delete runs from the ledger, with all they wrote; bars stay")
     parser.add_argument("--older-than", metavar="AGE", help="runs that last wrote longer ago, such as 36h, 90D, 12w")
     parser.add_argument("--keep-runs", metavar="N", type=whole, help="all but the N runs started last")
-    add_db(parser)
-    parser.set_defaults(run=prune)
+
+
+def _add_export(actions: _Actions) -> None:
+    parser = _add(actions, "export", export, "the bars of a series into a file")
+    parser.add_argument("symbol", help="symbol of the series, such as BTCUSDT")
+    parser.add_argument("timeframe", help="its timeframe, such as 5m")
+    parser.add_argument("--out", type=Path, required=True, help="file to write, .parquet or .csv")
+    start = "first open time, as 2024-01-31T12:00; by default the first bar"
+    parser.add_argument("--start", metavar="TIME", help=start)
+    parser.add_argument("--end", metavar="TIME", help="open time to stop before; by default after the last bar")
 
 
 def info(options: argparse.Namespace) -> int:
     """Show what the database holds."""
-    from trendtrain.reports.ledger_report import contents_table
+    from trendtrain.reports.ledger_report import info_table
     from trendtrain.reports.terminal import show
-    from trendtrain.storage.contents import contents_of
+    from trendtrain.storage.database_info import database_info
     from trendtrain.storage.versions import VERSION
 
-    engine = open_existing(options.db)
-    try:
-        show(contents_table(str(engine.url), VERSION, contents_of(engine)))
-    finally:
-        engine.dispose()
+    with existing_database(options.db) as engine:
+        show(info_table(str(engine.url), VERSION, database_info(engine)))
     return 0
 
 
 def upgrade(options: argparse.Namespace) -> int:
-    """Upgrade the database, and say from which version."""
+    """Upgrade the database, and print its version before."""
     from sqlalchemy import make_url
 
     from trendtrain.reports.terminal import show
@@ -75,17 +80,41 @@ def upgrade(options: argparse.Namespace) -> int:
 
 
 def prune(options: argparse.Namespace) -> int:
-    """Delete runs, and say which."""
+    """Delete runs, and print which."""
     from trendtrain.reports.terminal import show
     from trendtrain.storage.ledger.ledger import Ledger
 
     age = None if options.older_than is None else _age(options.older_than)
-    engine = open_existing(options.db)
-    try:
+    with existing_database(options.db) as engine:
         deleted = Ledger(engine).prune(age, options.keep_runs)
-    finally:
-        engine.dispose()
     show(f"deleted: {', '.join(deleted) or 'no run'}")
+    return 0
+
+
+def compact(options: argparse.Namespace) -> int:
+    """Merge small blocks, and print their numbers before and after."""
+    from trendtrain.reports.terminal import show
+    from trendtrain.storage.bars.store import BarStore
+
+    with existing_database(options.db) as engine:
+        done = BarStore(engine).compact()
+    for one in done:
+        show(f"{' '.join(one.series)}: {one.before:,} blocks, now {one.after:,}")
+    if not done:
+        show("no bars")
+    return 0
+
+
+def export(options: argparse.Namespace) -> int:
+    """Write a series to a file, and print how many bars it holds."""
+    from trendtrain.reports.terminal import show
+    from trendtrain.storage.bars.store import BarStore
+    from trendtrain.storage.table_files import write_bars
+
+    with existing_database(options.db) as engine:
+        bars = BarStore(engine).load(options.symbol, options.timeframe, options.start, options.end)
+    write_bars(bars, options.out)
+    show(f"{len(bars):,} bars of {options.symbol} {options.timeframe} written to {options.out}")
     return 0
 
 

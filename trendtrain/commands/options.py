@@ -1,6 +1,8 @@
 """Options that several commands share."""
 
 import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from trendtrain.errors import InputError
@@ -16,8 +18,9 @@ def add_db(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--db", default=DEFAULT_DB, help="database URL (%(default)s)")
 
 
-def open_existing(url: str) -> "Engine":
-    """Open the database at `url` for a command that has nothing to do in a new one.
+@contextmanager
+def existing_database(url: str) -> Iterator["Engine"]:
+    """Open the database at `url` for a command that creates none, and close it at the end.
 
     Raises:
         InputError: If it names a file that does not exist, or as `open_database` does.
@@ -26,11 +29,15 @@ def open_existing(url: str) -> "Engine":
 
     if is_missing(url):
         raise InputError(f"`--db` must name a database that exists, got {url}.")
-    return open_database(url)
+    engine = open_database(url)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
 
 
 def whole(text: str) -> int | str:
-    """Return an integer; other text as it is, for the option's own rule to refuse in its own words."""
+    """Return an integer, or other text unchanged: the rule of the option then refuses it with its own message."""
     try:
         return int(text)
     except ValueError:
@@ -38,7 +45,7 @@ def whole(text: str) -> int | str:
 
 
 def real(text: str) -> float | str:
-    """Return a number; other text as it is, as `whole` does."""
+    """Return a number, or other text unchanged, as `whole` does."""
     try:
         return float(text)
     except ValueError:

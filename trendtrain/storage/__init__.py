@@ -4,8 +4,7 @@ from trendtrain.storage.bars.store import BarStore
 from trendtrain.storage.database import open_database
 from trendtrain.storage.ledger.judge import LedgerJudge
 from trendtrain.storage.ledger.ledger import Ledger
-from trendtrain.storage.ledger.rows import LineRows, PredictionRows, VerdictRows
-from trendtrain.storage.ledger.write import Progress
+from trendtrain.storage.ledger.rows import LineRows, PredictionRows, Progress, VerdictRows
 
 __all__ = [
     "BarStore",

@@ -47,7 +47,7 @@ bar_blocks = Table(
     Column("end_time", BigInteger, nullable=False, comment="Open time of the last bar, ms."),
     Column("n_bars", Integer, nullable=False, comment="How many bars the payload holds."),
     Column("checksum", BigInteger, nullable=False, comment="zlib.crc32 of the payload."),
-    Column("payload", LargeBinary, nullable=False, comment="The bars, as trendtrain.storage.bars.payload packs them."),
+    Column("payload", LargeBinary, nullable=False, comment="The bars, as trendtrain.storage.bars.packing packs them."),
     comment="Bars in blocks; the blocks of a series never overlap.",
 )
 # PostgreSQL would spend most of a write on packing what is packed already.

@@ -1,6 +1,6 @@
 """The number under which the database knows a series."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from sqlalchemy import Connection, Select, select
 
@@ -8,7 +8,7 @@ from trendtrain.errors import InputError
 from trendtrain.market.bars import Series
 from trendtrain.market.timeframe import format_timeframe, parse_timeframe
 from trendtrain.storage import schema
-from trendtrain.storage.upsert import insert_missing
+from trendtrain.storage.upsert import add_rows
 
 
 def name_series(symbol: str, timeframe: str) -> Series:
@@ -27,19 +27,18 @@ def name_series(symbol: str, timeframe: str) -> Series:
 
 
 def find_series(connection: Connection, series: Series) -> int | None:
-    """Return the number of a series, None where the database has none."""
+    """Return the number of a series; None if the database has none."""
     return connection.scalar(_number_of(series))
 
 
-def claim_series(connection: Connection, series: Series) -> int:
-    """Return the number of a series, a new one where the database has none.
-
-    Its first statement writes, so that SQLite takes the write lock before anything is read.
-    """
-    connection.execute(insert_missing(connection, schema.series), series._asdict())
-    number = find_series(connection, series)
-    assert number is not None
-    return number
+def find_or_add_series(connection: Connection, names: Sequence[Series]) -> list[int]:
+    """Return the number of each series; add those that the database does not have."""
+    rows = connection.execute(select(schema.series.c.id, schema.series.c.symbol, schema.series.c.timeframe))
+    numbers = {Series(symbol, timeframe): number for number, symbol, timeframe in rows}
+    for name in sorted(set(names) - set(numbers)):  # in one order, so that two runs never wait for each other
+        add_rows(connection, schema.series, [name])
+        numbers[name] = connection.execute(_number_of(name)).scalar_one()
+    return [numbers[name] for name in names]
 
 
 def lock_all_series(connection: Connection, names: Iterable[Series]) -> dict[Series, int]:
@@ -59,13 +58,11 @@ def lock_series(connection: Connection, series: Series) -> int:
 
 
 def _lock(connection: Connection, series: Series) -> int:
-    # A claim of an existing series would use up a number in PostgreSQL; a live feed would use up all of them in years.
     locked = _number_of(series).with_for_update(key_share=True)  # rows that refer to the series need not wait
     number = connection.scalar(locked)
-    if number is None:
-        claim_series(connection, series)
-        number = connection.scalar(locked)
-    assert number is not None
+    if number is None:  # adding an existing series would use up a number in PostgreSQL, with every live bar
+        add_rows(connection, schema.series, [series])
+        number = connection.execute(locked).scalar_one()
     return number
 
 

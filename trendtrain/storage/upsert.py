@@ -1,4 +1,4 @@
-"""Insert rows whose key may exist already, in the words SQLite and PostgreSQL share."""
+"""Insert rows whose key may exist already, in SQL that SQLite and PostgreSQL share."""
 
 from collections.abc import Iterable
 from functools import cache
@@ -24,18 +24,18 @@ def insert_missing(connection: Connection, table: Table) -> Insert:
 
 
 def add_rows(connection: Connection, table: Table, rows: Iterable[Row]) -> None:
-    """Insert rows; one whose unique key exists stays as it is.
+    """Insert rows; a row whose unique key exists stays as it is.
 
     Args:
         connection: Where to write.
-        table: Into what. Where it has a column `id`, the database numbers the rows.
+        table: Into what. If its key is an integer `id`, the database numbers the rows.
         rows: A value for each other column, in the table's order, in plain Python types.
     """
     _execute(connection, _add_sql(table, connection.dialect.name), list(rows))
 
 
 def replace_rows(connection: Connection, table: Table, rows: Iterable[Row]) -> None:
-    """Insert rows; one whose primary key exists gets the new values, and rows that refer to it stay.
+    """Insert rows; a row whose primary key exists gets the new values, and rows that refer to it stay.
 
     Args:
         connection: Where to write.
@@ -43,7 +43,7 @@ def replace_rows(connection: Connection, table: Table, rows: Iterable[Row]) -> N
         rows: A value for each column, in the table's order, in plain Python types.
     """
     values = list(rows)
-    # Finding nothing in the way is the usual case, and costs as much as a plain insert; an upsert costs a sixth more.
+    # Usually no row exists: that costs as much as a plain insert, and an upsert a sixth more.
     if _execute(connection, _add_sql(table, connection.dialect.name), values) < len(values):
         _execute(connection, _replace_sql(table, connection.dialect.name), values)
 

@@ -6,17 +6,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from trendtrain.storage.bars.columns import BarColumns, room_for
 from trendtrain.storage.bars.packing import (
     EVEN,
     LISTED,
     PLAIN,
     STEPS,
+    pack,
     pack_times,
     pack_values,
+    unpack,
     unpack_times,
     unpack_values,
 )
-from trendtrain.storage.bars.payload import BarColumns, pack, room_for, unpack
 
 ANY_FLOAT = st.floats(width=64)
 DECIMAL = st.integers(-(2**33), 2**33).flatmap(lambda whole: st.integers(0, 11).map(lambda k: float(f"{whole}e-{k}")))

@@ -12,8 +12,8 @@ from sqlalchemy import Engine, text
 from trendtrain.errors import InputError
 from trendtrain.market.bars import Series
 from trendtrain.storage import BarStore, Ledger, Progress, open_database
-from trendtrain.storage.contents import contents_of
-from trendtrain.storage.ledger.write import now_ms
+from trendtrain.storage.database_info import database_info
+from trendtrain.storage.ledger.ledger import now_ms
 from trendtrain.validation.predictions import CORRECT, WRONG
 from trendtrain.validation.stats import TrendStats
 
@@ -151,10 +151,10 @@ def test_a_run_under_way_is_spared_and_one_that_was_killed_is_not(
 def test_a_pruned_run_takes_along_all_it_wrote_and_nothing_else(engine: Engine, make_bars: object) -> None:
     BarStore(engine).write("BTCUSDT", "1m", make_bars(range(100)))  # type: ignore[operator]
     ledger = enter_runs(engine, 10, 20)
-    before = contents_of(engine)
+    before = database_info(engine)
     assert all(before.n_rows[table] > 0 for table in OF_RUNS)
     assert ledger.prune(keep_runs=1) == ["run-0"]
-    after = contents_of(engine)
+    after = database_info(engine)
     assert {table: 2 * after.n_rows[table] for table in OF_RUNS} == {table: before.n_rows[table] for table in OF_RUNS}
     assert after.series == before.series
     assert [row.stats for row in ledger.stats("all")] == [TrendStats(validated=1, pending=1)]
@@ -164,7 +164,7 @@ def test_a_run_deleted_by_hand_takes_along_all_it_wrote(engine: Engine) -> None:
     enter_runs(engine, 10)
     with engine.begin() as connection:
         connection.execute(text("DELETE FROM runs"))
-    assert {table: contents_of(engine).n_rows[table] for table in OF_RUNS} == dict.fromkeys(OF_RUNS, 0)
+    assert {table: database_info(engine).n_rows[table] for table in OF_RUNS} == dict.fromkeys(OF_RUNS, 0)
 
 
 @pytest.mark.parametrize(
@@ -211,7 +211,7 @@ def test_contents_say_what_there_is(engine: Engine, make_bars: object) -> None:
     ledger = Ledger(engine)
     ledger.begin("one", "{}", "1970-01-02")
     ledger.record("one", "cnn", 0, predicted([0]), judged({0: CORRECT}), progress=Progress(4, TrendStats(1, 1)))
-    contents = contents_of(engine)
+    contents = database_info(engine)
     (series,) = contents.series
     assert (series.symbol, series.timeframe, series.n_bars, series.n_blocks) == ("BTCUSDT", "1m", 3, 1)
     assert (series.first, series.last) == (1_704_067_200_000, 1_704_067_500_000)

@@ -10,7 +10,8 @@ from sqlalchemy import Connection, delete, func, insert, select
 
 from trendtrain.errors import DamagedDataError
 from trendtrain.market.bars import IntArray, Series, TimeArray
-from trendtrain.storage.bars.payload import BarColumns, pack, room_for, unpack
+from trendtrain.storage.bars.columns import BarColumns, room_for
+from trendtrain.storage.bars.packing import pack, unpack
 from trendtrain.storage.schema import bar_blocks
 
 BLOCK_BARS: Final = 4096
@@ -19,7 +20,7 @@ _BATCH_BLOCKS: Final = 256  # packed at a time: 50 MB at most
 
 
 class Blocks(NamedTuple):
-    """Stored blocks: their bars, one block after the other, and the first and the last time of each, ms."""
+    """Stored blocks: all their bars in time order, and the first and the last time of each block, ms."""
 
     bars: BarColumns
     first: IntArray
@@ -27,7 +28,7 @@ class Blocks(NamedTuple):
 
 
 def read_blocks(connection: Connection, series: Series, series_id: int, first: int, end: int) -> Blocks:
-    """Return the blocks with a span that meets [`first`, `end`), in time order.
+    """Return the blocks that overlap [`first`, `end`), in time order.
 
     Args:
         connection: Where to read.
@@ -40,21 +41,21 @@ def read_blocks(connection: Connection, series: Series, series_id: int, first: i
         DamagedDataError: If a block is damaged.
     """
     table = bar_blocks.c
-    # Blocks never overlap, so only the last one that starts by `first` can reach into the range. Asking every earlier
-    # block for its end instead would make each live bar cost more, the longer the series.
+    # Blocks never overlap, so of those that start by `first` only the last can reach into the range. Comparing the end
+    # of every earlier block instead would make each live bar cost more, the longer the series.
     start = select(func.max(table.start_time)).where(table.series_id == series_id, table.start_time <= first)
     meets = (table.series_id == series_id) & (table.start_time < end) & (table.end_time >= first)
     meets &= table.start_time >= func.coalesce(start.scalar_subquery(), first)
     n_bars = select(func.sum(table.n_bars)).where(meets).scalar_subquery()
     query = select(table.start_time, table.end_time, table.n_bars, table.checksum, table.payload, n_bars)
-    query = query.execution_options(is_binary=True)  # payloads as hexadecimal digits take twice as long
+    query = query.execution_options(is_binary=True)  # hexadecimal digits take twice as long
     return _unpack_all(series, connection.execute(query.where(meets).order_by(table.start_time)))
 
 
 def replace_blocks(
     connection: Connection, series_id: int, blocks: Blocks, merged: BarColumns, fresh: BarColumns
 ) -> None:
-    """Write the blocks that `fresh` touches anew; leave the others.
+    """Rewrite the blocks that `fresh` overlaps; leave the others.
 
     Args:
         connection: Where to write.
@@ -99,7 +100,14 @@ def _unpack_all(series: Series, rows: Iterable[Any]) -> Blocks:
     """Return the blocks of (start time, end time, bars, checksum, payload, bars of all rows)."""
     bars, filled = room_for(0), 0
     spans: list[tuple[int, int]] = []
-    for start, end, n_bars, checksum, payload, n_total in rows:  # each while it is warm: twice as fast as all at once
+    for (
+        start,
+        end,
+        n_bars,
+        checksum,
+        payload,
+        n_total,
+    ) in rows:  # each while it is in the cache: twice as fast as all at once
         if not spans:
             bars = room_for(n_total)
         _unpack(series, start, payload, checksum, bars.take(slice(filled, filled + n_bars)))

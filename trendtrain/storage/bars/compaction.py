@@ -11,12 +11,12 @@ from trendtrain.storage.bars import blocks
 from trendtrain.storage.schema import bar_blocks
 from trendtrain.storage.series import find_series, lock_series
 
-_AT_ONCE: Final = 4096  # blocks looked at in one transaction, so that writers wait for a moment only
+_AT_ONCE: Final = 4096  # blocks in one transaction, so that writers wait only briefly
 
 
 @dataclass(frozen=True)
 class Compaction:
-    """How many blocks a series had, and has."""
+    """The number of blocks of a series before and after."""
 
     series: Series
     before: int
@@ -24,10 +24,10 @@ class Compaction:
 
 
 def compact_series(engine: Engine, series: Series) -> Compaction:
-    """Merge neighbouring blocks of a series as long as they hold no more than a whole block together.
+    """Merge neighbouring blocks of a series that together hold no more than a full block.
 
-    A transaction at a time, each of which leaves the same bars: it may be killed at any moment, and others may read
-    and write meanwhile.
+    It works in several transactions, each of which leaves the same bars: it may be killed at any time, and others may
+    read and write meanwhile.
 
     Raises:
         DamagedDataError: If a stored block is damaged.
@@ -41,14 +41,14 @@ def compact_series(engine: Engine, series: Series) -> Compaction:
 
 
 def _compact_some(connection: Connection, series: Series, series_id: int, first: int) -> int | None:
-    """Merge among the next blocks that start at `first` or later; return where to go on, None at the end."""
+    """Merge among the next blocks that start at `first` or later; return the next start, None at the end."""
     table = bar_blocks.c
     query = select(table.start_time, table.n_bars).where(table.series_id == series_id, table.start_time >= first)
     rows = connection.execute(query.order_by(table.start_time).limit(_AT_ONCE)).all()
     groups = _group([row.n_bars for row in rows])
     is_all = len(rows) < _AT_ONCE
     if not is_all and len(groups) > 1:
-        groups.pop()  # more blocks may belong to it
+        groups.pop()  # its next blocks are not read yet
     for start, stop in groups:
         if stop - start > 1:
             _merge(connection, series, series_id, rows[start].start_time, rows[stop - 1].start_time)
@@ -56,7 +56,7 @@ def _compact_some(connection: Connection, series: Series, series_id: int, first:
 
 
 def _group(sizes: Sequence[int]) -> list[tuple[int, int]]:
-    """Return the neighbours to merge as (start, stop), in order, each group as large as a block allows.
+    """Return the groups of neighbours to merge as (start, stop), in order, each as large as a block allows.
 
     Example:
         >>> _group([4096, 1, 4000, 95, 1])

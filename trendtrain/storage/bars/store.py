@@ -13,9 +13,8 @@ from trendtrain.market.bars import Bars, BarsError, Series, TimeArray
 from trendtrain.market.timeframe import Time, format_timeframe, parse_timeframe, to_milliseconds
 from trendtrain.storage import schema
 from trendtrain.storage.bars.blocks import read_blocks, replace_blocks, stored_span
+from trendtrain.storage.bars.columns import BarColumns, bars_of, columns_of, is_changed, merge
 from trendtrain.storage.bars.compaction import Compaction, compact_series
-from trendtrain.storage.bars.merge import is_changed, merge
-from trendtrain.storage.bars.payload import BarColumns, bars_of, columns_of
 from trendtrain.storage.series import find_series, lock_all_series, name_series
 
 _FIRST: Final = -(2**63)

@@ -1,4 +1,4 @@
-"""Compare models of runs on the lines that judged both."""
+"""Compare models of runs on the events they have in common."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -10,7 +10,7 @@ from sqlalchemy import Connection, func, select
 
 from trendtrain.errors import InputError
 from trendtrain.market.bars import FloatArray
-from trendtrain.storage.ledger.stats import judged_by_line, newest, run_names
+from trendtrain.storage.ledger.stats import newest, run_names, sums_by_line
 from trendtrain.storage.schema import lines, runs, tracks
 from trendtrain.validation.score import Estimate, calendar_blocks, estimate
 
@@ -24,9 +24,9 @@ class Contestant:
 
     Attributes:
         run, model: Which.
-        event_accuracy, accuracy_se, accuracy_ci95: On all lines that judged it, with the event-block error and 95 %
-            interval, NaN below 8 blocks.
-        n_events: How many lines those are.
+        event_accuracy, accuracy_se, accuracy_ci95: On all its events, with the event-block error and 95 % interval, NaN
+            below 8 blocks.
+        n_events: How many events it has.
     """
 
     run: str
@@ -39,14 +39,14 @@ class Contestant:
 
 @dataclass(frozen=True)
 class Pair:
-    """A contestant against the first, on the lines that judged both.
+    """A contestant beside the first one, on the events of both.
 
     Attributes:
         run, model: The contestant.
         against_run, against_model: The first one.
-        n_events: Lines that judged both: of the same series and kind, between the same pivots.
-        event_accuracy, against_accuracy: Of both on those lines.
-        difference: The contestant minus the first, the mean over lines.
+        n_events: Events of both: lines of the same series and kind, between the same pivots.
+        event_accuracy, against_accuracy: Of both on those events.
+        difference: The contestant minus the first, the mean over events.
         difference_se, difference_ci95: Its event-block error and 95 % interval; NaN below 8 blocks.
     """
 
@@ -64,11 +64,11 @@ class Pair:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Contestants, and each but the first against it.
+    """The models of some runs, and all but the first beside the first.
 
     Attributes:
-        contestants: The models of the runs, in the order in which these were named.
-        pairs: Each but the first against it.
+        contestants: The models, in the order in which the runs were named.
+        pairs: All but the first, each beside the first.
         differences: Each key of the configuration that differs, with its value by run.
     """
 
@@ -83,27 +83,27 @@ class Comparison:
 
 
 def compare_runs(connection: Connection, names: Sequence[str]) -> Comparison:
-    """Compare the models of runs with the first model of the first run, paired by line.
+    """Compare the models of runs with the first model of the first run, paired by event.
 
-    Each line counts once, whatever the number of predictions it judged in either run.
+    Each event counts once, whatever the number of predictions it judged in either run.
 
     Args:
         connection: Where to read.
-        names: Names of runs, the first to be held against.
+        names: Names of runs.
 
     Raises:
-        InputError: If a run is unknown, there is only one model, or no line judged both.
+        InputError: If a run is unknown, there is only one model, or no event is common.
     """
     known = run_names(connection)
     for name in names:
         if name not in known:
             raise InputError(f"`compare` must name some of {newest(known)}, got {name!r}.")
-    judged = {key: found for name in dict.fromkeys(names) for key, found in _judged(connection, name)}
-    if len(judged) < 2:
-        got = ", ".join(map(" ".join, judged)) or f"no verdict by lines in {', '.join(names)}"
+    events = {key: found for name in dict.fromkeys(names) for key, found in _events(connection, name)}
+    if len(events) < 2:
+        got = ", ".join(map(" ".join, events)) or f"no verdict by lines in {', '.join(names)}"
         raise InputError(f"`compare` must name runs with two models or more that lines judged, got {got}.")
-    contestants = tuple(_contestant(*key, events) for key, events in judged.items())
-    first, *others = judged.items()
+    contestants = tuple(_contestant(*key, own) for key, own in events.items())
+    first, *others = events.items()
     pairs = tuple(_pair(first, other) for other in others)
     return Comparison(contestants, pairs, _differences(connection, list(dict.fromkeys(names))))
 
@@ -131,12 +131,12 @@ def _flat(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
         yield from _flat(value, f"{prefix}.{key}" if prefix else str(key))
 
 
-def _judged(connection: Connection, run: str) -> Iterator[tuple[tuple[str, str], _Events]]:
+def _events(connection: Connection, run: str) -> Iterator[tuple[tuple[str, str], _Events]]:
     """Yield each model of a run with the events of its last pass, models by name."""
     last = select(tracks.c.model, func.max(tracks.c["pass"])).where(tracks.c.run_id == run).group_by(tracks.c.model)
     for model, pass_ in sorted((model, pass_) for model, pass_ in connection.execute(last)):
         of_pass = (tracks.c.run_id == run) & (tracks.c.model == model) & (tracks.c["pass"] == pass_)
-        found = judged_by_line(of_pass).subquery()
+        found = sums_by_line(of_pass).subquery()
         key = (lines.c.series_id, lines.c.kind, lines.c.first_time, lines.c.last_time)
         query = select(*key, lines.c.known_at, found.c.n_correct, found.c.n_valid)
         rows = connection.execute(query.join(found, found.c.line_id == lines.c.id).where(found.c.n_valid > 0))

@@ -1,29 +1,22 @@
 """Keep the predictions and verdicts of runs in the database."""
 
+import time
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Literal
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine, delete, insert, update
 from sqlalchemy.exc import IntegrityError
 
 from trendtrain.market.bars import Series
 from trendtrain.market.timeframe import Time, to_milliseconds
-from trendtrain.storage import schema
 from trendtrain.storage.ledger.compare import Comparison, compare_runs
-from trendtrain.storage.ledger.keys import claim_ids
-from trendtrain.storage.ledger.prune import check_rule, prune
-from trendtrain.storage.ledger.rows import PredictionRows, VerdictRows
+from trendtrain.storage.ledger.delete import check_rule, delete_after, delete_runs
+from trendtrain.storage.ledger.rows import PredictionRows, Progress, StepRows, VerdictRows
 from trendtrain.storage.ledger.stats import LedgerStats, count_runs
-from trendtrain.storage.ledger.write import (
-    Progress,
-    StepRows,
-    forget_after,
-    now_ms,
-    update_run,
-    write_alarm,
-    write_steps,
-)
+from trendtrain.storage.ledger.write import write_steps
+from trendtrain.storage.schema import alarms, models, runs
+from trendtrain.storage.series import find_or_add_series
 from trendtrain.storage.upsert import insert_missing, replace_rows
 
 Ended = Literal["finished", "interrupted", "failed"]
@@ -58,15 +51,15 @@ class Ledger:
         """
         row = {"id": run_id, "config": config, "started_at": to_milliseconds("started_at", started_at)}
         with self.engine.begin() as connection:
-            connection.execute(insert_missing(connection, schema.runs), row)
-            update_run(connection, run_id, status="running")
+            connection.execute(insert_missing(connection, runs), row)
+            _update_run(connection, run_id, status="running")
 
     def describe_model(self, run_id: str, name: str, model_type: str, class_path: str) -> None:
-        """Say what a model of a run is.
+        """Enter the class of a model.
 
         Args:
             run_id: A run that was begun.
-            name: What the run calls the model.
+            name: Name of the model in the run.
             model_type: Class of its net.
             class_path: That class with its module.
 
@@ -75,14 +68,14 @@ class Ledger:
         """
         try:
             with self.engine.begin() as connection:
-                replace_rows(connection, schema.models, [(run_id, name, model_type, class_path)])
+                replace_rows(connection, models, [(run_id, name, model_type, class_path)])
         except IntegrityError as error:
             raise ValueError(f"`run_id` must be begun, got {run_id!r}.") from error
 
     def end(self, run_id: str, status: Ended) -> None:
         """Note how a run ended."""
         with self.engine.begin() as connection:
-            update_run(connection, run_id, status=status)
+            _update_run(connection, run_id, status=status)
 
     def record(
         self,
@@ -94,29 +87,16 @@ class Ledger:
         pass_: int = 0,
         progress: Progress | None = None,
     ) -> None:
-        """Write what a step predicted and judged, in one transaction; what is repeated is replaced.
-
-        Args:
-            run_id: A run that was begun.
-            model: Name of the model.
-            step: Walk-forward step.
-            predictions: Made in this step; None for none.
-            verdicts: Reached in this step, on predictions of this step or earlier ones; None for none.
-            pass_: Which pass over the stream, from 0.
-            progress: How far the run is with it; None leaves the run's counts as they are.
-
-        Raises:
-            ValueError: If the run was not begun, or a verdict judges a prediction that was never recorded.
-        """
+        """Write a step, as `record_steps` does; the arguments are those of `StepRows`."""
         self.record_steps(run_id, model, [StepRows(step, predictions, verdicts, pass_, progress)])
 
     def record_steps(self, run_id: str, model: str, steps: Sequence[StepRows]) -> None:
-        """Write what steps predicted and judged, all in one transaction; what is repeated is replaced.
+        """Write the predictions and verdicts of steps, all in one transaction; repeated ones are replaced.
 
         Args:
             run_id: A run that was begun.
             model: Name of the model.
-            steps: In the order they were done.
+            steps: In their order.
 
         Raises:
             ValueError: If the run was not begun, or a verdict judges a prediction that was never recorded.
@@ -125,7 +105,7 @@ class Ledger:
             return
         try:
             with self.engine.begin() as connection:
-                update_run(connection, run_id, **steps[-1].run_columns)
+                _update_run(connection, run_id, **steps[-1].run_columns)
                 write_steps(connection, run_id, model, steps)
         except IntegrityError as error:
             rule = "`run_id` must be begun, and each verdict judge a recorded prediction"
@@ -134,44 +114,48 @@ class Ledger:
     def record_alarm(
         self, run_id: str, model: str, step: int, series: Series | None, known_at: Time, kind: str, cut: str
     ) -> None:
-        """Note a change that was detected in the verdicts; what is repeated is replaced.
+        """Note a change that was detected in the verdicts; a repeated one is replaced.
 
         Args:
             run_id: A run that was begun.
-            model: The model whose verdicts changed.
-            step: Walk-forward step at whose end it was detected.
-            series: The series they are about; None for all.
+            model: The model of the verdicts.
+            step: Walk step at whose end it was detected.
+            series: The series of the verdicts; None for all.
             known_at: Close time at which the change was certain; without an offset UTC.
-            kind: What detected it; one alarm of a kind a series and step.
+            kind: The detector; one alarm for each kind, series and step.
             cut: What was cut because of it, in words or JSON.
 
         Raises:
             ValueError: If the run has no such model.
         """
-        alarm = {"run_id": run_id, "model": model, "step": step, "kind": kind, "cut": cut}
-        alarm["known_at"] = to_milliseconds("known_at", known_at)
+        row = {"run_id": run_id, "model": model, "step": step, "kind": kind}
+        values = {"known_at": to_milliseconds("known_at", known_at), "cut": cut}
         try:
             with self.engine.begin() as connection:
-                update_run(connection, run_id)
-                alarm["series_id"] = None if series is None else claim_ids(connection, [series])[0]
-                write_alarm(connection, alarm)
+                _update_run(connection, run_id)
+                row["series_id"] = None if series is None else find_or_add_series(connection, [series])[0]
+                # Not an upsert: in a unique key two nulls differ.
+                is_same = (alarms.c[name].is_not_distinct_from(value) for name, value in row.items())
+                connection.execute(delete(alarms).where(*is_same))
+                connection.execute(insert(alarms), row | values)
         except IntegrityError as error:
             raise ValueError(f"`model` must be one of run {run_id!r}, got {model!r}.") from error
 
     def rewind(self, run_id: str, step: int) -> None:
         """Delete all the run wrote in steps after `step`, in one transaction."""
         with self.engine.begin() as connection:
-            forget_after(connection, run_id, step)
+            _update_run(connection, run_id)
+            delete_after(connection, run_id, step)
 
     def prune(
         self, older_than: timedelta | None = None, keep_runs: int | None = None, now: Time | None = None
     ) -> list[str]:
-        """Delete runs with all they wrote, in one transaction; bars stay, and so do runs that are under way.
+        """Delete runs with all they wrote, in one transaction; bars stay, and so do runs that are running.
 
         Args:
             older_than: Delete runs that last wrote longer ago than this; None for any age.
             keep_runs: Keep this many of the runs started last; None for none.
-            now: What age is counted from; None for the time it is.
+            now: The time from which age is counted; None for the current time.
 
         Returns:
             The names of the deleted runs, in the order they were started.
@@ -182,16 +166,16 @@ class Ledger:
         check_rule(older_than, keep_runs)
         moment = now_ms() if now is None else to_milliseconds("now", now)
         with self.engine.begin() as connection:
-            return prune(connection, older_than, keep_runs, moment)
+            return delete_runs(connection, older_than, keep_runs, moment)
 
     def compare(self, names: Sequence[str]) -> Comparison:
-        """Compare the models of runs with the first model of the first run, paired by the lines that judged both.
+        """Compare the models of runs with the first model of the first run, paired by event.
 
         Args:
             names: Names of runs.
 
         Raises:
-            InputError: If a run is unknown, there is only one model, or no line judged both.
+            InputError: If a run is unknown, there is only one model, or no event is common.
         """
         with self.engine.connect() as connection:
             return compare_runs(connection, names)
@@ -207,3 +191,13 @@ class Ledger:
         """
         with self.engine.connect() as connection:
             return count_runs(connection, run)
+
+
+def now_ms() -> int:
+    """Return the current time, ms."""
+    return time.time_ns() // 1_000_000
+
+
+def _update_run(connection: Connection, run_id: str, **values: object) -> None:
+    """Change the row of a run. As the first statement it takes SQLite's write lock before anything is read."""
+    connection.execute(update(runs).where(runs.c.id == run_id).values(updated_at=now_ms(), **values))

@@ -1,4 +1,4 @@
-"""Predictions, lines and verdicts as arrays, and as rows of the ledger."""
+"""Predictions, lines and verdicts of a step as arrays, and as rows of the ledger."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
@@ -8,9 +8,10 @@ import numpy as np
 
 from trendtrain.market.bars import FloatArray, IntArray, Series, TimeArray
 from trendtrain.market.directions import DOWN, FLAT, UNKNOWN
-from trendtrain.market.lines import KIND_NAMES
+from trendtrain.market.lines import KIND_NAMES, Lines
 from trendtrain.storage.upsert import Row
 from trendtrain.validation.predictions import OUTCOME_NAMES
+from trendtrain.validation.stats import TrendStats
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +55,7 @@ class PredictionRows:
 
 @dataclass(frozen=True, eq=False)
 class LineRows:
-    """Trend lines that judged.
+    """Trend lines: the events of verdicts.
 
     Attributes:
         series_index: Which series each lies in, shape (n_lines,).
@@ -89,6 +90,12 @@ class LineRows:
     def __len__(self) -> int:
         return len(self.series_index)
 
+    @classmethod
+    def of(cls, lines: Lines, series_index: IntArray, known_at: TimeArray) -> "LineRows":
+        """Return the rows of `lines`, given the series and the close time at which each was certain."""
+        times, prices = (lines.start_time, lines.end_time), (lines.first_price, lines.last_price)
+        return cls(series_index, *times, lines.kind, lines.direction, known_at, *prices, lines.slope)
+
     def rows(self, series_ids: Sequence[int]) -> Iterable[Row]:
         """Return the rows of `lines` without the run, given the number of each series."""
         ids = np.asarray(series_ids, np.int64)[self.series_index]
@@ -108,10 +115,10 @@ class VerdictRows:
         series_index: Whose bar the judged prediction is about, shape (n_rows,).
         open_time: Open time of that bar, `datetime64[ms]` UTC, shape (n_rows,).
         outcome: Codes of `trendtrain.validation.predictions`, shape (n_rows,).
-        truth: The directions that came, shape (n_rows,).
+        truth: The labels, shape (n_rows,).
         known_at: Close time at which each verdict was certain, `datetime64[ms]` UTC, shape (n_rows,).
-        line: The judging line, an index into `lines`, -1 where there is none, shape (n_rows,).
-        lines: The lines that judged.
+        line: The line that is the event of each, an index into `lines`, -1 for none, shape (n_rows,).
+        lines: The lines.
 
     Raises:
         ValueError: If shapes differ or a value lies outside its range.
@@ -146,6 +153,45 @@ class VerdictRows:
         columns = (track, _milliseconds(self.open_time), self.outcome, self.truth, _milliseconds(self.known_at), line)
         ids, times, *rest = (column.tolist() for column in columns)
         return zip(ids, times, repeat(step), *rest, strict=False)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is: how many steps there are (None if unknown), and its counts so far."""
+
+    n_steps: int | None
+    stats: TrendStats
+
+    @property
+    def columns(self) -> dict[str, int | None]:
+        """The columns of `runs` that hold it."""
+        names = ("total_predictions", "validated_predictions", "correct_predictions", "void_predictions")
+        numbers = (self.stats.total, self.stats.validated, self.stats.correct, self.stats.void)
+        return {"n_steps": self.n_steps, **dict(zip(names, numbers, strict=True))}
+
+
+@dataclass(frozen=True, eq=False)
+class StepRows:
+    """The predictions and verdicts of a step.
+
+    Attributes:
+        step: Walk step.
+        predictions: Made in this step; None for none.
+        verdicts: Reached in this step, on predictions of this step or earlier ones; None for none.
+        pass_: Which pass over the stream, from 0.
+        progress: How far the run is after the step; None leaves the run's counts as they are.
+    """
+
+    step: int
+    predictions: PredictionRows | None
+    verdicts: VerdictRows | None
+    pass_: int = 0
+    progress: Progress | None = None
+
+    @property
+    def run_columns(self) -> dict[str, int | None]:
+        """The columns of `runs` after the step."""
+        return {"step": self.step, **({} if self.progress is None else self.progress.columns)}
 
 
 def _check_shapes(rows: PredictionRows | LineRows | VerdictRows, like: str) -> None:

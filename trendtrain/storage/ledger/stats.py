@@ -2,24 +2,28 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 from sqlalchemy import ColumnElement, Connection, Select, case, func, select, true
 
 from trendtrain.errors import InputError
-from trendtrain.market.bars import BoolArray, FloatArray, IntArray
-from trendtrain.storage.ledger.pending import TrackVerdicts, pending_confidence
-from trendtrain.storage.schema import runs, series, tracks, verdict_rows
+from trendtrain.storage.schema import prediction_rows, runs, series, tracks, verdict_rows
 from trendtrain.validation.predictions import CORRECT, WRONG
 from trendtrain.validation.score import Estimate, calendar_blocks, estimate
 from trendtrain.validation.stats import TrendStats
 
-_NAN = math.nan
-_FEW = 5
+_NAN: Final = math.nan
+_FEW: Final = 5
+_BEFORE_ALL: Final = -(2**62)  # ms
+_SUMS: Final = ("track_id", "line_id", "n_judged", "n_valid", "n_correct", "known_at", "last")
+
 _Names = tuple[str, str, str, str]  # run, model, symbol, timeframe
+_Sums = npt.NDArray[np.void]  # a row for each track and line, with the columns of `sums_by_line`
+_Pending = tuple[int, float]  # how many, and the sum of their confidences
 
 
 @dataclass(frozen=True)
@@ -29,9 +33,9 @@ class LedgerStats:
     Attributes:
         run, model, symbol, timeframe: Whose counts these are.
         stats: The six numbers.
-        event_accuracy: Mean over the lines that judged of the share each found correct; NaN where there is none, or
-            a verdict names no line (labels of a user's own).
-        n_events: How many lines judged; 0 where `event_accuracy` is NaN.
+        event_accuracy: Mean over events of the share of correct predictions; NaN where there is no event, or a verdict
+            names no line (labels of a user's own).
+        n_events: How many events; 0 where `event_accuracy` is NaN.
         accuracy_se, accuracy_ci95: Event-block error of `event_accuracy` and its 95 % interval; NaN below 8 blocks.
         expected_accuracy: Mean confidence of pending predictions; NaN where there is none.
     """
@@ -72,10 +76,11 @@ def count_runs(connection: Connection, run: str | None) -> list[LedgerStats]:
     if not known:
         return []
     chosen = true() if run == "all" else tracks.c.run_id == (known[-1] if run is None else run)
-    judged = judged_lines(connection, chosen)
-    pending = pending_confidence(connection, chosen, judged.by_track())
+    rows = [tuple(row) for row in connection.execute(sums_by_line(chosen))]
+    sums = np.array(rows, np.dtype([(name, np.int64) for name in _SUMS]))
+    pending = _pending_by_track(connection, chosen, sums)
     return [
-        _stats(names, [track for track, _ in own], judged, pending)
+        _stats(names, [track for track, _ in own], sums, pending)
         for names, own in groupby(_tracks(connection, chosen), key=lambda track: track[1])
     ]
 
@@ -86,7 +91,7 @@ def run_names(connection: Connection) -> list[str]:
 
 
 def newest(names: Sequence[str]) -> str:
-    """Return a few runs for a message that tells which there are.
+    """Return a few runs for a message that says which there are.
 
     Example:
         >>> newest(["a", "b"]), newest([]), newest(list("abcdefg"))
@@ -96,64 +101,12 @@ def newest(names: Sequence[str]) -> str:
     return f"{', '.join(names[-_FEW:]) or 'no runs'}{older}"
 
 
-@dataclass(frozen=True, eq=False)
-class JudgedLines:
-    """What each line judged of each track.
+def sums_by_line(chosen: ColumnElement[bool]) -> Select[Any]:
+    """Select the sums of the verdicts of each line in each chosen track.
 
-    Attributes:
-        track: The track, shape (n,).
-        line: The line, -1 for verdicts without one, shape (n,).
-        n_judged, n_valid, n_correct: How many of its predictions it judged; correct or wrong; correct, shape (n,).
-        known_at: When it was known, ms, shape (n,).
-        last: Open time of the last bar it judged, ms, shape (n,).
+    Columns: `track_id`; `line_id`, -1 for verdicts without a line; `n_judged`, `n_valid` (correct or wrong) and
+    `n_correct` verdicts; `known_at`, when the line was known; `last`, the open time of the last bar judged, both ms.
     """
-
-    track: IntArray
-    line: IntArray
-    n_judged: IntArray
-    n_valid: IntArray
-    n_correct: IntArray
-    known_at: IntArray
-    last: IntArray
-
-    def __getitem__(self, index: BoolArray) -> "JudgedLines":
-        return JudgedLines(*(getattr(self, field.name)[index] for field in fields(self)))
-
-    @property
-    def is_event(self) -> BoolArray:
-        """Whether each is a line that found predictions correct or wrong, shape (n,)."""
-        is_event: BoolArray = (self.line >= 0) & (self.n_valid > 0)
-        return is_event
-
-    @property
-    def share(self) -> FloatArray:
-        """The share each found correct, shape (n,)."""
-        return self.n_correct / self.n_valid
-
-    @property
-    def block(self) -> IntArray:
-        """The calendar block of each, shape (n,)."""
-        return calendar_blocks(self.known_at.astype("datetime64[ms]"), self.track)
-
-    def by_track(self) -> dict[int, TrackVerdicts]:
-        """Return how many verdicts each track has, and the last bar judged."""
-        track, position = np.unique(self.track, return_inverse=True)
-        n_judged, last = np.zeros((2, len(track)), dtype=np.int64)
-        np.add.at(n_judged, position, self.n_judged)
-        np.maximum.at(last, position, self.last)
-        pairs = zip(n_judged.tolist(), last.tolist(), strict=True)
-        return {number: TrackVerdicts(*pair) for number, pair in zip(track.tolist(), pairs, strict=True)}
-
-
-def judged_lines(connection: Connection, chosen: ColumnElement[bool]) -> JudgedLines:
-    """Return what each line judged, of the tracks chosen."""
-    rows = connection.execute(judged_by_line(chosen)).all()
-    table = np.array([tuple(row) for row in rows], dtype=np.int64).reshape(-1, len(fields(JudgedLines)))
-    return JudgedLines(*table.T)
-
-
-def judged_by_line(chosen: ColumnElement[bool]) -> Select[Any]:
-    """Select `track_id`, `line_id` (-1 for none), `n_judged`, `n_valid`, `n_correct`, `known_at` and `last` a line."""
     keys = (verdict_rows.c.track_id, verdict_rows.c.line_id)
     sums = (
         func.count().label("n_judged"),
@@ -166,6 +119,31 @@ def judged_by_line(chosen: ColumnElement[bool]) -> Select[Any]:
     return query.join(tracks, tracks.c.id == keys[0]).where(chosen).group_by(*keys)
 
 
+def _pending_by_track(connection: Connection, chosen: ColumnElement[bool], sums: _Sums) -> dict[int, _Pending]:
+    """Return the pending predictions of each track.
+
+    Bars are mostly judged in their order, so pending predictions follow the last judged bar: a look at the end of the
+    table. If the counts disagree, as with labels of a user's own, each prediction is looked up.
+    """
+    track, open_time = prediction_rows.c.track_id, prediction_rows.c.open_time
+    n_made = select(track, func.count()).join(tracks, tracks.c.id == track).where(chosen).group_by(track)
+    is_same = (verdict_rows.c.track_id == track) & (verdict_rows.c.open_time == open_time)
+    result = {}
+    for number, n in connection.execute(n_made).all():
+        own = sums[sums["track_id"] == number]
+        last = own["last"].max(initial=_BEFORE_ALL).item()
+        result[number] = _pending(connection, number, open_time > last)
+        if result[number][0] != n - own["n_judged"].sum():
+            result[number] = _pending(connection, number, ~select(verdict_rows).where(is_same).exists())
+    return result
+
+
+def _pending(connection: Connection, track: int, is_pending: ColumnElement[bool]) -> _Pending:
+    query = select(func.count(), func.coalesce(func.sum(prediction_rows.c.confidence), 0.0))
+    n, total = connection.execute(query.where(prediction_rows.c.track_id == track, is_pending)).one()
+    return n, float(total)
+
+
 def _tracks(connection: Connection, chosen: ColumnElement[bool]) -> list[tuple[int, _Names]]:
     names = (runs.c.id, tracks.c.model, series.c.symbol, series.c.timeframe)
     query = select(tracks.c.id, *names).where(chosen)
@@ -174,15 +152,16 @@ def _tracks(connection: Connection, chosen: ColumnElement[bool]) -> list[tuple[i
     return [(number, (run, model, symbol, timeframe)) for number, run, model, symbol, timeframe in rows]
 
 
-def _stats(names: _Names, own: list[int], judged: JudgedLines, pending: dict[int, tuple[int, float]]) -> LedgerStats:
-    judged = judged[np.isin(judged.track, own)]
-    n_judged, n_valid, n_correct = (int(n.sum()) for n in (judged.n_judged, judged.n_valid, judged.n_correct))
+def _stats(names: _Names, own: list[int], sums: _Sums, pending: dict[int, _Pending]) -> LedgerStats:
+    sums = sums[np.isin(sums["track_id"], own)]
+    n_judged, n_valid, n_correct = (int(sums[name].sum()) for name in ("n_judged", "n_valid", "n_correct"))
     n_pending, confidence = (sum(values) for values in zip(*(pending.get(i, (0, 0.0)) for i in own), strict=True))
     counts = TrendStats(n_valid, n_correct, void=n_judged - n_valid, pending=int(n_pending))
-    events = judged[judged.is_event]
+    events = sums[(sums["line_id"] >= 0) & (sums["n_valid"] > 0)]
     found = Estimate(_NAN, _NAN, (_NAN, _NAN), 0, 0)
-    if int(events.n_valid.sum()) == n_valid:
-        found = estimate(events.share, events.block)
+    if events["n_valid"].sum() == n_valid:
+        blocks = calendar_blocks(events["known_at"].astype("datetime64[ms]"), events["track_id"])
+        found = estimate(events["n_correct"] / events["n_valid"], blocks)
     expected = confidence / n_pending if n_pending else _NAN
     return LedgerStats(*names, counts, found.mean, found.n_events, found.se, found.ci95, expected)
 

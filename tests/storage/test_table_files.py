@@ -12,7 +12,7 @@ from trendtrain.errors import InputError
 from trendtrain.importing import find_files, import_files
 from trendtrain.market.bars import Bars
 from trendtrain.storage import BarStore
-from trendtrain.storage.bars.files import BAR_ENDINGS, write_bars
+from trendtrain.storage.table_files import TABLE_ENDINGS, write_bars
 
 MakeBars = Callable[..., Bars]
 COLUMNS = ("open_time", "open", "high", "low", "close", "volume")
@@ -27,7 +27,7 @@ def bits(bars: Bars) -> list[bytes]:
     volume=st.sampled_from([1 / 3, 12.345, 1e15]),
 )
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@pytest.mark.parametrize("ending", BAR_ENDINGS)
+@pytest.mark.parametrize("ending", TABLE_ENDINGS)
 @pytest.mark.parametrize("db_url", ["sqlite"], indirect=True)
 def test_an_exported_series_comes_back_to_the_bit(
     engine: Engine, tmp_path: Path, ending: str, prices: list[float], volume: float
@@ -43,7 +43,7 @@ def test_an_exported_series_comes_back_to_the_bit(
     assert bits(store.load("BTCUSDT", "1m")) == bits(bars)
 
 
-@pytest.mark.parametrize("ending", BAR_ENDINGS)
+@pytest.mark.parametrize("ending", TABLE_ENDINGS)
 def test_volume_not_supplied_stays_so(engine: Engine, tmp_path: Path, ending: str, make_bars: MakeBars) -> None:
     bars = make_bars(range(10), volume=float("nan"))
     write_bars(bars, tmp_path / f"BTCUSDT_1m{ending}")

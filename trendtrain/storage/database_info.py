@@ -1,4 +1,4 @@
-"""What a database holds, in a few numbers."""
+"""Summarize a database: its series, its runs, and the sizes of its tables."""
 
 from dataclasses import dataclass
 
@@ -8,8 +8,8 @@ from trendtrain.storage.schema import bar_blocks, metadata, runs, series
 
 
 @dataclass(frozen=True)
-class SeriesContent:
-    """The stored bars of a series: open times of the first and the last in ms, how many, and what they take."""
+class SeriesInfo:
+    """The stored bars of a series: open times of the first and the last (ms), numbers of bars, blocks and bytes."""
 
     symbol: str
     timeframe: str
@@ -21,7 +21,7 @@ class SeriesContent:
 
 
 @dataclass(frozen=True)
-class RunContent:
+class RunInfo:
     """A row of `runs`, without its configuration; times in ms."""
 
     id: str
@@ -34,21 +34,21 @@ class RunContent:
 
 
 @dataclass(frozen=True)
-class Contents:
-    """The series that have bars, by name; the runs, by their start; how many rows each table has."""
+class DatabaseInfo:
+    """The series that have bars, by name; the runs, by their start; the number of rows of each table."""
 
-    series: list[SeriesContent]
-    runs: list[RunContent]
+    series: list[SeriesInfo]
+    runs: list[RunInfo]
     n_rows: dict[str, int]
 
 
-def contents_of(engine: Engine) -> Contents:
-    """Return what a database holds.
+def database_info(engine: Engine) -> DatabaseInfo:
+    """Return the summary of a database.
 
     Example:
         >>> from trendtrain.storage import open_database
         >>> engine = open_database("sqlite://")
-        >>> contents_of(engine).n_rows["prediction_rows"]
+        >>> database_info(engine).n_rows["prediction_rows"]
         0
         >>> engine.dispose()
     """
@@ -57,10 +57,10 @@ def contents_of(engine: Engine) -> Contents:
             table.name: connection.scalar(select(func.count()).select_from(table)) or 0
             for table in metadata.sorted_tables
         }
-        return Contents(_series(connection), _runs(connection), n_rows)
+        return DatabaseInfo(_series(connection), _runs(connection), n_rows)
 
 
-def _series(connection: Connection) -> list[SeriesContent]:
+def _series(connection: Connection) -> list[SeriesInfo]:
     blocks, names = bar_blocks.c, (series.c.symbol, series.c.timeframe)
     numbers = (
         func.min(blocks.start_time),
@@ -71,10 +71,10 @@ def _series(connection: Connection) -> list[SeriesContent]:
     )
     query = select(*names, *numbers).join(bar_blocks).group_by(*names).order_by(*names)
     # PostgreSQL sums to Decimal.
-    return [SeriesContent(symbol, timeframe, *map(int, rest)) for symbol, timeframe, *rest in connection.execute(query)]
+    return [SeriesInfo(symbol, timeframe, *map(int, rest)) for symbol, timeframe, *rest in connection.execute(query)]
 
 
-def _runs(connection: Connection) -> list[RunContent]:
+def _runs(connection: Connection) -> list[RunInfo]:
     names = ("id", "status", "step", "n_steps", "started_at", "updated_at", "total_predictions")
     query = select(*(runs.c[name] for name in names)).order_by(runs.c.started_at, runs.c.id)
-    return [RunContent(*row) for row in connection.execute(query)]
+    return [RunInfo(*row) for row in connection.execute(query)]
