@@ -1,6 +1,8 @@
+from pathlib import Path
+
 import pytest
 
-from trendtrain.importing.file_names import split_name
+from trendtrain.importing.file_names import kind_of_price, split_name
 from trendtrain.market.timeframe import format_timeframe
 
 NAMES = {
@@ -15,6 +17,9 @@ NAMES = {
     "BTC_USDT_USDT-1h-futures.feather": ("BTC_USDT_USDT", None, "1h"),
     "EURUSD_M15_202210100000_202310020645.csv": ("EURUSD", None, "15m"),
     "XAUUSD_H4.csv": ("XAUUSD", None, "4h"),
+    "BTC_USDT_USDT-1h-mark.feather": ("BTC_USDT_USDT", None, "1h"),
+    "BTC_USDT_USDT-8h-funding_rate.feather": ("BTC_USDT_USDT", None, "8h"),
+    "ETHUSDT_mark_1h.csv": ("ETHUSDT", "ETHUSDT", "1h"),
     "XRP_ETH-trades.parquet": ("XRP_ETH", None, None),
     "BTCUSDT-aggTrades-2024-03.zip": ("BTCUSDT", None, None),
     "spy-01.15.2015.csv": ("spy", None, None),
@@ -32,3 +37,29 @@ def test_a_name_tells_symbol_and_timeframe(name: str) -> None:
     parts = split_name(name)
     timeframe = None if parts.timeframe is None else format_timeframe(parts.timeframe)
     assert (parts.stem, parts.symbol, timeframe) == NAMES[name]
+
+
+KINDS = {
+    "BTC_USDT_USDT-1h-mark.feather": "mark",
+    "ETHUSDT_mark_1h.csv": "mark",
+    "BTCUSDT-markPriceKlines-1h-2024-12.zip": "mark",
+    "markPriceKlines/BTCUSDT-1h-2024-12.zip": "mark",
+    "indexPriceKlines/BTCUSDT/1h/BTCUSDT-1h-2024-12.zip": "index",
+    "BTC_USDT_USDT-1h-index.feather": "index",
+    "premiumIndexKlines/BTCUSDT-1h-2024-12.zip": "premium",
+    "BTC_USDT_USDT-1h-premium_index.feather": "premium",
+    "BTC_USDT_USDT-8h-funding_rate.feather": "funding",
+    "BTCUSDT-fundingRate-2024-12.csv": "funding",
+    "BTC_USDT_USDT-1h-futures.feather": None,
+    "BTCUSDT_1h.csv": None,
+    "VIX-index_1d.csv": None,
+    "MARKET_1d.csv": None,
+    "home/mark/BTCUSDT_1h.csv": None,
+    "fundingRate/BTCUSDT-2024-12.zip": "funding",
+    "EURUSD_trademark_1h.csv": None,
+}
+
+
+@pytest.mark.parametrize("path", KINDS)
+def test_a_name_tells_the_kind_of_price(path: str) -> None:
+    assert kind_of_price(Path(path), Path(path).name) == KINDS[path]

@@ -215,6 +215,23 @@ def test_columns_that_do_not_count_may_come_twice(tmp_path: Path) -> None:
     assert len(read_bars(write_csv(tmp_path, text, "A.csv"))[1]) == 2
 
 
+def test_another_kind_of_price_is_another_series_and_funding_is_none(
+    engine: Engine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = ("BTC-1m-futures.csv", "BTC-1m-mark.csv", "BTC-1m-funding_rate.csv", "ETH_mark_1m.csv", "ETH_1m.csv")
+    for number, name in enumerate(names, 1):
+        rows = [row.replace(",1.5,", f",1.{number},") for row in ROWS[:1]] + list(ROWS[1:])
+        write_csv(tmp_path, csv_of(*rows), name)
+    import_files(BarStore(engine), find_files(tmp_path), may_replace=False)
+    left_out = tmp_path / "BTC-1m-funding_rate.csv"
+    assert capsys.readouterr().err == f"left out {left_out}: it holds funding rates\n"
+    closes = {symbol: BarStore(engine).load(symbol, "1m").close[0] for symbol, _ in BarStore(engine).series()}
+    assert closes == {"BTC": 1.1, "BTC@mark": 1.2, "ETH": 1.5, "ETH@mark": 1.4}
+    with pytest.raises(InputError, match="must hold bars, got funding rates by its name"):
+        read_bars(left_out)
+    assert read_bars(tmp_path / "BTC-1m-mark.csv", symbol="MINE")[0].symbol == "MINE"
+
+
 SYMBOLS = ("0700", "005930", "1E5", "1e400", "TRUE", "true", "NA", "N/A", "null", "None", "nan", "INF", "1.0", "0x10")
 
 

@@ -1,6 +1,7 @@
-"""Read symbol and timeframe from a file's name."""
+"""Read symbol, timeframe and kind of price from a file's name."""
 
 import re
+from pathlib import Path
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -11,7 +12,16 @@ from trendtrain.market.timeframe import parse_timeframe
 _LENGTH: Final = r"[1-9]\d*[smhdw]"
 _DATES: Final = r"(?:[_-]?(?:(?:19|20)\d\d(?:[._-]?\d\d)*|\d\d[._-]\d\d[._-](?:\d\d){1,2}|(?:\d\d[:_-]){2}\d\d))+"
 _NAMED: Final = re.compile(rf"(.+)_({_LENGTH})", re.IGNORECASE)
-_DATED: Final = re.compile(rf"(.+?)[_-]({_LENGTH})(?:-(?:spot|futures|mark))?(?:{_DATES})?", re.IGNORECASE)
+_DATED: Final = re.compile(rf"(.+?)[_-]({_LENGTH})(?:-(?:spot|futures))?(?:{_DATES})?", re.IGNORECASE)
+# Prices that nobody traded at: as freqtrade (BTC_USDT_USDT-1h-mark) and Binance (markPriceKlines) name them. A name
+# with "index" before the timeframe may well be that of an index; a folder named mark may be that of a user.
+_KIND: Final = re.compile(
+    r"[-_](mark(?:[-_]?price)?|index[-_]?price|premium(?:[-_]?index)?|funding(?:[-_]?rate)?|(?<=\d[smhdw][-_])index)"
+    r"(?:[-_]?klines)?(?=[-_.]|$)",
+    re.IGNORECASE,
+)
+_KIND_FOLDER: Final = re.compile(r"(?:mark|index)PriceKlines|premiumIndexKlines|fundingRate", re.IGNORECASE)
+_KINDS: Final = ("mark", "index", "premium", "funding")
 _METATRADER: Final = re.compile(r"(.+?)_([MHDW])([1-9]\d*)(?:_\d+)*")
 _TRADES: Final = re.compile(rf"(.+?)[_-](?:agg)?trades(?:{_DATES})?", re.IGNORECASE)
 _ONLY_DATED: Final = re.compile(rf"(.+?){_DATES}")
@@ -31,6 +41,22 @@ class NameParts(NamedTuple):
     timeframe: np.timedelta64 | None
 
 
+def kind_of_price(path: Path, name: str) -> str | None:
+    """Return the kind of price that names say a file holds: `mark`, `index`, `premium` or `funding`; None if traded.
+
+    Args:
+        path: The file; its folder may say it too, as in `markPriceKlines/BTCUSDT-1h-2024-12.zip`.
+        name: Its name, or that of the one file in a zip.
+
+    Example:
+        >>> kind_of_price(Path("BTC_USDT_USDT-1h-mark.feather"), "BTC_USDT_USDT-1h-mark.feather")
+        'mark'
+    """
+    named = [match[1] for text in (name, path.name) if (match := _KIND.search(text))]
+    named += [part for part in path.parts[:-1] if _KIND_FOLDER.fullmatch(part)]
+    return next((kind for kind in _KINDS if named and named[0].lower().startswith(kind)), None)
+
+
 def split_name(name: str) -> NameParts:
     """Return the parts of a name; what stands before a double underscore is a note.
 
@@ -43,7 +69,7 @@ def split_name(name: str) -> NameParts:
         np.timedelta64(900000,'ms')
     """
     ending = next((ending for ending in ENDINGS if name.lower().endswith(ending)), "")
-    stem = name[: len(name) - len(ending)].split("__")[-1]
+    stem = _KIND.sub("", name[: len(name) - len(ending)].split("__")[-1])
     if match := _NAMED.fullmatch(stem):
         return NameParts(match[1], match[1], parse_timeframe(match[2].lower()))
     if match := _DATED.fullmatch(stem):

@@ -8,7 +8,7 @@ import numpy as np
 
 from trendtrain.errors import InputError
 from trendtrain.importing.cleaning import Findings, clean
-from trendtrain.importing.file_names import NameParts, split_name
+from trendtrain.importing.file_names import NameParts, kind_of_price, split_name
 from trendtrain.importing.layouts import choose_layout
 from trendtrain.importing.raw_bars import ReadOptions
 from trendtrain.importing.readers import NoTableError, is_supported, read_table
@@ -71,13 +71,13 @@ def find_files(path: str | Path, layout: str | None = None) -> list[Path]:
     files = sorted(file for file in path.iterdir() if file.is_file() and is_supported(file))
     if not files:
         raise InputError(f"`path` must hold CSV, Parquet, Feather or JSON files, got the folder {path} without any.")
-    missing = {} if layout is not None else {file: columns for file in files if (columns := _missing(file))}
-    if len(missing) == len(files):
-        got = f"{files[0].name}, which has no column {', '.join(missing[files[0]])}"
+    left_out = {file: reason for file in files if (reason := _why_no_bars(file, layout))}
+    if len(left_out) == len(files):
+        got = f"{files[0].name}, which {left_out[files[0]]}"
         raise InputError(f"`path` must hold files of bars, got the folder {path} with {len(files)} of none, as {got}.")
-    for file, columns in missing.items():
-        sys.stderr.write(f"left out {file}: it has no column {', '.join(columns)}\n")
-    return [file for file in files if file not in missing]
+    for file, reason in left_out.items():
+        sys.stderr.write(f"left out {file}: it {reason}\n")
+    return [file for file in files if file not in left_out]
 
 
 def read_bars(
@@ -116,6 +116,9 @@ def read_file(path: Path, options: ReadOptions) -> FileBars:
     check_timezone(options.timezone)
     try:
         table = read_table(path)
+        kind = kind_of_price(path, table.name)
+        if kind == "funding":
+            raise BarsError("a file must hold bars, got funding rates by its name.")
         layout = choose_layout(table, options.layout)
         rows = layout.read(table, options)
         raw, findings = clean(rows)
@@ -129,6 +132,7 @@ def read_file(path: Path, options: ReadOptions) -> FileBars:
     except BarsError as error:
         raise InputError(error.located(path, "data row")) from error
     own = raw.symbol or name.symbol or raw.symbol_column or name.stem
+    own = own if kind is None else f"{own}@{kind}"  # another kind of price is another series
     series = name_series(own if options.symbol is None else options.symbol, format_timeframe(length))
     return FileBars(path, series, bars, layout.name, raw.time_rule, raw.volume_rule, findings)
 
@@ -158,13 +162,16 @@ def infer_timeframe(times: TimeArray) -> np.timedelta64:
     return np.timedelta64(steps[0], "ms")
 
 
-def _missing(file: Path) -> list[str]:
-    """Return which columns of bars a file lacks; none where a layout knows it, or reading it says more."""
+def _why_no_bars(file: Path, layout: str | None) -> str:
+    """Return why a file holds no bars; nothing where a layout is given or known, or reading it says more."""
+    if kind_of_price(file, file.name) == "funding":
+        return "holds funding rates"
     try:
-        table = read_table(file, is_preview=True)
-        return table.missing_columns() if choose_layout(table, None).name == "generic" else []
+        table = None if layout else read_table(file, is_preview=True)
+        missing = table.missing_columns() if table and choose_layout(table, None).name == "generic" else []
     except (InputError, BarsError) as error:
-        return list(REQUIRED) if isinstance(error.__cause__, NoTableError) else []
+        missing = list(REQUIRED) if isinstance(error.__cause__, NoTableError) else []
+    return f"has no column {', '.join(missing)}" if missing else ""
 
 
 def _split_name(table: Table) -> NameParts:
