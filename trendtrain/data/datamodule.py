@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Sampler
 
-from trendtrain.data.arena import build_arena, has_window
+from trendtrain.data.arena import Arena, build_arena, has_window
 from trendtrain.data.arrays import to_arrays, to_tensors
 from trendtrain.data.device import GatherAhead, Resident, loader, move_windows
 from trendtrain.data.transitions import Transitions, transitions_of
@@ -105,13 +105,10 @@ class PivotDataModule(pl.LightningDataModule):
         check_at_least("window", self.window, 2)
         check_choice("data.resident", self.resident, ("auto", True, False))
         self._check_lengths()
-        parts = {name: self.labeler(bars) for name, bars in self.series.items()}
-        self.labels = Labels.stack(parts)
-        rules = [baseline_directions(bars, parts[name], self.max_gap) for name, bars in self.series.items()]
-        self.baselines = {rule: np.concatenate([directions[rule] for directions in rules]) for rule in rules[0]}
+        labels = {name: self.labeler(bars) for name, bars in self.series.items()}
+        self.labels = Labels.stack(labels)
         arena = build_arena(self.series.values(), self.features, self.side, self.max_gap)
-        learned_from = arena.side if arena.n_side else arena.features
-        self.baselines["online_logistic"] = online_logistic(learned_from, self.labels)
+        self.baselines = self._baselines(labels, arena)
         self._windows = Windows(arena, self.window)
         self._transitions = transitions_of(self.labels, arena.unit) if self.transitions else None
         self._fingerprint = zlib.crc32(arena.levels.data, zlib.crc32(self.labels.close_time.tobytes()))
@@ -173,6 +170,13 @@ class PivotDataModule(pl.LightningDataModule):
         self.replay.memory.clear()
         self._add_known(None)
         self.replay.load_state_dict(to_arrays(state_dict["replay"]))
+
+    def _baselines(self, labels: Mapping[Series, Labels], arena: Arena) -> dict[str, IntArray]:
+        """Return what each baseline predicts at each row; the learned one from side inputs, else from channels."""
+        rules = [baseline_directions(bars, labels[name], self.max_gap) for name, bars in self.series.items()]
+        baselines = {rule: np.concatenate([directions[rule] for directions in rules]) for rule in rules[0]}
+        learned = online_logistic(arena.side if arena.n_side else arena.features, self.labels)
+        return {**baselines, "online_logistic": learned}
 
     def _loader(self, dataset: WindowDataset, sampler: Any) -> DataLoader[Batch] | GatherAhead:
         device = torch.device("cpu") if self.trainer is None else self.trainer.strategy.root_device

@@ -116,9 +116,9 @@ class WindowDataset(Dataset[Batch]):
         label = np.full(len(row), UNKNOWN) if self.label is None else self.label[draw.row].astype(np.int64)
         weight = torch.from_numpy(draw.weight.astype(np.float32))
         batch = self.windows.gather(row) | {"label": torch.from_numpy(label), "row": row, "weight": weight}
-        return batch if self._transitions is None else batch | self._followed(draw.row, self._transitions)
+        return batch if self._transitions is None else batch | self._next_state(draw.row, self._transitions)
 
-    def _followed(self, row: IntArray, transitions: Transitions) -> Batch:
+    def _next_state(self, row: IntArray, transitions: Transitions) -> Batch:
         following = self.windows.gather(torch.from_numpy(transitions.next_row[row]))
         gain = torch.from_numpy(transitions.gain[row])
         return {f"next_{name}": values for name, values in following.items()} | {"gain": gain}
