@@ -26,6 +26,12 @@ def test_features_are_their_formulas_on_a_long_market() -> None:
     assert_same(bar_features(bars), slow_bar_features(bars))
 
 
+@pytest.mark.parametrize("size", [1e-4, 1e-7])  # above and below the least spread of log volume, 1e-6
+def test_features_are_their_formulas_where_volume_hardly_changes(size: float) -> None:
+    bars = changed(BARS, volume=100.0 + 100.0 * size * np.random.default_rng(0).normal(size=len(BARS)))
+    assert_same(bar_features(bars), slow_bar_features(bars))
+
+
 def test_features_do_not_depend_on_the_price_scale() -> None:
     np.testing.assert_allclose(bar_features(changed(BARS, price=7.0)), bar_features(BARS), atol=1e-8)
 
