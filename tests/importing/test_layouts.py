@@ -257,6 +257,35 @@ def test_flat_candles_are_the_same_bars_in_either_order(tmp_path: Path) -> None:
     assert_same_bars(contents[0].bars, contents[1].bars)
 
 
+def test_candles_in_an_order_that_nobody_knows_are_refused(tmp_path: Path) -> None:
+    candles = frame(HOURS, epochs(HOURS))[["time", "low", "high", "open", "close", "volume"]]
+    (tmp_path / "A_1h.json").write_text(candles.to_json(orient="values"))
+    orders = "open, high, low, close or open, close, high, low"
+    message = rf"data row 2: .*; 297 of 400 rows break a price rule .* layout freqtrade reads \(time, then {orders},"
+    with pytest.raises(InputError, match=message):
+        read(tmp_path / "A_1h.json")
+
+
+def test_a_date_whose_hour_is_another_column_is_refused(tmp_path: Path) -> None:
+    table = frame(HOURS[:300], wall(HOURS[:300], "UTC", "%Y-%m-%d")).assign(Part=list(range(300)))
+    table.to_csv(path := tmp_path / "A.csv", index=False)
+    with pytest.raises(InputError, match=r"a time must come once.*; 287 of 300 rows .* \(columns by their names\)"):
+        read(path)
+
+
+@pytest.mark.parametrize(("n_bad", "is_read"), [(20, True), (21, False)])
+def test_a_twentieth_of_the_rows_may_be_dirt(tmp_path: Path, n_bad: int, is_read: bool) -> None:
+    table = frame(HOURS, epochs(HOURS))
+    table.loc[: n_bad - 1, "high"] = 0.001
+    table.to_csv(path := tmp_path / "A_1h.csv", index=False)
+    if is_read:
+        content = read(path)
+        assert (content.findings.n_broken, len(content.bars)) == (20, 380)
+    else:
+        with pytest.raises(InputError, match=r"data row 1: .*; 21 of 400 rows break a price rule"):
+            read(path)
+
+
 def test_a_broker_in_another_zone_is_given(tmp_path: Path) -> None:
     path = tmp_path / "BTCUSDT_1h.csv"
     table = frame(HOURS, wall(HOURS, "America/New_York", "%Y.%m.%d %H:%M")).rename(columns={"volume": "tickvol"})

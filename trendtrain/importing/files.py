@@ -3,13 +3,14 @@
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 
 from trendtrain.errors import InputError
 from trendtrain.importing.cleaning import Findings, clean
 from trendtrain.importing.file_names import NameParts, kind_of_price, split_name
-from trendtrain.importing.layouts import choose_layout
+from trendtrain.importing.layouts import Layout, choose_layout
 from trendtrain.importing.raw_bars import ReadOptions
 from trendtrain.importing.readers import NoTableError, is_supported, read_table
 from trendtrain.importing.table import REQUIRED, Table
@@ -17,6 +18,11 @@ from trendtrain.importing.zones import check_timezone
 from trendtrain.market.bars import Bars, BarsError, Series, TimeArray
 from trendtrain.market.timeframe import format_timeframe, parse_timeframe
 from trendtrain.storage.series import name_series
+
+# Files with dirt have few bad rows in thousands; files read by the wrong columns have nearly all. Single rows decide no
+# small file.
+_MOST_BAD_SHARE: Final = 0.05
+_FEW_BAD: Final = 10
 
 
 @dataclass(frozen=True)
@@ -122,6 +128,7 @@ def read_file(path: Path, options: ReadOptions) -> FileBars:
         layout = choose_layout(table, options.layout)
         rows = layout.read(table, options)
         raw, findings = clean(rows)
+        _check_share(findings, layout)
         if len(raw.open_time) == 0:
             raise findings.first_fault or BarsError("a file must hold bars, got none.")
         name = _split_name(table)
@@ -160,6 +167,16 @@ def infer_timeframe(times: TimeArray) -> np.timedelta64:
     if steps[0] % np.timedelta64(1, "s"):
         raise BarsError(f"times must lie whole seconds apart, got {_format_step(steps[0])}; give `--timeframe`.")
     return np.timedelta64(steps[0], "ms")
+
+
+def _check_share(findings: Findings, layout: Layout) -> None:
+    """Refuse a file of which many rows cannot be bars: its columns were misread."""
+    n_bad = findings.n_broken + findings.n_conflicts
+    fault = findings.first_fault
+    if fault is not None and n_bad > max(_FEW_BAD, _MOST_BAD_SHARE * findings.n_rows):
+        share = f"{n_bad:,} of {findings.n_rows:,} rows break a price rule or come again with other values"
+        read = f"the columns cannot be those that layout {layout.name} reads ({layout.columns})"
+        raise BarsError(f"{str(fault).removesuffix('.')}; {share}, so {read}.", fault.row)
 
 
 def _why_no_bars(file: Path, layout: str | None) -> str:

@@ -16,23 +16,28 @@ class Layout(NamedTuple):
         name: What `--layout` and reports call it.
         matches: Returns whether a table looks like this.
         read: Returns the bars of such a table, or raises `BarsError` if a column is missing or a value cannot be read.
+        columns: What `read` takes the columns for, in words.
     """
 
     name: str
     matches: Callable[[Table], bool]
     read: Callable[[Table, ReadOptions], RawBars]
+    columns: str
 
+
+_NAMES: Final = "columns by their names"
+_CANDLES: Final = "time, then open, high, low, close or open, close, high, low, then volume"
 
 # The first that matches reads the file: the particular ones before the general.
 LAYOUTS: Final = (
-    Layout("lean", lean.matches, lean.read),
-    Layout("binance", binance.matches, binance.read),
-    Layout("cryptodatadownload", cryptodatadownload.matches, cryptodatadownload.read),
-    Layout("metatrader", metatrader.matches, metatrader.read),
-    Layout("trades", trades.matches, trades.read),
-    Layout("bitfinex", candles.matches_bitfinex, candles.read_bitfinex),
-    Layout("freqtrade", candles.matches_freqtrade, candles.read_freqtrade),
-    Layout("generic", lambda table: True, generic.read),
+    Layout("lean", lean.matches, lean.read, "time, open, high, low, close, volume"),
+    Layout("binance", binance.matches, binance.read, "time, open, high, low, close, volume, close time"),
+    Layout("cryptodatadownload", cryptodatadownload.matches, cryptodatadownload.read, _NAMES),
+    Layout("metatrader", metatrader.matches, metatrader.read, _NAMES),
+    Layout("trades", trades.matches, trades.read, _NAMES),
+    Layout("bitfinex", candles.matches_bitfinex, candles.read_bitfinex, _CANDLES),
+    Layout("freqtrade", candles.matches_freqtrade, candles.read_freqtrade, _CANDLES),
+    Layout("generic", lambda table: True, generic.read, _NAMES),
 )
 NAMES: Final = tuple(layout.name for layout in LAYOUTS)
 
