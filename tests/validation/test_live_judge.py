@@ -15,7 +15,7 @@ from trendtrain.errors import InputError
 from trendtrain.market import Bars, Labels, label_bars, synthetic_market
 from trendtrain.replay import ReplayMemory, ReplaySampler, weigh
 from trendtrain.validation import Pending, Predictions
-from trendtrain.validation.judged import JudgedPrediction, to_verdicts
+from trendtrain.validation.judged_prediction import JudgedPrediction, to_verdicts
 from trendtrain.validation.live_judge import TrendJudge
 from trendtrain.validation.predictions import OUTCOME_NAMES
 

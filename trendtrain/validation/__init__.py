@@ -1,7 +1,7 @@
 """Predictions waiting for, and judged by, delayed labels; pure numpy."""
 
 from trendtrain.validation.change import ChangeDetector, events_since_drop
-from trendtrain.validation.judged import JudgedPrediction, to_verdicts
+from trendtrain.validation.judged_prediction import JudgedPrediction, to_verdicts
 from trendtrain.validation.live_judge import TrendJudge
 from trendtrain.validation.online_logistic import KnownRows, OnlineLogistic, online_logistic
 from trendtrain.validation.pending import Pending

@@ -11,7 +11,7 @@ from trendtrain.market.directions import CLASS_WORDS, DIRECTION_WORDS, UNKNOWN
 from trendtrain.market.labels import Labels, LabelTracker
 from trendtrain.market.lines import LabelRuns
 from trendtrain.market.timeframe import Time, format_timeframe, parse_timeframe, to_milliseconds
-from trendtrain.validation.judged import JudgedPrediction, chance_of_up
+from trendtrain.validation.judged_prediction import JudgedPrediction, probability_of_up
 from trendtrain.validation.pending import Pending
 from trendtrain.validation.predictions import OUTCOME_NAMES, Predictions, Verdicts
 from trendtrain.validation.stats import TrendStats
@@ -169,7 +169,7 @@ class _SeriesJudge:
         predicted = [self.waiting.pop((at, model)) for at in times]
         # A prediction before the first bar counts as one at it: no pivot lies between.
         row = np.maximum(np.searchsorted(labels.close_time, np.array(times), side="right") - 1, 0)
-        up = np.array([chance_of_up(*prediction) for prediction in predicted])
+        up = np.array([probability_of_up(*prediction) for prediction in predicted])
         pending = self.pending.setdefault(model, Pending())
         pending.add(Predictions(row, np.column_stack([1.0 - up, up])))
         verdicts = pending.judge(labels, now=len(labels) - 1)

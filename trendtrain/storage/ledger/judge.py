@@ -14,7 +14,7 @@ from trendtrain.storage.ledger.ledger import Ledger
 from trendtrain.storage.ledger.rows import LineRows, PredictionRows, VerdictRows
 from trendtrain.storage.schema import prediction_rows, runs, series, tracks, verdict_rows
 from trendtrain.storage.series import name_series
-from trendtrain.validation.judged import JudgedPrediction
+from trendtrain.validation.judged_prediction import JudgedPrediction
 from trendtrain.validation.live_judge import TrendJudge
 from trendtrain.validation.predictions import OUTCOME_NAMES
 from trendtrain.validation.stats import TrendStats

@@ -53,7 +53,7 @@ def to_verdicts(judged: Sequence[JudgedPrediction]) -> Verdicts:
         >>> to_verdicts([]).is_correct
         array([], dtype=bool)
     """
-    up = np.array([chance_of_up(one.direction, one.confidence) for one in judged], dtype=np.float64)
+    up = np.array([probability_of_up(one.direction, one.confidence) for one in judged], dtype=np.float64)
     columns = (
         [one.bar for one in judged],
         [DIRECTION_CODES[one.truth] for one in judged],
@@ -66,7 +66,7 @@ def to_verdicts(judged: Sequence[JudgedPrediction]) -> Verdicts:
     return Verdicts(predictions, truth.astype(np.int8), outcome.astype(np.int8), event, known_at)
 
 
-def chance_of_up(direction: str, confidence: float) -> float:
+def probability_of_up(direction: str, confidence: float) -> float:
     """Return the probability of UP of a direction with a confidence; at 0.5 the direction still counts."""
     confidence = max(confidence, _ABOVE_HALF)
     return confidence if DIRECTION_CODES[direction] == UP else 1.0 - confidence
