@@ -98,7 +98,7 @@ def migrate(sources: Sequence[Path], store: AnnotationStore) -> MigrationReport:
 
     Bars come first, and an annotation is written when all of its own have been read back: a migration that was killed
     is completed by the next. What is migrated already is left as it is, but for a trade that was open then and is
-    closed now; bars the database has lost since come back.
+    closed now; bars the database has lost since come back. All embedded bars are in memory at once, 48 bytes each.
 
     Args:
         sources: Files and folders with annotations in the old form; they stay untouched.
