@@ -45,7 +45,8 @@ def train(cfg: DictConfig, folder: Path | None = None) -> Summary:
         folder: The run folder; None for Hydra's.
 
     Raises:
-        InputError: If the configuration, the bars or the database break a rule.
+        InputError: If the configuration or the bars break a rule.
+        StorageError: If the database or the disk fails.
     """
     started = time.perf_counter()
     _check(cfg)

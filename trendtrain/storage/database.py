@@ -22,9 +22,9 @@ def open_database(url: str) -> Engine:
     """Open the database at `url`; a new one gets its tables.
 
     Args:
-        url: `sqlite:///FILE`, or any URL of SQLAlchemy's such as `postgresql+psycopg://USER@HOST/NAME`. A writer
-            waits 30 seconds for others, or as `sqlite:///FILE?timeout=SECONDS` says; PostgreSQL's word for it is
-            `?options=-c lock_timeout=30s`.
+        url: `sqlite:///FILE`, or any SQLAlchemy URL such as `postgresql+psycopg://USER@HOST/NAME`. A writer waits 30
+            seconds for others; `sqlite:///FILE?timeout=SECONDS`, or `?options=-c lock_timeout=30s` for PostgreSQL,
+            change that.
 
     Raises:
         InputError: If `url` is no database URL, its driver is not installed, its folder does not exist, what it names
@@ -65,7 +65,7 @@ def upgrade_database(url: str) -> str | None:
 
 
 def is_missing(url: str) -> bool:
-    """Say whether `url` names a file of SQLite's that does not exist; opening it would make it.
+    """Return whether `url` names a SQLite file that does not exist; opening it would create it.
 
     Raises:
         InputError: If `url` is no database URL.
@@ -188,7 +188,7 @@ def _set_pragmas(connection: DBAPIConnection, _record: object) -> None:
 
 
 def _roll_back(connection: DBAPIConnection, _record: object, _error: BaseException | None) -> None:
-    """Give up the lock of a transaction that Ctrl-C cut off: closed as it is, a used cursor would keep it open."""
+    """Release the lock of a transaction that Ctrl-C interrupted: closing alone would not, while a cursor is in use."""
     connection.rollback()
 
 

@@ -60,7 +60,7 @@ import_reports = Table(
     Column("id", Integer, primary_key=True, comment="Number of the report."),
     Column("imported_at", BigInteger, nullable=False, comment="When the file was imported, ms."),
     Column("file", Text, nullable=False, comment="The file, as it was named."),
-    Column("series_id", ForeignKey("series.id"), comment="Whose bars it held; null where it was refused."),
+    Column("series_id", ForeignKey("series.id"), comment="Whose bars it held; null if it was refused."),
     Column("report", Text, nullable=False, comment="What was found in it, as JSON."),
     comment="What each import found in a file.",
 )
@@ -92,7 +92,7 @@ models = Table(
     "models",
     metadata,
     Column("run_id", ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True, comment="The run it predicts in."),
-    Column("name", Text, primary_key=True, comment="What the run calls it."),
+    Column("name", Text, primary_key=True, comment="Name of the model in the run."),
     Column("model_type", Text, comment="Class of the net, or of the module; null if unknown."),
     Column("class_path", Text, comment="That class with its module; null if unknown."),
     comment="The models of each run.",
@@ -116,7 +116,7 @@ prediction_rows = Table(
     metadata,
     Column("track_id", ForeignKey("tracks.id", ondelete="CASCADE"), primary_key=True, comment="Run, model, series."),
     Column("open_time", BigInteger, primary_key=True, autoincrement=False, comment="Open time of its bar, ms."),
-    Column("step", Integer, nullable=False, comment="Walk-forward step in which it was made."),
+    Column("step", Integer, nullable=False, comment="Walk step in which it was made."),
     Column("direction", SmallInteger, nullable=False, comment="Predicted direction: 0 down, 1 up, 2 flat."),
     Column("confidence", Float, nullable=False, comment="Probability the model gave that direction, 0 to 1."),
     comment="A direction predicted at the close of a bar; the view predictions names its track.",
@@ -127,7 +127,7 @@ lines = Table(
     "lines",
     metadata,
     Column("id", Integer, primary_key=True, comment="Number of the line in this database."),
-    Column("run_id", ForeignKey("runs.id", ondelete="CASCADE"), nullable=False, comment="The run it judged in."),
+    Column("run_id", ForeignKey("runs.id", ondelete="CASCADE"), nullable=False, comment="The run it is an event of."),
     Column("series_id", ForeignKey("series.id"), nullable=False, comment="The series it lies in."),
     Column("first_time", BigInteger, nullable=False, comment="Open time of its first pivot, ms."),
     Column("last_time", BigInteger, nullable=False, comment="Open time of its second pivot, ms."),
@@ -138,7 +138,7 @@ lines = Table(
     Column("last_price", Float, comment="Price of its second pivot."),
     Column("slope", Float, comment="Price change per bar."),
     UniqueConstraint("run_id", "series_id", "first_time", "last_time", "kind"),
-    comment="The trend lines that judged predictions: the events of event accuracy.",
+    comment="The trend lines by which predictions were judged: the events of event accuracy.",
 )
 
 verdict_rows = Table(
@@ -146,11 +146,11 @@ verdict_rows = Table(
     metadata,
     Column("track_id", Integer, primary_key=True, autoincrement=False, comment="As in prediction_rows."),
     Column("open_time", BigInteger, primary_key=True, autoincrement=False, comment="As in prediction_rows."),
-    Column("step", Integer, nullable=False, comment="Walk-forward step in which it was judged."),
+    Column("step", Integer, nullable=False, comment="Walk step in which it was judged."),
     Column("outcome", SmallInteger, nullable=False, comment="0 wrong, 1 correct, 2 void (flat), 3 void (gap)."),
-    Column("truth", SmallInteger, nullable=False, comment="The direction it was judged against; -1 where void (gap)."),
+    Column("truth", SmallInteger, nullable=False, comment="The label; -1 for void (gap)."),
     Column("known_at", BigInteger, nullable=False, comment="Close time at which the verdict was first certain, ms."),
-    Column("line_id", ForeignKey("lines.id", ondelete="CASCADE"), comment="The judging line; null where none is."),
+    Column("line_id", ForeignKey("lines.id", ondelete="CASCADE"), comment="The line it was judged by; null for none."),
     ForeignKeyConstraint(
         ("track_id", "open_time"), ("prediction_rows.track_id", "prediction_rows.open_time"), ondelete="CASCADE"
     ),
@@ -166,7 +166,7 @@ alarms = Table(
     Column("run_id", Text, nullable=False, comment="The run."),
     Column("model", Text, nullable=False, comment="The model whose verdicts changed."),
     Column("series_id", ForeignKey("series.id"), comment="The series they are about; null for all of them."),
-    Column("step", Integer, nullable=False, comment="Walk-forward step at whose end it was raised."),
+    Column("step", Integer, nullable=False, comment="Walk step at whose end it was raised."),
     Column("known_at", BigInteger, nullable=False, comment="Close time at which the change was certain, ms."),
     Column("kind", Text, nullable=False, comment="What detected it."),
     Column("cut", Text, nullable=False, comment="What was cut because of it."),
