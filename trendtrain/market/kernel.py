@@ -19,7 +19,7 @@ BarArrays = tuple[Floats, Floats, Ints]
 RuleValues = tuple[Ints, bool, bool, int, int]
 PivotState = tuple[Ints, Floats, Ints, Ints, Floats]
 PivotArrays = tuple[Ints, Floats, Codes]
-Scratch = tuple[Ints, Floats, Positions, Floats, npt.NDArray[np.bool_]]
+Scratch = tuple[Ints, Floats, Positions]
 
 HIGH, LOW = 0, 1
 NO_LIMIT = np.iinfo(np.int64).max  # for `longest_step`: no step in time is longer
@@ -60,9 +60,7 @@ def find_pivots_in_bars(
     scratch = (
         np.empty((n_levels + 1, 2, room), np.int64),
         np.empty((n_levels + 1, 2, room)),
-        np.empty((2, room), np.int32),
-        np.empty(room),
-        np.empty(room, np.bool_),
+        np.empty((4, room), np.int32),
     )
     own_state, own_out = (clock[0], kept[0], n_tail[0], tail[0], tail_price[0]), (ints[0], floats[0], levels[0])
     n_highs = _find_kind(1.0, bars, rules, longest_step, own_state, scratch, own_out)
@@ -89,7 +87,7 @@ def _find_kind(
     high, low, time = bars
     strength, is_strict, skips_inside, lowest, block = rules
     clock, kept, n_tail, tail, tail_price = state
-    ints, floats, (position, pick), merged, is_pivot = scratch
+    ints, floats, (run, own, after, later) = scratch
     n_bars, n_levels = len(time), len(strength)
     first, n_new = np.zeros(n_levels + 1, np.int64), np.zeros(n_levels + 1, np.int64)
     early, first_bar = tail.copy(), clock[0]
@@ -107,16 +105,19 @@ def _find_kind(
         prices = (high[start:end], low[start:end])
         n_new[0] = _read_bars(sign, prices, clock[0], skips_inside, kept, ints[0], floats[0], first[0])
         for level in range(n_levels):
-            k, above = strength[level], level + 1
-            values = floats[level, PRICE][: first[level] + n_new[level]]
-            if not is_strict and _has_ties(values):
-                values = merged[: _merge_ties(values, merged, position)]
+            values, above = floats[level, PRICE][: first[level] + n_new[level]], level + 1
+            if strength[level] == 1:
+                n_new[above] = _turns(values, is_strict, own, after)
+                confirming = after
             else:
-                _number(position[: len(values)])
-            n_new[above] = _pick_pivots(
-                values, k, position, ints[level], is_pivot, pick, ints[above], floats[above], first[above]
+                n_new[above] = _peaks(values, strength[level], is_strict, run, own, after, later)
+                confirming = later
+            picked = (own[: n_new[above]], after, confirming)
+            known_at = ints[level, BAR if level == 0 else KNOWN_AT]  # a bar is known at itself
+            _write_points(values, picked, ints[level, BAR], known_at, ints[above], floats[above], first[above])
+            n_tail[level] = _keep_tail(
+                values, 2 * strength[level], is_strict, ints[level, BAR], tail[level], tail_price[level]
             )
-            n_tail[level] = _keep_tail(values, 2 * k, position, ints[level, BAR], tail[level, BAR], tail_price[level])
             _look_up_times(tail[level, BAR, : n_tail[level]], time, first_bar, early, tail[level, 1])
         n_before = n_found
         for level in range(lowest, n_levels + 1):
@@ -165,17 +166,17 @@ def _read_bars(
     """Write the bars of a block as the points that level 1 reads, from `offset`; return how many there are."""
     high, low = prices
     source = high if sign > 0 else low
-    bar, known_at, price = ints[BAR][offset:], ints[KNOWN_AT][offset:], floats[PRICE][offset:]
+    bar, price = ints[BAR][offset:], floats[PRICE][offset:]
     n = 0
     if not skips_inside:
         n = len(source)
         for i in range(n):
-            price[i], bar[i], known_at[i] = sign * source[i], first_bar + i, first_bar + i
+            price[i], bar[i] = sign * source[i], first_bar + i
         return n
     for i in range(len(source)):
         if high[i] > kept[1] or low[i] < kept[0]:
             kept[0], kept[1] = low[i], high[i]
-            price[n], bar[n], known_at[n] = sign * source[i], first_bar + i, first_bar + i
+            price[n], bar[n] = sign * source[i], first_bar + i
             n += 1
     return n
 
@@ -194,77 +195,100 @@ def _look_up_times(bar: Ints, time: Ints, first_bar: int, early: Ints, out: Ints
 
 
 @compiled
-def _number(position: Positions) -> None:
-    for i in range(len(position)):
-        position[i] = i
+def _turns(values: Floats, is_strict: bool, own: Positions, after: Positions) -> np.int64:
+    """Find the values above their neighbours: where a rise is followed by a fall, whatever stands still between.
 
+    Args:
+        values: Shape (n,).
+        is_strict: Whether a value that stands still ends a rise.
+        own, after: Written: position of each, the first of equal values, and of the first lower value after it.
 
-@compiled
-def _has_ties(values: Floats) -> bool:
-    """Return whether two neighbours are equal."""
-    left, right = values[: max(len(values) - 1, 0)], values[1:]
-    is_found = False
-    for i in range(len(left)):
-        is_found |= left[i] == right[i]
-    return is_found
-
-
-@compiled
-def _merge_ties(values: Floats, merged: Floats, position: Positions) -> np.int64:
-    """Write one value for each run of equal values, and where it starts; return how many runs there are."""
-    n, last = np.uint64(0), np.nan
+    Returns:
+        How many there are.
+    """
+    n, start, is_rise, last = np.uint64(0), 0, 0, np.nan
+    may_stand = 0 if is_strict else -1
     for i in range(len(values)):
         value = values[i]
-        merged[n], position[n] = value, i
-        n += np.uint64(value != last)
+        is_up, is_down = int(value > last), int(value < last)
+        own[n], after[n] = start, i
+        n += np.uint64(is_rise & is_down)
+        start ^= (start ^ i) & -is_up  # i after a rise, without a branch
+        is_rise = is_up | (is_rise & ~is_down & may_stand)
         last = value
-    # The write at index n repeats the last run's value at a later bar; nothing reads it.
     return np.int64(n)
 
 
 @compiled
-def _pick_pivots(
+def _peaks(
     values: Floats,
     k: int,
-    position: Positions,
-    ints: Ints,
-    is_pivot: npt.NDArray[np.bool_],
-    pick: Positions,
-    out: Ints,
-    out_float: Floats,
-    offset: int,
+    is_strict: bool,
+    run: Positions,
+    own: Positions,
+    after: Positions,
+    confirming: Positions,
 ) -> np.int64:
-    """Write the values above the k values on either side, from `offset` of `out`; return how many there are."""
-    n = max(len(values) - 2 * k, 0)
-    middle, left, right = values[k : k + n], values[k - 1 : k - 1 + n], values[k + 1 : k + 1 + n]
-    for i in range(n):
-        is_pivot[i] = (middle[i] > left[i]) & (middle[i] > right[i])
-    for shift in range(2, k + 1):
-        before, after = values[k - shift : k - shift + n], values[k + shift : k + shift + n]
-        for i in range(n):
-            is_pivot[i] &= (middle[i] > before[i]) & (middle[i] > after[i])
-    n_found = np.uint64(0)
-    for i in range(n):
-        pick[n_found] = i
-        n_found += np.uint64(is_pivot[i])
-    bar, known_at = ints[BAR], ints[KNOWN_AT]
-    out_bar, out_known_at = out[BAR][offset:], out[KNOWN_AT][offset:]
-    price, prominence = out_float[PRICE][offset:], out_float[PROMINENCE][offset:]
-    for j in range(np.int64(n_found)):
-        i = pick[j]
-        own, confirming = position[i + k], position[i + 2 * k]
-        out_bar[j], out_known_at[j] = bar[own], known_at[confirming]
-        price[j], prominence[j] = middle[i], min(middle[i] - left[i], middle[i] - right[i])
+    """Find the values above the k values on either side, where a run of equal ones counts as one.
+
+    Args:
+        values: Shape (n,).
+        k: How many values on either side.
+        is_strict: Whether equal values count one by one.
+        run: Scratch, at least n + 1 long.
+        own, after, confirming: Written: position of each, of the next value and of the k-th one after it.
+
+    Returns:
+        How many there are.
+    """
+    n_runs = np.uint64(0)
+    for i in range(len(values)):
+        run[n_runs] = i
+        n_runs += np.uint64(is_strict or i == 0 or values[i] != values[i - 1])
+    n_found = 0
+    for i in range(k, np.int64(n_runs) - k):
+        is_higher = True
+        for shift in range(1, k + 1):
+            is_higher &= values[run[i]] > values[run[i - shift]] and values[run[i]] > values[run[i + shift]]
+        own[n_found], after[n_found], confirming[n_found] = run[i], run[i + 1], run[i + k]
+        n_found += is_higher
     return np.int64(n_found)
 
 
 @compiled
-def _keep_tail(values: Floats, most: int, position: Positions, bar: Ints, tail: Ints, tail_price: Floats) -> int:
+def _write_points(
+    values: Floats,
+    picked: tuple[Positions, Positions, Positions],
+    bar: Ints,
+    known_at: Ints,
+    out: Ints,
+    out_float: Floats,
+    offset: int,
+) -> None:
+    """Write the pivots at the positions picked as points of the next level, from `offset`."""
+    own, after, confirming = picked
+    out_bar, out_known_at = out[BAR][offset:], out[KNOWN_AT][offset:]
+    price, prominence = out_float[PRICE][offset:], out_float[PROMINENCE][offset:]
+    for j in range(len(own)):
+        value = values[own[j]]
+        out_bar[j], out_known_at[j], price[j] = bar[own[j]], known_at[confirming[j]], value
+        prominence[j] = min(value - values[own[j] - 1], value - values[after[j]])
+
+
+@compiled
+def _keep_tail(values: Floats, most: int, is_strict: bool, bar: Ints, tail: Ints, tail_price: Floats) -> int:
     """Keep the last points, at most `most`: no other can be decided later. Return how many they are."""
-    n = min(len(values), most)
-    for i in range(n):
-        at = len(values) - n + i
-        tail[i], tail_price[i] = bar[position[at]], values[at]
+    n = 0
+    for i in range(len(values) - 1, -1, -1):
+        if is_strict or i == 0 or values[i] != values[i - 1]:
+            tail[BAR, n], tail_price[n] = bar[i], values[i]
+            n += 1
+            if n == most:
+                break
+    for i in range(n // 2):  # into the order of time
+        j = n - 1 - i
+        tail[BAR, i], tail[BAR, j] = tail[BAR, j], tail[BAR, i]
+        tail_price[i], tail_price[j] = tail_price[j], tail_price[i]
     return n
 
 
@@ -381,9 +405,8 @@ def _comes_first(highs: Ints, i: int, lows: Ints, j: int) -> bool:
     """Return whether the next high comes before the next low: known first, or lying earlier, or equal in both."""
     if i >= highs.shape[1] or j >= lows.shape[1]:
         return bool(i < highs.shape[1])
-    if highs[KNOWN_AT, i] != lows[KNOWN_AT, j]:
-        return bool(highs[KNOWN_AT, i] < lows[KNOWN_AT, j])
-    return bool(highs[BAR, i] <= lows[BAR, j])
+    difference = highs[KNOWN_AT, i] - lows[KNOWN_AT, j]
+    return bool(difference < 0 or (difference == 0 and highs[BAR, i] <= lows[BAR, j]))
 
 
 @compiled
@@ -396,9 +419,9 @@ def _known_at(highs: Ints, i: int, lows: Ints, j: int, is_high: bool) -> int:
 
 @compiled
 def _direction(first: float, last: float, flat_band: float) -> int:
-    if last == first or abs(last - first) / first <= flat_band:
+    if last == first or (flat_band > 0 and abs(last - first) / first <= flat_band):
         return FLAT
-    return UP if last > first else DOWN
+    return DOWN + int(last > first) * (UP - DOWN)  # no branch: up and down alternate at random
 
 
 @compiled

@@ -27,7 +27,7 @@ from trendtrain.market.rules import PivotRules, rules_from
 
 __all__ = ["HIGH", "LOW", "PivotTracker", "Pivots", "find_pivots"]
 
-_BLOCK = 16_384  # bars that the kernel processes at once, so that its arrays stay in the cache
+_BLOCK = 65_536  # bars that the kernel processes at once, so that its arrays stay in the cache
 _FEW = 32  # bars whose pivots are written to a buffer of the tracker: a live bar needs no new arrays
 
 
