@@ -189,13 +189,12 @@ class LabelTracker:
         Raises:
             InputError: If the bars do not follow the last ones, or their timeframe differs.
         """
-        pivots = self._pivots
-        first_bar, last_time, segment = pivots.n_bars, pivots.last_time, pivots.segment
-        highs, lows = pivots.update_rows(bars)
-        if segment == pivots.segment and not len(highs.level) and not len(lows.level):
+        first_bar, last_time, segment = self._pivots.clock
+        highs, lows = self._pivots.update_rows(bars)
+        if not len(highs.level) and not len(lows.level) and segment == self._pivots.clock[2]:
             return NO_RUNS  # as after nine live bars in ten
-        time = bars.open_time.view(np.int64)
-        return self._lines.update(highs, lows, time, first_bar, last_time, pivots.longest_step)
+        time = np.ascontiguousarray(bars.open_time).view(np.int64)
+        return self._lines.update(highs, lows, time, first_bar, last_time, self._pivots.longest_step)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state, in plain types: no history."""

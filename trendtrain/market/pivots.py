@@ -112,29 +112,27 @@ class PivotTracker:
             np.full((2, n_levels, 2, room), -1, np.int64),
             np.zeros((2, n_levels, room)),
         )
-        self._timeframe = 0  # of the series, ms
+        self._timeframe: np.timedelta64 | None = None  # of the series; None before the first bar
         self._few = self._room(_FEW)
+        self._none = _first(self._few, 0, 0)
 
     @property
     def n_bars(self) -> int:
         """Bars seen so far."""
-        return int(self._state[0][0, 0])
+        return self.clock[0]
 
     @property
-    def last_time(self) -> int:
-        """Open time of the last bar, in ms since 1970."""
-        return int(self._state[0][0, 1])
-
-    @property
-    def segment(self) -> int:
-        """Number of the segment of the last bar."""
-        return int(self._state[0][0, 2])
+    def clock(self) -> tuple[int, int, int]:
+        """Bars seen so far; of the last one, open time in ms since 1970 and segment."""
+        n_bars, last_time, segment = self._state[0][0].tolist()
+        return n_bars, last_time, segment
 
     @property
     def longest_step(self) -> int:
         """The longest step in time, in ms, that does not start a new segment."""
-        gap = self.rules.max_gap
-        return NO_LIMIT if gap is None else (gap + 1) * self._timeframe
+        if self.rules.max_gap is None or self._timeframe is None:
+            return NO_LIMIT
+        return (self.rules.max_gap + 1) * int(self._timeframe.astype(np.int64))
 
     def update(self, bars: Bars) -> tuple[Pivots, Pivots]:
         """Return the highs and the lows that became known with these bars, the next of the series.
@@ -149,15 +147,13 @@ class PivotTracker:
 
     def update_rows(self, bars: Bars) -> tuple[Rows, Rows]:
         """Return what `update` returns, as the kernel writes it; of a few bars, rows that the next call overwrites."""
-        high, low, time = (_writeable(values) for values in (bars.high, bars.low, bars.open_time.view(np.int64)))
         if len(bars):
-            self._check_follows(bars, int(time[0]))
-            self._timeframe = int(bars.timeframe.view(np.int64))
+            self._check_follows(bars)
+            self._timeframe = bars.timeframe
+        arrays = (_plain(bars.high), _plain(bars.low), _plain(bars.open_time).view(np.int64))
         out = self._few if len(bars) <= _FEW else self._room(len(bars))
-        counts = find_pivots_in_bars((high, low, time), self._values, self.longest_step, self._state, out)
-        ints, floats, level = out
-        highs, lows = (Rows(ints[i, :, :n], floats[i, :, :n], level[i, :n]) for i, n in enumerate(counts))
-        return highs, lows
+        n_highs, n_lows = find_pivots_in_bars(arrays, self._values, self.longest_step, self._state, out)
+        return _first(out, n_highs, n_lows) if n_highs or n_lows else self._none
 
     def _room(self, n_bars: int) -> PivotArrays:
         """Return arrays for all pivots that so many bars can make certain: no two neighbours are pivots."""
@@ -166,23 +162,22 @@ class PivotTracker:
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state, in plain types; a few points a level."""
-        return {"arrays": [array.tolist() for array in self._state], "timeframe": self._timeframe}
+        timeframe = None if self._timeframe is None else int(self._timeframe.astype(np.int64))
+        return {"arrays": [array.tolist() for array in self._state], "timeframe": timeframe}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore the state returned by `state_dict()` of a tracker with the same rules."""
         for array, values in zip(self._state, state["arrays"], strict=True):
             array[:] = values
-        self._timeframe = state["timeframe"]
+        self._timeframe = None if state["timeframe"] is None else np.timedelta64(state["timeframe"], "ms")
 
-    def _check_follows(self, bars: Bars, first: int) -> None:
-        if not self._timeframe:
+    def _check_follows(self, bars: Bars) -> None:
+        if self._timeframe is None:
             return
-        if bars.timeframe.view(np.int64) != self._timeframe:
-            raise InputError(
-                f"`bars` must keep the timeframe {np.timedelta64(self._timeframe, 'ms')}, got {bars.timeframe}."
-            )
-        if first < self.last_time + self._timeframe:
-            last = np.datetime64(self.last_time, "ms")
+        if bars.timeframe != self._timeframe:
+            raise InputError(f"`bars` must keep the timeframe {self._timeframe}, got {bars.timeframe}.")
+        last = np.datetime64(self.clock[1], "ms")
+        if bars.open_time[0] < last + self._timeframe:
             raise InputError(f"`bars` must start after the last bar {last}, got {bars.open_time[0]}.")
 
 
@@ -213,6 +208,13 @@ def _pivots(kind: int, rows: Rows) -> Pivots:
     return Pivots(kind, ints[BAR], floats[PRICE], ints[KNOWN_AT], rows.level, floats[PROMINENCE], time, ints[SEGMENT])
 
 
-def _writeable(values: Any) -> Any:
-    """Return `values`, or a copy where they are read-only: the kernel is compiled for arrays of one type."""
-    return values if values.flags.writeable else values.copy()
+def _first(arrays: PivotArrays, n_highs: int, n_lows: int) -> tuple[Rows, Rows]:
+    """Return the first rows of highs and of lows."""
+    ints, floats, level = arrays
+    highs = Rows(ints[0, :, :n_highs], floats[0, :, :n_highs], level[0, :n_highs])
+    return highs, Rows(ints[1, :, :n_lows], floats[1, :, :n_lows], level[1, :n_lows])
+
+
+def _plain(values: Any) -> Any:
+    """Return `values`, or a copy where they are strided or read-only: the kernel is compiled for plain arrays alone."""
+    return values if values.flags.carray else np.array(values)
