@@ -175,7 +175,11 @@ BAD = {
     ),
     "four classes": ({}, lambda bars: torch.zeros(len(bars), 4), r"`direction` must give logits or .*shape \(64, 4\)"),
     "one score": ({}, lambda bars: torch.zeros(len(bars)), r"`direction` must give logits .*got torch.float32"),
-    "a strange code": ({}, lambda bars: bars, r"`direction` must give class codes from 0 to 2, got 500 to 563"),
+    "a strange code": (
+        {},
+        lambda bars: bars,
+        r"`direction` must hold whole numbers from 0 to 2 as class codes \(down 0, up 1, flat 2\), got 500 at",
+    ),
     "too few": ({}, lambda bars: torch.zeros(3, 2), r"`key` must give one row a prediction, got shapes \(64,\) and"),
     "infinite": ({}, lambda bars: torch.full((len(bars), 2), torch.inf), r"`direction` must give finite numbers"),
 }  # fmt: skip

@@ -139,10 +139,54 @@ def test_bars_of_an_event_must_agree(direction: list[int], known_at: list[int], 
 @pytest.mark.parametrize(
     ("known_at", "event", "message"),
     [
-        ([1, 2, 3], [0, 1, 2], "`known_at` must be one of 3 bars or -1, got 3"),
+        ([1, 2, 3], [0, 1, 2], "`known_at` must hold whole numbers from -1 to 2, a bar, or -1 for not yet, got 3 at"),
         ([1, 2, -1], [0, -1, -1], "`event` must name what judges each bar that has a direction, got -1 for bar 1"),
     ],
 )
 def test_a_label_needs_a_bar_of_its_series_and_an_event(known_at: list[int], event: list[int], message: str) -> None:
     with pytest.raises(InputError, match=message):
         Labels.of_bars(bars_of_three(), np.array([1, 1, -1]), np.array(known_at), np.array(event))
+
+
+OF_THREE = {"direction": [1, 1, -1], "known_at": [1, 2, -1], "event": [0, 1, -1]}
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "got"),
+    [
+        ("direction", [1, -2, -1], "-2 at position 1"),
+        ("direction", [257, 1, -1], "257 at position 0"),  # int8 would make it 1
+        ("direction", [1, 1, 255], "255 at position 2"),  # int8 would make it -1
+        ("direction", np.array([1, 1, 2**64 - 1], np.uint64), "18446744073709551615 at position 2"),
+        ("direction", [0.9, 1.0, -1.0], "0.9 at position 0"),
+        ("direction", [1.0, np.nan, -1.0], "nan at position 1"),
+        ("direction", [1.0, np.inf, -1.0], "inf at position 1"),
+        ("direction", [True, True, False], "bool values such as"),
+        ("direction", ["up", "up", "down"], "<U4 values such as"),
+        ("direction", [1, None, -1], "object values such as 1"),
+        ("known_at", [1.5, 2.0, -1.0], "1.5 at position 0"),
+        ("known_at", [1, 2, -2], "-2 at position 2"),
+        ("known_at", [1, 2**32 + 2, -1], "4294967298 at position 1"),
+        ("known_at", np.array(["2024-01-01"] * 3, "datetime64[ms]"), r"datetime64\[ms\] values"),
+        ("event", [0.5, 1.0, -1.0], "0.5 at position 0"),
+        ("event", [0, -7, -1], "-7 at position 1"),
+        ("event", [0, 2**62, -1], "4611686018427387904 at position 1"),
+        ("event", ["a", "b", "c"], "<U1 values such as"),
+    ],
+)
+def test_a_code_that_is_no_whole_number_in_its_range_is_refused(name: str, values: list[float], got: str) -> None:
+    with pytest.raises(InputError, match=f"^`{name}` must hold whole numbers from -1 to .* got {got}"):
+        Labels.of_bars(bars_of_three(), **{**OF_THREE, name: values})  # type: ignore[arg-type]
+
+
+def test_down_written_as_minus_one_is_refused_with_the_fix() -> None:
+    with pytest.raises(
+        InputError, match=r"`event` must be -1 where .* \(if -1 means down: down is 0, up 1\), got 1 for"
+    ):
+        Labels.of_bars(bars_of_three(), np.array([1, -1, -1]), np.array([1, 2, -1]), np.array([0, 1, -1]))
+
+
+def test_whole_floats_are_the_same_labels_as_integers() -> None:
+    floats = {name: np.array(values, np.float64) for name, values in OF_THREE.items()}
+    labels = Labels.of_bars(bars_of_three(), **floats)  # type: ignore[arg-type]
+    assert {name: getattr(labels, name).tolist() for name in OF_THREE} == OF_THREE

@@ -218,3 +218,25 @@ def test_a_smaller_weight_told_later_leaves_the_larger_ones_in_proportion() -> N
         memory.reweight(np.array([row]), np.array([weight]))
         expected.weight[row] = weight
     assert abs(surprise(memory.draw(200_000, np.random.default_rng(3)).row, expected.chances(None))) < 4.0
+
+
+@pytest.mark.parametrize(
+    ("rows", "events", "message"),
+    [
+        ([0.5, 1.0], [0, 0], "`rows` must hold whole numbers from 0 to 9, got 0.5"),
+        ([0, -1], [0, 0], "`rows` must hold whole numbers from 0 to 9, got -1"),
+        ([0, 2**32], [0, 0], "`rows` must hold whole numbers from 0 to 9, got 4294967296"),
+        ([0, 1], [0, 0.5], "`events` must hold whole numbers from 0 to .* got 0.5"),
+        ([0, 1], [0, -1], "`events` must hold whole numbers from 0 to .* got -1"),
+        ([0, 1], [0], r"`events` must have shape \(2,\), got \(1,\)"),
+    ],
+)
+def test_rows_and_events_are_whole_numbers(rows: list[float], events: list[float], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        ReplayMemory(10).add(np.array(rows), np.array(events))
+
+
+@pytest.mark.parametrize(("rows", "weights"), [([0.0, 1.5], [1.0, 1.0]), ([0, -1], [1.0, 1.0]), ([0, 1], [1.0])])
+def test_weights_are_of_rows_one_each(rows: list[float], weights: list[float]) -> None:
+    with pytest.raises(InputError, match=r"`rows` must hold whole numbers|`weights` must be numbers of shape"):
+        ReplayMemory(10).reweight(np.array(rows), np.array(weights))

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trendtrain.errors import InputError
 from trendtrain.market import Labels, Series, label_bars, synthetic_market
 from trendtrain.validation import Pending, Predictions, Scoreboard, Verdicts, baseline_directions
 from trendtrain.validation.score import calendar_blocks, estimate
@@ -230,3 +231,10 @@ def test_no_verdict_scores_nan_and_no_error() -> None:
 def test_a_delay_quantile_is_the_least_delay_that_enough_labels_kept(delays: list[int], q: float) -> None:
     least = min(delay for delay in delays if sum(other <= delay for other in delays) >= q * len(delays))
     assert delay_quantile(np.bincount(delays), q) == least
+
+
+@pytest.mark.parametrize(("code", "got"), [(0.9, "0.9"), (3, "3"), (-2, "-2"), (256, "256"), (float("nan"), "nan")])
+def test_a_baseline_predicts_directions(code: float, got: str) -> None:
+    mine = np.where(np.arange(len(STACKED)) == 5, code, 1)
+    with pytest.raises(InputError, match=rf"^`baselines\['mine'\]` must hold whole .* got {got}(\.0)? at position 5"):
+        Scoreboard(STACKED, {"mine": mine})

@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 
 from trendtrain.errors import InputError
-from trendtrain.market.bars import FloatArray, IntArray
+from trendtrain.market.bars import FloatArray
+from trendtrain.market.codes import whole_numbers
+from trendtrain.market.directions import FLAT
 from trendtrain.validation.predictions import Predictions
 
 _ROWS = 'whole numbers of shape (B,): a dict\'s "row", the last item of a tuple, or the batch itself'
@@ -117,8 +119,10 @@ def _copied(values: Any) -> Tensor:
 
 
 def _probability(scores: Tensor) -> Any:
+    scores = scores.char() if scores.dtype == torch.bool else scores  # True is UP
     if scores.ndim == 1 and _is_whole(scores):
-        return np.eye(max(2, int(scores.max()) + 1 if len(scores) else 2))[_checked_codes(scores.long().numpy())]
+        codes = whole_numbers("direction", scores.numpy(), 0, FLAT, " as class codes (down 0, up 1, flat 2)")
+        return np.eye(max(2, int(codes.max(initial=0)) + 1))[codes]
     if scores.ndim != 2 or scores.shape[1] not in (2, 3):
         rule = "logits or probabilities of shape (B, 2) or (B, 3), or whole class codes of shape (B,)"
         raise InputError(f"`direction` must give {rule}, got {scores.dtype} of shape {tuple(scores.shape)}.")
@@ -147,14 +151,8 @@ def _softmax(scores: npt.NDArray[np.float32]) -> FloatArray:
     return chance
 
 
-def _checked_codes(codes: IntArray) -> IntArray:
-    if len(codes) and not 0 <= codes.min() <= codes.max() <= 2:
-        raise InputError(f"`direction` must give class codes from 0 to 2, got {codes.min()} to {codes.max()}.")
-    return codes
-
-
 def _is_whole(values: Tensor) -> bool:
-    return not (values.is_floating_point() or values.is_complex())
+    return not (values.is_floating_point() or values.is_complex() or values.dtype == torch.bool)
 
 
 def _shape_of(value: Any) -> str:

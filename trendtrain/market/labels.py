@@ -8,7 +8,8 @@ import numpy as np
 
 from trendtrain.errors import InputError
 from trendtrain.market.bars import Bars, BoolArray, IntArray, Series, TimeArray
-from trendtrain.market.directions import UNKNOWN
+from trendtrain.market.codes import LARGEST_EVENT, whole_numbers
+from trendtrain.market.directions import DIRECTION_MEANING, FLAT, UNKNOWN
 from trendtrain.market.lines import NO_LINES, NO_RUNS, LabelRuns, Lines, LineTracker
 from trendtrain.market.pivots import PivotTracker
 from trendtrain.market.rules import PivotRules, rules_from
@@ -119,27 +120,31 @@ class Labels:
 
         Args:
             bars: The bars labelled.
-            direction: UP, DOWN, FLAT or UNKNOWN of each, shape (n_bars,).
+            direction: UP (1), DOWN (0), FLAT (2) or UNKNOWN (-1) of each, shape (n_bars,).
             known_at: The bar at whose close each label is known, -1 for not yet.
-            event: What judges it: bars that share an event count as one observation; -1 for none.
+            event: What judges it: bars that share an event count as one observation; -1 for none, as where the
+                direction is UNKNOWN.
 
         Raises:
-            InputError: If a shape differs, a label is known before its bar, or bars of an event disagree.
+            InputError: If a shape differs, a value is no whole number or lies outside its range, an UNKNOWN has an
+                event, a label is known before its bar, or bars of an event disagree.
         """
-        direction, known_at, event = (np.asarray(values) for values in (direction, known_at, event))
-        for name, values in (("direction", direction), ("known_at", known_at), ("event", event)):
-            if np.shape(values) != (len(bars),):
-                raise InputError(f"`{name}` must have shape ({len(bars)},), got {np.shape(values)}.")
-        every = np.arange(len(bars))
-        if (known_at >= len(bars)).any():
-            raise InputError(f"`known_at` must be one of {len(bars)} bars or -1, got {known_at.max()}.")
+        n = len(bars)
+        direction = whole_numbers("direction", direction, UNKNOWN, FLAT, DIRECTION_MEANING, n)
+        known_at = whole_numbers("known_at", known_at, -1, n - 1, ", a bar, or -1 for not yet", n)
+        event = whole_numbers("event", event, -1, LARGEST_EVENT, ", or -1 for none", n)
+        every = np.arange(n)
+        if ((direction == UNKNOWN) & (event >= 0)).any():
+            bar = int(np.argmax((direction == UNKNOWN) & (event >= 0)))
+            rule = "must be -1 where `direction` is -1, unknown (if -1 means down: down is 0, up 1)"
+            raise InputError(f"`event` {rule}, got {event[bar]} for bar {bar}.")
         if ((direction != UNKNOWN) & (event < 0)).any():
             bar = int(np.argmax((direction != UNKNOWN) & (event < 0)))
             raise InputError(f"`event` must name what judges each bar that has a direction, got -1 for bar {bar}.")
         if ((known_at >= 0) & (known_at <= every)).any():
             bar = int(np.argmax((known_at >= 0) & (known_at <= every)))
             raise InputError(f"`known_at` must lie after the bar labelled, got {known_at[bar]} for bar {bar}.")
-        direction = np.asarray(direction, dtype=np.int8)
+        direction = direction.astype(np.int8)
         _check_events(direction, known_at, event)
         return cls(bars.close_time, every, direction, known_at, event, NO_LINES, _UNNAMED, np.array([0, len(bars)]))
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from trendtrain.errors import InputError, check_number
 from trendtrain.market.bars import FloatArray, IntArray
+from trendtrain.market.codes import LARGEST_EVENT, whole_numbers
 from trendtrain.replay.draws import draw_rows
 
 _SMALLEST, _LARGEST = 1e-4, 60_000.0  # what half precision holds with three digits
@@ -80,7 +81,7 @@ class ReplayMemory:
             events: The event of each row, equal ones adjacent, shape (n,).
 
         Raises:
-            InputError: If there are more rows than `n_rows` in all.
+            InputError: If there are more rows than `n_rows` in all, or a row or event is no whole number in its range.
         """
         if not len(rows):
             return
@@ -88,6 +89,8 @@ class ReplayMemory:
         if start + len(rows) > len(self._row):
             rule = f"be known once each, {len(self._row)} in all"
             raise InputError(f"`rows` must {rule}, got {len(rows)} after {start}.")
+        rows = whole_numbers("rows", rows, 0, len(self._row) - 1)
+        events = whole_numbers("events", events, 0, LARGEST_EVENT, length=len(rows))
         last_of_event = np.flatnonzero(np.diff(events, append=events[-1] + 1)) + 1
         self._row[start : start + len(rows)] = rows
         end = self._last + len(last_of_event)
@@ -116,6 +119,11 @@ class ReplayMemory:
         """
         if not len(rows):
             return
+        rows = whole_numbers("rows", rows, 0, len(self.weight) - 1)
+        weights = np.asarray(weights)
+        if weights.shape != rows.shape or weights.dtype.kind not in "iuf":
+            got = f"{weights.dtype} of shape {weights.shape}"
+            raise InputError(f"`weights` must be numbers of shape {rows.shape}, one a row, got {got}.")
         largest = float(weights.max())
         if not (weights.min() >= _SMALLEST and largest <= _LARGEST):
             bad = weights[~((weights >= _SMALLEST) & (weights <= _LARGEST))][0]

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 
 from trendtrain.market.bars import FloatArray, IntArray, Series
+from trendtrain.market.codes import whole_numbers
+from trendtrain.market.directions import DIRECTION_MEANING, FLAT, UNKNOWN
 from trendtrain.market.labels import Labels
 from trendtrain.validation.breakdown import Breakdown, ScoredPredictions
 from trendtrain.validation.predictions import CORRECT, OUTCOME_NAMES, WRONG, Predictions, Verdicts
@@ -34,11 +36,17 @@ class Scoreboard:
     Args:
         labels: The labels that judge.
         baselines: The predictions of each baseline at each row, shape (n_rows,) each.
+
+    Raises:
+        InputError: If a baseline's predictions are no directions, one a row.
     """
 
     def __init__(self, labels: Labels, baselines: Mapping[str, IntArray]) -> None:
         self.labels = labels
-        self.baselines = baselines
+        self.baselines = {
+            name: whole_numbers(f"baselines[{name!r}]", codes, UNKNOWN, FLAT, DIRECTION_MEANING, len(labels))
+            for name, codes in baselines.items()
+        }
         self._scored: list[ScoredPredictions] = []
         self._known_at: list[IntArray] = []  # of each event: the row at whose close it was known
         self._values: list[FloatArray] = []  # of each event: correct, nll, and whether each baseline was right
