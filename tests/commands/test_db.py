@@ -1,5 +1,6 @@
 """`trendtrain db` and `trendtrain stats`, as a user calls them."""
 
+import io
 import json
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 from ledger_examples import BTC, judged, predicted
 
 from trendtrain.cli import main
-from trendtrain.market import synthetic_market
+from trendtrain.market import random_walk, synthetic_market
 from trendtrain.storage import BarStore, Ledger, Progress, open_database
 from trendtrain.validation.predictions import CORRECT, WRONG
 from trendtrain.validation.stats import TrendStats
@@ -140,3 +141,73 @@ def test_a_name_with_brackets_is_told_as_it_is(
     assert "[b]ETH[/i] 5m: 1 blocks, now 1" in said(["db", "compact", "--db", url], capfd)
     out = said(["db", "export", "[b]ETH[/i]", "5m", "--out", "run[a].csv", "--db", url], capfd)
     assert out == "10 bars of [b]ETH[/i] 5m written to run[a].csv\n"
+
+
+@pytest.fixture
+def hours(url: str) -> str:
+    """A database with 10,000 bars of an hour from 2020 on, and one block of another series."""
+    engine = open_database(url)
+    bars = random_walk(10_000, seed=0, timeframe="1h")
+    BarStore(engine).write("A", "1h", bars)
+    BarStore(engine).write("B", "1h", bars[:10])
+    engine.dispose()
+    return url
+
+
+def open_times(url: str, symbol: str) -> np.ndarray:
+    engine = open_database(url)
+    times = BarStore(engine).load(symbol, "1h").open_time
+    engine.dispose()
+    return times
+
+
+@pytest.mark.parametrize(("first", "stop"), [(None, 3), (5, 6), (4_000, 9_000), (9_999, None), (0, 4096)])
+def test_delete_takes_the_bars_of_a_time_and_no_other(
+    hours: str, capfd: pytest.CaptureFixture[str], first: int | None, stop: int | None
+) -> None:
+    before = open_times(hours, "A")
+    start = [] if first is None else ["--start", str(before[first])]
+    end = [] if stop is None else ["--end", str(before[stop])]
+    out = said(["db", "delete", "A", "1h", *start, *end, "--yes", "--db", hours], capfd)
+    n_deleted = len(before[first:stop])
+    assert f"{n_deleted:,} bars of A 1h deleted" in out
+    np.testing.assert_array_equal(open_times(hours, "A"), np.delete(before, slice(first, stop)))
+    assert len(open_times(hours, "B")) == 10
+
+
+@pytest.mark.parametrize(("answer", "is_deleted"), [("y\n", True), ("YES\n", True), ("n\n", False), ("\n", False)])
+def test_delete_asks(
+    hours: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, answer: str, is_deleted: bool
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(answer))
+    assert main(["db", "delete", "B", "60m", "--db", hours]) == 0
+    out, error = capfd.readouterr()
+    assert "Delete 10 bars of B 1h, 2020-01-01T00:00:00.000 to 2020-01-01T09:00:00.000, from sqlite" in error
+    assert ("10 bars of B 1h deleted" in out, "nothing deleted" in out) == (is_deleted, not is_deleted)
+    engine = open_database(hours)
+    assert len(BarStore(engine).series()) == 2 - is_deleted
+    engine.dispose()
+
+
+def test_delete_refuses_where_nobody_answers(
+    hours: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    assert main(["db", "delete", "B", "1h", "--db", hours]) == 2
+    assert "`--yes` must be given where nobody can answer, got no answer." in capfd.readouterr().err
+    assert len(open_times(hours, "B")) == 10
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["C", "1h"], r"`symbol` and `timeframe` must name stored bars (A 1h, B 1h), got C 1h."),
+        (["B", "1h", "--start", "2030-01-01"], "`start` and `end` must hold bars of B 1h, stored from 2020-01-01"),
+        (["B", "1h", "--end", "soon"], "`end` must be an ISO time"),
+    ],
+)
+def test_delete_refuses_what_is_not_stored(
+    hours: str, capfd: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    assert message in said(["db", "delete", *arguments, "--yes", "--db", hours], capfd, 2)
+    assert (len(open_times(hours, "A")), len(open_times(hours, "B"))) == (10_000, 10)

@@ -126,7 +126,31 @@ BAD_FILES = {
     "uneven": (
         csv_of(*(f"2024-01-01 00:{minute},1,1,1,1,1" for minute in ("00", "01", "06", "11"))),
         "A.csv",
-        "smallest difference of times must be the commonest, got 1m, but 5m is commoner; give `--timeframe`",
+        r"A\.csv, data row 1: the smallest difference of times must be the commonest, got 1m, but 5m is commoner, "
+        "and 2024-01-01T00:00:00.000 alone lies off its grid; give `--timeframe 1m` or remove that row.$",
+    ),
+    "a stray row": (
+        csv_of(*(f"2024-01-01 {clock},1,1,1,1,1" for clock in ("12:00", "13:00", "14:00", "14:47:32"))),
+        "A_1h.csv",
+        r"A_1h\.csv, data row 4: .* got 2852s, but 1h is commoner, and 2024-01-01T14:47:32.000 alone lies off its grid;"
+        " remove that row.$",
+    ),
+    "a stray row of three": (
+        csv_of(*(f"2024-01-01 {clock},1,1,1,1,1" for clock in ("13:47:32", "13:00", "12:00"))),
+        "A.csv",
+        r"A\.csv, data row 1: .* got 2852s, but 1h is commoner, .* remove that row.$",
+    ),
+    "two stray rows": (
+        csv_of(
+            *(f"2024-01-01 {clock},1,1,1,1,1" for clock in ("11:00", "12:00", "13:00", "14:00", "14:31:01", "14:47:32"))
+        ),
+        "A.csv",
+        r"A\.csv: .* got 991s, but 1h is commoner.$",
+    ),
+    "off the grid": (
+        csv_of(*(f"2024-01-01 {clock},1,1,1,1,1" for clock in ("13:00", "14:00", "15:00", "16:47:32"))),
+        "A.csv",
+        r"A\.csv, data row 4: bars must lie a whole number of timeframes \(1h\) apart, got 2024-01-01T16:47:32.000.$",
     ),
     "sub-second": (
         csv_of("1704067200000,1,1,1,1,1", "1704067200500,1,1,1,1,1"),

@@ -141,3 +141,48 @@ def test_a_file_between_the_bars_of_its_series_is_named_and_nothing_is_written(
         import_files(store, files, ReadOptions(timeframe="1m"), strict=False)
     assert kept(engine) == before
     assert [one.symbol for one in store.series()] == ["A"] * is_stored
+
+
+def write_hours(folder: Path, name: str, clocks: Sequence[str], close: float = 1.0) -> Path:
+    rows = [f"2024-01-0{clock},1,9,0.5,{close},1" for clock in clocks]
+    (folder / name).write_text("time,open,high,low,close,volume\n" + "\n".join(rows) + "\n")
+    return folder / name
+
+
+QUOTE = ("1 13:00", "1 14:00", "1 15:00", "1 16:47:32")
+
+
+def test_a_bar_with_the_time_of_a_quote_is_reported_and_refused_by_a_strict_import(
+    engine: Engine, tmp_path: Path
+) -> None:
+    path = write_hours(tmp_path, "A_1h.csv", QUOTE)
+    with pytest.raises(InputError, match=r"data row 4: bars must lie a whole number of .*, got 2024-01-01T16:47:32"):
+        import_files(BarStore(engine), [path])
+    (report,) = import_files(BarStore(engine), [path], strict=False)
+    assert report.findings.n_off_grid == 1
+    assert report.findings.first_off_grid is not None
+    assert report.findings.first_off_grid.row == 3
+    assert BarStore(engine).load("A", "1h").open_time[-1] == np.datetime64("2024-01-01T16:47:32")
+
+
+@pytest.mark.parametrize("is_stored", [True, False])
+@pytest.mark.parametrize(
+    ("later", "n_new", "n_replaced"),
+    [
+        (("1 17:00", "1 18:00"), 1, 1),
+        (("1 17:00",), 0, 1),
+        (("1 16:00", "1 17:00", "1 18:00"), 1, 2),  # both bars beside the quote
+        (("1 15:00", "1 16:00", "1 18:10:05"), 1, 1),  # as a download of the same day some hours later
+    ],
+)
+def test_a_later_file_takes_the_place_of_a_quote(
+    engine: Engine, tmp_path: Path, later: Sequence[str], n_new: int, n_replaced: int, is_stored: bool
+) -> None:
+    files = [write_hours(tmp_path, "A_1h.csv", QUOTE), write_hours(tmp_path, "next__A_1h.csv", later)]
+    store, options = BarStore(engine), ReadOptions(timeframe="1h")
+    batches = [[file] for file in files] if is_stored else [files]
+    *_, report = [report for batch in batches for report in import_files(store, batch, options, strict=False)]
+    assert (report.n_changed - report.n_replaced, report.n_replaced) == (n_new, n_replaced)
+    clocks = dict.fromkeys([*QUOTE[:3], *later])
+    expected = [np.datetime64(f"2024-01-0{clock.replace(' ', 'T')}", "ms") for clock in clocks]
+    assert store.load("A", "1h").open_time.tolist() == sorted(time.item() for time in expected)

@@ -10,6 +10,7 @@ from trendtrain.market.timeframe import (
     epoch_units,
     format_timeframe,
     from_epochs,
+    is_off_grid,
     normalize_timeframe,
     parse_offset,
     parse_timeframe,
@@ -115,3 +116,28 @@ def test_a_timeframe_may_be_spelled_in_many_ways(expected: str, texts: str) -> N
 def test_no_spelling_of_a_timeframe_is_refused(text: object) -> None:
     with pytest.raises(InputError, match="`timeframe` must look like 1s, 5m, 1min"):
         normalize_timeframe(text)
+
+
+@pytest.mark.parametrize(
+    ("minutes", "timeframe", "off"),
+    [
+        ([0, 60, 120, 227], "1h", [3]),
+        ([0, 60, 167, 240, 300], "1h", [2]),
+        ([0, 60, 167, 240], "1h", [2]),
+        ([-73, 0, 60], "1h", [0]),
+        ([0, 60, 150, 260], "1h", [2, 3]),
+        ([0, 107], "1h", [1]),
+        ([0, 60, 600, 1200], "1h", []),
+        ([0, 240, 480, 780, 1020], "4h", []),  # a clock change moves bars by an hour
+        ([0, 240, 480, 660, 900], "4h", []),
+        ([0, 240, 480, 751], "4h", [3]),
+        ([0, 30, 90, 150, 210], "30m", []),
+        ([0, 30, 90, 155], "30m", [3]),
+        ([0, 60, 120, 230, 290, 350], "1h", []),  # three bars that fit each other are a grid
+        ([7], "1h", []),
+        ([], "1h", []),
+    ],
+)
+def test_a_bar_that_fits_no_neighbour_is_off_the_grid(minutes: list[int], timeframe: str, off: list[int]) -> None:
+    times = np.array(minutes, "datetime64[m]").astype("datetime64[ms]")
+    assert np.flatnonzero(is_off_grid(times, parse_timeframe(timeframe))).tolist() == off

@@ -2,6 +2,7 @@
 
 import argparse
 import re
+import sys
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -23,6 +24,7 @@ def add_parser(commands: _Actions) -> None:
     _add_prune(actions)
     _add(actions, "compact", compact, "merge small blocks of bars, such as those of single live bars")
     _add_export(actions)
+    _add_delete(actions)
 
 
 def _add(
@@ -42,9 +44,19 @@ def _add_prune(actions: _Actions) -> None:
 
 def _add_export(actions: _Actions) -> None:
     parser = _add(actions, "export", export, "the bars of a series into a file")
+    _add_range(parser)
+    parser.add_argument("--out", type=Path, required=True, help="file to write, .parquet or .csv")
+
+
+def _add_delete(actions: _Actions) -> None:
+    parser = _add(actions, "delete", delete, "delete bars of a series, all or those of a time")
+    _add_range(parser)
+    parser.add_argument("--yes", action="store_true", help="do not ask")
+
+
+def _add_range(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("symbol", help="symbol of the series, such as BTCUSDT")
     parser.add_argument("timeframe", help="its timeframe, such as 5m")
-    parser.add_argument("--out", type=Path, required=True, help="file to write, .parquet or .csv")
     start = "first open time, as 2024-01-31T12:00; by default the first bar"
     parser.add_argument("--start", metavar="TIME", help=start)
     parser.add_argument("--end", metavar="TIME", help="open time to stop before; by default after the last bar")
@@ -116,6 +128,40 @@ def export(options: argparse.Namespace) -> int:
     write_bars(bars, options.out)
     show(f"{len(bars):,} bars of {options.symbol} {options.timeframe} written to {options.out}")
     return 0
+
+
+def delete(options: argparse.Namespace) -> int:
+    """Delete bars of a series when the user agrees, and print how many there were."""
+    from trendtrain.market.timeframe import format_timeframe
+    from trendtrain.reports.terminal import show
+    from trendtrain.storage.bars.store import BarStore
+
+    with existing_database(options.db) as engine:
+        store, chosen = BarStore(engine), (options.symbol, options.timeframe, options.start, options.end)
+        bars = store.load(*chosen)
+        series = f"{options.symbol} {format_timeframe(bars.timeframe)}"
+        found = f"{len(bars):,} bars of {series}, {bars.open_time[0]} to {bars.open_time[-1]}"
+        if not options.yes and not _agrees(f"Delete {found}, from {engine.url}?"):
+            show("nothing deleted")
+            return 0
+        n_deleted = store.delete(*chosen)
+    show(f"{n_deleted:,} bars of {series} deleted")
+    return 0
+
+
+def _agrees(question: str) -> bool:
+    """Ask on the terminal.
+
+    Raises:
+        InputError: If nobody is there to answer.
+    """
+    sys.stderr.write(f"{question} [y/N] ")
+    sys.stderr.flush()
+    answer = sys.stdin.readline()
+    if not answer:
+        sys.stderr.write("\n")
+        raise InputError("`--yes` must be given where nobody can answer, got no answer.")
+    return answer.strip().lower() in ("y", "yes")
 
 
 def _age(text: str) -> timedelta:

@@ -19,7 +19,9 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     )
     zone = "time zone of times written without one, such as EET or America/New_York; by default the layout's"
     parser.add_argument("--timezone", help=zone)
-    strict = "refuse rows out of order, conflicts, broken prices, and bars that differ from stored ones"
+    strict = (
+        "refuse rows out of order, conflicts, broken prices, bars off the grid, and bars that differ from stored ones"
+    )
     parser.add_argument("--strict", action="store_true", help=strict)
     add_db(parser)
     parser.set_defaults(run=run)

@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from trendtrain.importing.raw_bars import VALUES, RawBars
-from trendtrain.market.bars import BarsError, IntArray, obey_price_rules, price_error
+from trendtrain.market.bars import Bars, BarsError, IntArray, obey_price_rules, price_error
+from trendtrain.market.timeframe import format_timeframe, is_off_grid
 
 _NO_TIME = np.timedelta64(0)
 
@@ -21,7 +22,10 @@ class Findings:
         n_duplicates: Rows left out because an equal one has their time.
         n_conflicts: Rows left out because a later row has their time and other values.
         n_broken: Rows left out because they break a rule of `Bars`.
-        first_fault: The first unordered, conflicting or broken row as a rule that it breaks; None where there is none.
+        first_fault: The first row that is unordered, conflicting, broken or off the grid, as a rule that it breaks;
+            None where there is none.
+        n_off_grid: Bars that lie no whole number of timeframes from their neighbours; they stay.
+        first_off_grid: The first of them, as a rule that it breaks.
     """
 
     n_rows: int
@@ -31,6 +35,8 @@ class Findings:
     n_conflicts: int = 0
     n_broken: int = 0
     first_fault: BarsError | None = None
+    n_off_grid: int = 0
+    first_off_grid: BarsError | None = None
 
 
 def clean(raw: RawBars) -> tuple[RawBars, Findings]:
@@ -60,6 +66,18 @@ def clean(raw: RawBars) -> tuple[RawBars, Findings]:
     counts = (len(unordered), n_duplicates, len(conflicts), n_rows - int(is_sound.sum()))
     kept = {name: getattr(raw, name)[rows] for name in ("open_time", *VALUES)}
     return replace(raw, **kept), Findings(n_rows, is_newest_first, *counts, first)
+
+
+def note_off_grid(findings: Findings, raw: RawBars, bars: Bars) -> Findings:
+    """Return the findings with the bars off the grid, each by its row among `raw`, the rows of the file."""
+    stray = bars.open_time[is_off_grid(bars.open_time, bars.timeframe)]
+    if not len(stray):
+        return findings
+    row = int(np.flatnonzero(raw.open_time == stray[0])[-1])
+    rule = f"bars must lie a whole number of timeframes ({format_timeframe(bars.timeframe)}) apart"
+    fault = BarsError(f"{rule}, got {stray[0]}.", row)
+    first = min([fault, findings.first_fault or fault], key=lambda fault: fault.row or 0)
+    return replace(findings, first_fault=first, n_off_grid=len(stray), first_off_grid=fault)
 
 
 def _without_constant_zero(raw: RawBars) -> RawBars:

@@ -8,21 +8,22 @@ from typing import Final
 import numpy as np
 
 from trendtrain.errors import InputError
-from trendtrain.importing.cleaning import Findings, clean
+from trendtrain.importing.cleaning import Findings, clean, note_off_grid
 from trendtrain.importing.file_names import NameParts, kind_of_price, split_name
 from trendtrain.importing.layouts import Layout, choose_layout
-from trendtrain.importing.raw_bars import ReadOptions
+from trendtrain.importing.raw_bars import RawBars, ReadOptions
 from trendtrain.importing.readers import NoTableError, is_supported, read_table
 from trendtrain.importing.table import REQUIRED, Table
 from trendtrain.importing.zones import check_timezone
 from trendtrain.market.bars import Bars, BarsError, Series, TimeArray
-from trendtrain.market.timeframe import format_timeframe, parse_timeframe
+from trendtrain.market.timeframe import format_timeframe, is_off_grid, parse_timeframe
 from trendtrain.storage.series import name_series
 
 # Files with dirt have few bad rows in thousands; files read by the wrong columns have nearly all. Single rows decide no
 # small file.
 _MOST_BAD_SHARE: Final = 0.05
 _FEW_BAD: Final = 10
+_DAY: Final = np.timedelta64(1, "D")
 
 
 @dataclass(frozen=True)
@@ -134,8 +135,9 @@ def read_file(path: Path, options: ReadOptions) -> FileBars:
         name = _split_name(table)
         # A row that is left out still tells how far apart bars lie.
         times = np.unique(rows.open_time) if findings.n_broken else raw.open_time
-        length = _choose_timeframe(times, raw.timeframe, name.timeframe, given)
+        length = _choose_timeframe(times, raw.timeframe, name.timeframe, given, rows)
         bars = Bars(raw.open_time, raw.open, raw.high, raw.low, raw.close, raw.volume, length)
+        findings = note_off_grid(findings, rows, bars)
     except BarsError as error:
         raise InputError(error.located(path, "data row")) from error
     own = raw.symbol or name.symbol or raw.symbol_column or name.stem
@@ -151,7 +153,8 @@ def infer_timeframe(times: TimeArray) -> np.timedelta64:
         times: Strictly increasing, `datetime64[ms]`, shape (n_bars,).
 
     Raises:
-        BarsError: If there are fewer than two times, another difference is commoner, or it is no whole second.
+        BarsError: If there are fewer than two times, another difference is commoner, or it is no whole second. Where
+            one bar alone lies off the grid, `row` is its position.
 
     Example:
         >>> infer_timeframe(np.array([0, 5, 10, 25], "datetime64[m]"))
@@ -160,10 +163,9 @@ def infer_timeframe(times: TimeArray) -> np.timedelta64:
     if len(times) < 2:
         raise BarsError(f"the timeframe of {len(times)} bar cannot be told; give `--timeframe`.")
     steps, counts = np.unique(np.diff(times.astype("datetime64[ms]")), return_counts=True)
-    commonest = steps[np.argmax(counts)]
+    commonest = min(steps[counts == counts.max()], key=lambda step: (bool(_DAY % step), step))  # a quote's divides none
     if steps[0] != commonest:
-        got = f"got {_format_step(steps[0])}, but {_format_step(commonest)} is commoner"
-        raise BarsError(f"the smallest difference of times must be the commonest, {got}; give `--timeframe`.")
+        raise _uneven(times, steps[0], commonest)
     if steps[0] % np.timedelta64(1, "s"):
         raise BarsError(f"times must lie whole seconds apart, got {_format_step(steps[0])}; give `--timeframe`.")
     return np.timedelta64(steps[0], "ms")
@@ -198,21 +200,43 @@ def _split_name(table: Table) -> NameParts:
 
 
 def _choose_timeframe(
-    times: TimeArray, known: np.timedelta64 | None, named: np.timedelta64 | None, given: np.timedelta64 | None
+    times: TimeArray,
+    known: np.timedelta64 | None,
+    named: np.timedelta64 | None,
+    given: np.timedelta64 | None,
+    rows: RawBars,
 ) -> np.timedelta64:
     """Return the timeframe of bars that the layout knows or the times tell, or else the given one; all must agree."""
     length = known
     if length is None:
         try:
             length = infer_timeframe(times)
-        except BarsError:
+        except BarsError as error:
             if given is None:
-                raise
+                stray = None if error.row is None else np.flatnonzero(rows.open_time == times[error.row])
+                raise BarsError(str(error), None if stray is None else int(stray[-1])) from error
             length = given
     for source, claimed in (("the name says", named), ("`--timeframe` is", given)):
         if claimed not in (None, length):
             raise BarsError(f"{source} {format_timeframe(claimed)}, but the bars are {format_timeframe(length)}.")
     return length
+
+
+def _uneven(times: TimeArray, smallest: np.timedelta64, commonest: np.timedelta64) -> BarsError:
+    """Return the error of bars that lie too close to each other, with the one bar that does so where it is one."""
+    stray = np.flatnonzero(is_off_grid(times, commonest))
+    got = f"got {_format_step(smallest)}, but {_format_step(commonest)} is commoner"
+    fixes = [f"give `--timeframe {_format_step(smallest)}`"] if _divides(smallest, commonest) else []
+    if len(stray) == 1:
+        got += f", and {times[stray[0]]} alone lies off its grid"
+        fixes.append("remove that row")
+    rule, fix = "the smallest difference of times must be the commonest", " or ".join(fixes)
+    row = int(stray[0]) if len(stray) == 1 else None
+    return BarsError(f"{rule}, {got}{'; ' if fix else ''}{fix}.", row)
+
+
+def _divides(smallest: np.timedelta64, commonest: np.timedelta64) -> bool:
+    return not commonest % smallest and not smallest % np.timedelta64(1, "s")
 
 
 def _format_step(step: np.timedelta64) -> str:

@@ -27,6 +27,7 @@ _UNIT_NAMES: Final = {
     **dict.fromkeys(("d", "day", "days"), "d"),
     **dict.fromkeys(("w", "week", "weeks"), "w"),
 }
+_NEIGHBOURS: Final = 3  # so that the bars beside a stray one still fit others
 _LONGEST_MS: Final = int((LATEST - EARLIEST).astype(np.int64))
 
 
@@ -128,6 +129,33 @@ def normalize_timeframe(text: object) -> str:
     if match is None or unit is None or not int(match[1] or 1):
         raise InputError(f"`timeframe` must look like 1s, 5m, 1min, 60 (minutes), 1h, 1d or 1w, got {text!r}.")
     return format_timeframe(parse_timeframe(f"{int(match[1] or 1)}{unit}"))
+
+
+def is_off_grid(times: npt.NDArray[Any], timeframe: np.timedelta64) -> npt.NDArray[np.bool_]:
+    """Return which bars lie no whole number of timeframes from any of the three bars before and after them.
+
+    An hour more or less counts as whole where bars are longer than one: clocks change. Where no bars fit each other,
+    the first is on the grid.
+
+    Args:
+        times: Open times, `datetime64[ms]` or ms, ascending, shape (n_bars,).
+        timeframe: The length of a bar.
+
+    Example:
+        >>> hours = np.array(["2024-01-01T10:00", "2024-01-01T11:00", "2024-01-01T12:47:32"], "datetime64[ms]")
+        >>> is_off_grid(hours, np.timedelta64(1, "h"))
+        array([False, False,  True])
+    """
+    ms, length = times.astype(np.int64), int(timeframe / np.timedelta64(1, "ms"))
+    whole = [0] if length <= _UNIT_MS["h"] else [0, _UNIT_MS["h"], length - _UNIT_MS["h"]]
+    fits = np.zeros(len(ms), np.bool_)
+    for distance in range(1, min(_NEIGHBOURS, len(ms) - 1) + 1):
+        is_whole = np.isin((ms[distance:] - ms[:-distance]) % length, whole)
+        fits[distance:] |= is_whole
+        fits[:-distance] |= is_whole
+    if not fits.any():
+        fits[:1] = True
+    return ~fits
 
 
 def format_timeframe(timeframe: np.timedelta64) -> str:

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from trendtrain.importing.cleaning import Findings
 from trendtrain.importing.quality import ImportReport
+from trendtrain.market.bars import BarsError
 from trendtrain.market.timeframe import format_minute
 from trendtrain.reports.label_report import LabelReport
 from trendtrain.reports.summary import Summary
@@ -103,14 +104,20 @@ def _import_paragraph(report: ImportReport) -> RenderableType:
         "prices": f"{_count(quality.n_flat, 'flat bar')}, {_share(quality.equal_highs)} ties (high as before),"
         f" {_count(quality.n_jumps, 'jump')}",
     }
-    if found.first_fault is not None:
-        facts["first fault"] = f"data row {(found.first_fault.row or 0) + 1}: {found.first_fault}"
+    if found.first_off_grid is not None:
+        facts["off the grid"] = f"{_count(found.n_off_grid, 'bar')}, {_located(found.first_off_grid)}"
+    if found.first_fault not in (None, found.first_off_grid):
+        facts["first fault"] = _located(found.first_fault)
     table = Table.grid(padding=(0, 2))
     table.add_column()
     table.add_column(overflow="fold")
     for name, fact in facts.items():
         table.add_row(f"  {name}", Text(fact))
     return Group(Text(" ".join(report.series), style="bold"), table, "")
+
+
+def _located(fault: BarsError) -> str:
+    return f"data row {(fault.row or 0) + 1}: {fault}"
 
 
 def _rows(found: Findings) -> str:
@@ -146,6 +153,7 @@ def _remarks(report: ImportReport) -> str:
         (report.n_replaced, "replaced"),
         (found.n_duplicates + found.n_conflicts + found.n_broken, "left out"),
         (found.n_unordered, "sorted in"),
+        (found.n_off_grid, "off the grid"),
         (report.quality.n_jumps, "jump" if report.quality.n_jumps == 1 else "jumps"),
     )
     return ", ".join(f"{count:,} {name}" for count, name in facts if count)

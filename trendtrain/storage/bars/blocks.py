@@ -53,20 +53,20 @@ def read_blocks(connection: Connection, series: Series, series_id: int, first: i
 
 
 def replace_blocks(
-    connection: Connection, series_id: int, blocks: Blocks, merged: BarColumns, fresh: BarColumns
+    connection: Connection, series_id: int, blocks: Blocks, merged: BarColumns, changed: IntArray
 ) -> None:
-    """Rewrite the blocks that `fresh` overlaps; leave the others.
+    """Rewrite the blocks that `changed` overlaps; leave the others.
 
     Args:
         connection: Where to write.
         series_id: Number of the series.
-        blocks: The stored blocks around `fresh`.
-        merged: The bars of `blocks` and `fresh`.
-        fresh: The new and changed bars, at least one.
+        blocks: The stored blocks around `changed`.
+        merged: What their bars become.
+        changed: Open times of the bars that are new, changed or gone, ms, ascending, at least one.
     """
-    is_touched = (blocks.first <= fresh.time[-1]) & (blocks.last >= fresh.time[0])
-    first = min([int(fresh.time[0]), *blocks.first[is_touched].tolist()])
-    last = max([int(fresh.time[-1]), *blocks.last[is_touched].tolist()])
+    is_touched = (blocks.first <= changed[-1]) & (blocks.last >= changed[0])
+    first = min([int(changed[0]), *blocks.first[is_touched].tolist()])
+    last = max([int(changed[-1]), *blocks.last[is_touched].tolist()])
     if is_touched.any():
         delete_blocks(connection, series_id, first, last)
     start, stop = np.searchsorted(merged.time, [first, last + 1])

@@ -9,8 +9,8 @@ import numpy as np
 from sqlalchemy import Connection, Engine, delete, select
 
 from trendtrain.errors import DamagedDataError, InputError, NotStoredError
-from trendtrain.market.bars import Bars, BarsError, Series, TimeArray
-from trendtrain.market.timeframe import Time, format_timeframe, parse_timeframe, to_milliseconds
+from trendtrain.market.bars import Bars, BarsError, BoolArray, IntArray, Series, TimeArray
+from trendtrain.market.timeframe import Time, format_timeframe, is_off_grid, parse_timeframe, to_milliseconds
 from trendtrain.storage import schema
 from trendtrain.storage.bars.blocks import read_blocks, replace_blocks, stored_span
 from trendtrain.storage.bars.columns import BarColumns, bars_of, columns_of, is_changed, merge
@@ -27,7 +27,8 @@ class Written:
 
     Attributes:
         n_changed: How many bars were new, or differed from the stored bar of their time.
-        replaced: Open times of those that differed, `datetime64[ms]`, shape (n_replaced,).
+        replaced: Open times of those that differed, or took the place of a bar off the grid, `datetime64[ms]`, shape
+            (n_replaced,).
     """
 
     n_changed: int
@@ -103,7 +104,8 @@ class BarStore:
     def write(self, symbol: str, timeframe: str, bars: Bars) -> int:
         """Add bars to a series in one transaction; a given bar replaces the stored bar of the same time.
 
-        Bars that are stored already with the same values change nothing.
+        Bars that are stored already with the same values change nothing. A stored bar off the grid, such as one with
+        the time of a quote, gives way to a bar less than a timeframe from it.
 
         Returns:
             How many bars were new or changed.
@@ -143,6 +145,23 @@ class BarStore:
         """
         with self.engine.connect() as connection:
             return _load(connection, name_series(symbol, timeframe), start, end)
+
+    def delete(self, symbol: str, timeframe: str, start: Time | None = None, end: Time | None = None) -> int:
+        """Delete the bars of a series that open in [`start`, `end`), in one transaction; return how many there were.
+
+        Raises:
+            InputError: As `load` does; nothing is deleted then.
+            DamagedDataError: If a stored block is damaged.
+        """
+        series = name_series(symbol, timeframe)
+        self.load(*series, start, end)  # refuses what is not stored; a lock would add the series
+        with self.transaction(series) as transaction:
+            gone = columns_of(transaction.load(*series, start, end)).time
+            series_id = transaction.series_ids[series]
+            blocks = read_blocks(transaction.connection, series, series_id, int(gone[0]), int(gone[-1]) + 1)
+            kept = blocks.bars.take(~np.isin(blocks.bars.time, gone, assume_unique=True))
+            replace_blocks(transaction.connection, series_id, blocks, kept, gone)
+        return len(gone)
 
     def compact(self) -> list[Compaction]:
         """Merge small blocks, such as those of single live bars, series by series; the bars stay the same.
@@ -208,12 +227,40 @@ def _write(connection: Connection, series: Series, series_id: int, new: BarColum
     blocks = read_blocks(connection, series, series_id, int(new.time[0]) - step, int(new.time[-1]) + step)
     is_fresh = is_changed(blocks.bars, new)
     fresh = new if is_fresh.all() else new.take(is_fresh)
+    strays = fresh.time[:0]
     if len(fresh.time) > 0:
-        merged = merge(blocks.bars, fresh)
-        _check_apart(series, merged, step)
-        replace_blocks(connection, series_id, blocks, merged, fresh)
-    replaced = fresh.time[np.isin(fresh.time, blocks.bars.time, assume_unique=True)]
-    return Written(len(fresh.time), replaced.astype("datetime64[ms]"))
+        merged, changed = merge(blocks.bars, fresh), fresh.time
+        if (np.diff(merged.time) < step).any():
+            # Further on, so that each bar has neighbours that tell the grid.
+            blocks = read_blocks(
+                connection, series, series_id, int(new.time[0]) - 8 * step, int(new.time[-1]) + 8 * step
+            )
+            merged, changed = _merge_over_strays(series, blocks.bars, fresh)
+            strays = np.setdiff1d(changed, fresh.time)
+        replace_blocks(connection, series_id, blocks, merged, changed)
+    is_replaced = np.isin(fresh.time, blocks.bars.time, assume_unique=True)
+    if len(strays):
+        is_replaced |= _is_near(fresh.time, strays, step)
+    return Written(len(fresh.time), fresh.time[is_replaced].astype("datetime64[ms]"))
+
+
+def _merge_over_strays(series: Series, old: BarColumns, fresh: BarColumns) -> tuple[BarColumns, IntArray]:
+    """Return old and fresh bars without those old ones that are off the grid and too close; and all times changed."""
+    timeframe = parse_timeframe(series.timeframe)
+    step, merged = int(timeframe.astype(np.int64)), merge(old, fresh)
+    is_off = is_off_grid(merged.time, timeframe)
+    is_stray = is_off & ~np.isin(merged.time, fresh.time, assume_unique=True) & _is_near(merged.time, fresh.time, step)
+    is_stray &= np.sum(~is_off) > 1  # one bar alone is no grid
+    kept = merged.take(~is_stray)
+    _check_apart(series, kept, step)
+    return kept, np.union1d(fresh.time, merged.time[is_stray])
+
+
+def _is_near(times: IntArray, others: IntArray, step: int) -> BoolArray:
+    """Return which times lie less than `step` from one of `others`, ascending."""
+    first, last = np.searchsorted(others, [times - step + 1, times + step])
+    is_near: BoolArray = last > first
+    return is_near
 
 
 def _check_apart(series: Series, merged: BarColumns, step: int) -> None:
