@@ -9,6 +9,8 @@ NAMES = {
     "ETHUSDT_1h.parquet": ("ETHUSDT", "ETHUSDT", "1h"),
     "LTCUSDT-PERP_1h.parquet": ("LTCUSDT-PERP", "LTCUSDT-PERP", "1h"),
     "EURUSD_15M.csv": ("EURUSD", "EURUSD", "15m"),
+    "BTCUSDT_1M.csv": ("BTCUSDT", "BTCUSDT", None),  # a month, or a minute: the times tell
+    "BTCUSDT-1M-2024-12.zip": ("BTCUSDT", None, None),
     "BTCUSDT-1h-2024-12.csv": ("BTCUSDT", None, "1h"),
     "BTCUSDT-1h-2024-12.zip": ("BTCUSDT", None, "1h"),
     "BTCUSDT-5m-2024-12-31.csv": ("BTCUSDT", None, "5m"),

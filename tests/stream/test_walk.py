@@ -190,6 +190,7 @@ def test_step_bounds_put_a_row_at_a_step_end_into_that_step() -> None:
         ({"step": "abc"}, "`walk.step` must be a length such as 256bars, 6h or 1d, got 'abc'"),
         ({"step": "0bars"}, "`walk.step` must be a length .*got '0bars'"),
         ({"step": "-1d"}, "`walk.step` must be a length .*got '-1d'"),
+        ({"step": "1M"}, "`walk.step` must be a length .*got '1M'"),
         ({"step": 256}, "`walk.step` must be a length .*got 256"),
         ({"start": "soon"}, "`walk.start` must be a fraction from 0 to below 1, or a date .*got 'soon'"),
         ({"start": "2024-02-30"}, "`walk.start` must be a fraction .*got '2024-02-30'"),

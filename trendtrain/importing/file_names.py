@@ -71,10 +71,15 @@ def split_name(name: str) -> NameParts:
     ending = next((ending for ending in ENDINGS if name.lower().endswith(ending)), "")
     stem = _KIND.sub("", name[: len(name) - len(ending)].split("__")[-1])
     if match := _NAMED.fullmatch(stem):
-        return NameParts(match[1], match[1], parse_timeframe(match[2].lower()))
+        return NameParts(match[1], match[1], _timeframe(match[2]))
     if match := _DATED.fullmatch(stem):
-        return NameParts(match[1], None, parse_timeframe(match[2].lower()))
+        return NameParts(match[1], None, _timeframe(match[2]))
     if match := _METATRADER.fullmatch(stem):
         return NameParts(match[1], None, parse_timeframe(match[3] + match[2].lower()))
     plain = _TRADES.fullmatch(stem) or _ONLY_DATED.fullmatch(stem)
     return NameParts(plain[1] if plain else stem, None, None)
+
+
+def _timeframe(text: str) -> np.timedelta64 | None:
+    """Return the timeframe of a name; None for 1M, which may mean a month: the times of the bars tell then."""
+    return None if text == "1M" else parse_timeframe(text.lower())

@@ -63,7 +63,7 @@ class Walk:
         if bars:
             return int(bars[1]) * timeframe
         try:
-            return parse_timeframe(str(self.step).lower())
+            return parse_timeframe(self.step if "M" in str(self.step) else str(self.step).lower())  # 1M may be a month
         except InputError:
             rule = "a length such as 256bars, 6h or 1d"
             raise InputError(f"`walk.step` must be {rule}, got {self.step!r}.") from None
