@@ -22,7 +22,7 @@ EXIT_MISTAKE: Final = 2
 EXIT_CTRL_C: Final = 130
 EXIT_SIGTERM: Final = 143
 
-TRY_AGAIN: Final = "What was stored before stays; mend that and run the same command again."
+TRY_AGAIN: Final = "Data stored earlier is kept. Fix the problem and run the same command again."
 
 _DISK_FAULTS: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 

@@ -98,16 +98,17 @@ def test_bars_that_came_before_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "function",
+    ("function", "fault"),
     [
-        lambda bars: np.full((len(bars), 2), np.nan),
-        lambda bars: np.zeros((len(bars) - 1, 2)),
-        lambda bars: np.zeros((len(bars) + 1, 2)),
+        (lambda bars: np.full((len(bars), 2), np.nan), "nan at bar 0"),
+        (lambda bars: np.where(np.arange(len(bars)) == 7, np.inf, 1.0), "inf at bar 7"),
+        (lambda bars: np.zeros((len(bars) - 1, 2)), r"shape \(799, 2\)"),
+        (lambda bars: np.zeros((len(bars) + 1, 2)), r"shape \(801, 2\)"),
     ],
-    ids=["nan", "too few rows", "too many rows"],
+    ids=["nan", "inf", "too few rows", "too many rows"],
 )
-def test_features_must_be_finite_and_one_row_a_bar(function: Any) -> None:
-    with pytest.raises(InputError, match=r"`features` must give a finite row for each of 800 bars, got shape"):
+def test_features_must_be_finite_and_one_row_a_bar(function: Any, fault: str) -> None:
+    with pytest.raises(InputError, match=rf"`features` must give a finite row for each of 800 bars, got {fault}"):
         by_segment(function, BARS, None)
     with pytest.raises(InputError, match="`side` must give a finite row for each of 800 bars"):
         by_segment(function, BARS, None, "side")
@@ -116,3 +117,18 @@ def test_features_must_be_finite_and_one_row_a_bar(function: Any) -> None:
 def test_a_tracker_in_place_of_its_class_is_refused() -> None:
     with pytest.raises(InputError, match=r"`features` must be a function of bars, .*, got one tracker: Counted"):
         by_segment(Counted(), BARS, None)
+
+
+def test_a_function_that_failed_once_takes_the_same_bars_again() -> None:
+    calls = []
+
+    def fails_first(bars: Any) -> Any:
+        calls.append(len(bars))
+        if len(calls) == 1:
+            raise ValueError("once")
+        return bars.close
+
+    tracker = SegmentedFeatures(fails_first, None)
+    with pytest.raises(ValueError, match="once"):
+        tracker.update(BARS[:50])
+    assert tracker.update(BARS[:50]).tolist() == BARS.close[:50].tolist()

@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trendtrain.errors import InputError
-from trendtrain.market import Bars, LabelTracker, label_bars, synthetic_market
+from trendtrain.market import Bars, LabelTracker, PivotTracker, label_bars, synthetic_market
+from trendtrain.market.kernel import find_pivots_in_bars, join_pivots
 from trendtrain.market.lines import LabelRuns
 
 OPTIONS: list[dict[str, Any]] = [
@@ -81,12 +82,57 @@ def test_a_resumed_tracker_goes_on_as_if_never_stopped(options: dict[str, Any]) 
         state = torch.load(saved(tracker.state_dict()), weights_only=True)
         tracker = LabelTracker(**options)
         tracker.load_state_dict(state)
-        ours, theirs = tracker.update(bars[start:end]), never_stopped.update(bars[start:end])
-        for field in fields(LabelRuns):
-            if field.name != "lines":
-                np.testing.assert_array_equal(getattr(ours, field.name), getattr(theirs, field.name))
-        for field in fields(ours.lines):
-            np.testing.assert_array_equal(getattr(ours.lines, field.name), getattr(theirs.lines, field.name))
+        assert_same_runs(tracker.update(bars[start:end]), never_stopped.update(bars[start:end]))
+
+
+@pytest.mark.parametrize("options", [{"max_gap": 1}, {"max_gap": 0, "inside": "skip"}], ids=str)
+def test_a_tracker_that_went_on_takes_an_earlier_state_back(options: dict[str, Any]) -> None:
+    """Also past a hole: nothing of what came after the state is left in the tracker's buffers."""
+    bars = synthetic_market(120, seed=5, missing=0.1)
+    for cut in range(0, len(bars), 7):
+        fresh, tracker = LabelTracker(**options), LabelTracker(**options)
+        for one in (fresh, tracker):
+            for i in range(cut):
+                one.update(bars[i : i + 1])
+        state = json.loads(json.dumps(tracker.state_dict()))
+        for i in range(cut, len(bars)):
+            tracker.update(bars[i : i + 1])
+        tracker.load_state_dict(state)
+        for i in range(cut, len(bars)):
+            ours, theirs = tracker.update(bars[i : i + 1]), fresh.update(bars[i : i + 1])
+            assert_same_runs(ours, theirs)
+
+
+def assert_same_runs(ours: LabelRuns, theirs: LabelRuns) -> None:
+    for field in fields(LabelRuns):
+        if field.name != "lines":
+            np.testing.assert_array_equal(getattr(ours, field.name), getattr(theirs, field.name))
+    for field in fields(ours.lines):
+        np.testing.assert_array_equal(getattr(ours.lines, field.name), getattr(theirs.lines, field.name))
+
+
+def test_a_state_of_other_rules_is_refused() -> None:
+    state = LabelTracker(strength=(1, 1)).state_dict()
+    with pytest.raises(InputError, match="`state` must come from a tracker with the same rules, got shape"):
+        LabelTracker(strength=(2, 1)).load_state_dict(state)
+    with pytest.raises(InputError, match="`state` must come from a tracker with the same rules"):
+        PivotTracker(strength=(1, 1)).load_state_dict(PivotTracker(strength=(1,)).state_dict())
+
+
+def test_a_live_stream_compiles_once() -> None:
+    """Lines through highs, through lows, both and none: the same machine code for all."""
+    if not hasattr(join_pivots, "signatures"):
+        pytest.skip("NUMBA_DISABLE_JIT is set")
+    bars = synthetic_market(1500, seed=5)
+    label_bars(bars, flat_band=0)
+    n_signatures = len(join_pivots.signatures), len(find_pivots_in_bars.signatures)
+    tracker = LabelTracker(max_gap=3, flat_band=0.001)
+    for i in range(len(bars)):
+        tracker.update(bars[i : i + 1])
+    high = bars.high.copy()
+    high.flags.writeable = False
+    label_bars(Bars(bars.open_time[:], bars.open, high, bars.low, bars.close, bars.volume, bars.timeframe))
+    assert (len(join_pivots.signatures), len(find_pivots_in_bars.signatures)) == n_signatures == (1, 1)
 
 
 def test_a_state_is_plain_json() -> None:

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from law_checks import assert_same
 from slow_features import slow_ema
 
+from trendtrain.errors import InputError
 from trendtrain.market.averages import Average, ema
 
 VALUES = np.random.default_rng(0).normal(size=500)
@@ -56,3 +57,15 @@ def test_an_average_takes_any_numbers() -> None:
 @pytest.mark.parametrize("span", [1, 7])
 def test_a_constant_is_its_own_average(span: int) -> None:
     assert (ema(np.full(20, 0.1), span) == 0.1).all()
+
+
+@pytest.mark.parametrize("starts", [[3], [-1], [1, 1], [2, 1], [3_000_000]], ids=str)
+def test_starts_outside_the_values_are_refused(starts: list[int]) -> None:
+    with pytest.raises(InputError, match="`starts` must be ascending positions of 3 values"):
+        Average(3).update(np.ones(3), np.array(starts))
+
+
+@pytest.mark.parametrize("n", [2, 4, 3_000_000])
+def test_a_segment_number_for_each_value_is_needed(n: int) -> None:
+    with pytest.raises(InputError, match=f"`segment` must number each of 3 values, got {n} numbers"):
+        ema(np.ones(3), 3, np.arange(n))

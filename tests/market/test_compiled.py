@@ -82,8 +82,8 @@ def test_a_full_disk_costs_the_kept_code_alone(loop: dict[str, str]) -> None:
 
 
 def test_processes_may_compile_at_once(loop: dict[str, str]) -> None:
-    processes = [start(CALL, **loop) for _ in range(4)]
-    assert [result(process) for process in processes] == [285] * 4
+    processes = [start(CALL, **loop) for _ in range(3)]
+    assert [result(process) for process in processes] == [285] * 3
     assert kept(loop)
     assert result(start(CALL, **loop)) == 285
 

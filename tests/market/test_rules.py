@@ -15,6 +15,8 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"tie": "stirct"}, "`tie` must be one of plateau, strict, got 'stirct'."),
     ({"inside": "drop"}, "`inside` must be one of keep, skip, got 'drop'."),
     ({"max_gap": -1}, "`max_gap` must be an integer of at least 0, got -1."),
+    ({"max_gap": 10**15}, "`max_gap` must be at most 1,000,000,000 bars, got 1000000000000000."),
+    ({"strength": (1,) * 101}, "`strength` must list at most 100 levels, got 101."),
     ({"flat_band": -0.1}, "`flat_band` must be a number of at least 0.0, got -0.1."),
 ]
 
@@ -45,3 +47,10 @@ def test_rules_and_options_are_not_mixed_and_unknown_ones_refused(make: Any) -> 
         make(power=2)
     with pytest.raises(InputError, match=r"`rules` must be a PivotRules, got \(1, 1\)"):
         make((1, 1))
+
+
+def test_the_longest_gap_splits_nothing() -> None:
+    whole = label_bars(BARS)
+    assert label_bars(BARS, max_gap=10**9).direction.tolist() == whole.direction.tolist()
+    weekly = synthetic_market(300, seed=1, timeframe="52w")
+    assert label_bars(weekly, max_gap=10**9).event.tolist() == label_bars(weekly).event.tolist()

@@ -11,6 +11,7 @@ from slow_memory import SlowMemory, Story, surprise
 from trendtrain.data.arrays import to_arrays, to_tensors
 from trendtrain.errors import InputError
 from trendtrain.replay import ReplayMemory
+from trendtrain.replay.draws import draw_rows
 
 SIZES = (1, 2, 7, 40, 3, 3, 12, 1)  # rows of each event
 HALF_LIVES = (None, 2.0, 700.0)
@@ -240,3 +241,31 @@ def test_rows_and_events_are_whole_numbers(rows: list[float], events: list[float
 def test_weights_are_of_rows_one_each(rows: list[float], weights: list[float]) -> None:
     with pytest.raises(InputError, match=r"`rows` must hold whole numbers|`weights` must be numbers of shape"):
         ReplayMemory(10).reweight(np.array(rows), np.array(weights))
+
+
+def test_an_empty_memory_draws_nothing() -> None:
+    memory, random = ReplayMemory(10), np.random.default_rng(0)
+    with pytest.raises(InputError, match="`draw` must come after `add`, got an empty memory"):
+        memory.draw(4, random)
+    memory.add(np.arange(3), np.zeros(3, np.int64))
+    memory.clear()
+    with pytest.raises(InputError, match="`draw` must come after `add`, got an empty memory"):
+        memory.draw(4, random)
+
+
+@pytest.mark.parametrize("half_life", [0.0, -5.0, float("nan")])
+def test_a_half_life_that_is_not_positive_is_refused(half_life: float) -> None:
+    memory = ReplayMemory(10)
+    memory.add(np.arange(3), np.zeros(3, np.int64))
+    with pytest.raises(InputError, match="`half_life` must be positive, got"):
+        memory.draw(4, np.random.default_rng(0), half_life)
+
+
+def test_half_lives_of_any_type_share_the_machine_code() -> None:
+    if not hasattr(draw_rows, "signatures"):
+        pytest.skip("NUMBA_DISABLE_JIT is set")
+    memory = ReplayMemory(10)
+    memory.add(np.arange(3), np.zeros(3, np.int64))
+    for half_life in (None, 175, 175.0, np.int64(3)):
+        memory.draw(4, np.random.default_rng(0), half_life)
+    assert len(draw_rows.signatures) == 1

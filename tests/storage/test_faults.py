@@ -14,7 +14,7 @@ from trendtrain.storage import BarStore, open_database
 from trendtrain.storage.bars import blocks
 
 MakeBars = Callable[..., Bars]
-ADVICE = "What was stored before stays; mend that and run the same command again."
+ADVICE = "Data stored earlier is kept. Fix the problem and run the same command again."
 
 
 def write_csv(path: Path, bars: Bars) -> Path:

@@ -115,3 +115,20 @@ def test_a_feature_that_differs_by_rounding_alone_teaches_nothing() -> None:
     model.update(rows, labels.close_time, np.column_stack([features_of(bars), noisy]), known)
     change, _, _, of_noise, _ = model.state_dict()["coefficients"]
     assert of_noise == 0.0 != change
+
+
+NOTHING_KNOWN = KnownRows(*[np.zeros(0, dtype) for dtype in (np.int64, "datetime64[ms]", np.int64, np.int8)])
+
+
+@pytest.mark.parametrize("shape", [(3, 1), (4, 2), (2, 2), (3, 200_000), (3,)], ids=str)
+def test_features_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
+    times = np.arange(3).astype("datetime64[ms]")
+    with pytest.raises(InputError, match=r"`features` must have shape \(3, 2\), with a time for each row"):
+        OnlineLogistic(2).update(np.arange(3), times, np.zeros(shape, np.float32), NOTHING_KNOWN)
+
+
+def test_a_label_of_a_row_never_given_is_refused() -> None:
+    times = np.arange(3).astype("datetime64[ms]")
+    known = KnownRows(np.array([7]), times[:1], np.array([0]), np.array([1], np.int8))
+    with pytest.raises(InputError, match="`known` must hold rows that were given, once each, got row 7"):
+        OnlineLogistic(2).update(np.arange(3), times, np.zeros((3, 2), np.float32), known)

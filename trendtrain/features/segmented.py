@@ -61,9 +61,8 @@ class SegmentedFeatures:
                 self._tracker = _new_tracker(self.features)
             rows.append(np.asarray(self._tracker.update(bars[start:end])))
         result = np.concatenate(rows) if len(rows) > 1 else rows[0]
-        if result.shape[:1] != (len(bars),) or not np.isfinite(result).all():
-            got = f"shape {result.shape}"
-            raise InputError(f"`{self.name}` must give a finite row for each of {len(bars)} bars, got {got}.")
+        if (fault := _fault(result, len(bars))) is not None:
+            raise InputError(f"`{self.name}` must give a finite row for each of {len(bars)} bars, got {fault}.")
         self._last_open = bars.open_time[-1] if len(bars) else self._last_open
         return result
 
@@ -99,6 +98,14 @@ class SegmentedFeatures:
         return self.max_gap is not None and bool(first - self._last_open > (self.max_gap + 1) * bars.timeframe)
 
 
+def _fault(rows: FloatArray, n_bars: int) -> str | None:
+    """Return what is wrong with the rows of so many bars; None for nothing."""
+    if rows.shape[:1] != (n_bars,):
+        return f"shape {rows.shape}"
+    is_bad = ~np.isfinite(rows)
+    return f"{rows[is_bad][0]} at bar {np.argwhere(is_bad)[0][0]}" if is_bad.any() else None
+
+
 def by_segment(features: Features, bars: Bars, max_gap: int | None, name: str = "features") -> FloatArray:
     """Return the features of all bars of a series: one update of `SegmentedFeatures`."""
     return SegmentedFeatures(features, max_gap, name).update(bars)
@@ -112,8 +119,10 @@ class _FunctionTracker:
         self._bars: Bars | None = None
 
     def update(self, bars: Bars) -> FloatArray:
-        self._bars = bars if self._bars is None else _joined(self._bars, bars)
-        return np.asarray(self._function(self._bars))[len(self._bars) - len(bars) :]
+        whole = bars if self._bars is None else _joined(self._bars, bars)
+        rows = np.asarray(self._function(whole))[len(whole) - len(bars) :]
+        self._bars = whole  # only now: after an error the same bars may come again
+        return rows
 
     def state_dict(self) -> dict[str, Any]:
         if self._bars is None:

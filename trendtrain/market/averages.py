@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from trendtrain.errors import InputError
 from trendtrain.market.bars import FloatArray, IntArray
 from trendtrain.market.compiled import compiled
 
@@ -20,10 +21,15 @@ def ema(values: FloatArray, span: int, segment: IntArray | None = None) -> Float
         span: The n of EMA_n, in bars, at least 1.
         segment: Number of each bar's segment, shape (n_bars,), ascending; None for one segment.
 
+    Raises:
+        InputError: If `segment` has another length.
+
     Example:
         >>> ema(np.array([1.0, 2.0, 3.0]), span=3)
         array([1.  , 1.5 , 2.25])
     """
+    if segment is not None and len(segment) != len(values):
+        raise InputError(f"`segment` must number each of {len(values)} values, got {len(segment)} numbers.")
     starts = None if segment is None else np.flatnonzero(np.diff(segment)) + 1
     return Average(span).update(values, starts)
 
@@ -50,7 +56,7 @@ class Average:
         values = np.ascontiguousarray(values, dtype=np.float64)
         averages = np.empty(len(values))
         if len(values):
-            starts = _NO_STARTS if starts is None else starts.astype(np.int64)
+            starts = _NO_STARTS if starts is None else _checked_starts(starts, len(values))
             if self._last is None:
                 starts = np.append(0, starts[starts > 0])
             self._last = _average(self._last or 0.0, values, starts, 2.0 / (self.span + 1), averages)
@@ -63,6 +69,13 @@ class Average:
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore the state returned by `state_dict()`."""
         self._last = state_dict["last"]
+
+
+def _checked_starts(starts: IntArray, n: int) -> IntArray:
+    starts = np.asarray(starts, np.int64)
+    if len(starts) and (starts[0] < 0 or starts[-1] >= n or (np.diff(starts) <= 0).any()):
+        raise InputError(f"`starts` must be ascending positions of {n} values, got {starts}.")
+    return starts
 
 
 @compiled

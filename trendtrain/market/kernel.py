@@ -118,15 +118,14 @@ def _find_kind(
             n_tail[level] = _keep_tail(
                 values, 2 * strength[level], is_strict, ints[level, BAR], tail[level], tail_price[level]
             )
-            _look_up_times(tail[level, BAR, : n_tail[level]], time, first_bar, early, tail[level, 1])
+            _look_up_times(tail[level, BAR, : n_tail[level]], time, first_bar, early[: level + 1], tail[level, 1])
         n_before = n_found
         for level in range(lowest, n_levels + 1):
             rows = (ints[level], floats[level])
             n_found = _insert_rows(sign, level, rows, first[level], n_new[level], out, n_before, n_found)
         _look_up_times(out[0][BAR, n_before:n_found], time, first_bar, early, out[0][TIME, n_before:])
-        if clock[2]:  # the column starts as zeros
-            for i in range(n_before, n_found):
-                out[0][SEGMENT, i] = clock[2]
+        for i in range(n_before, n_found):
+            out[0][SEGMENT, i] = clock[2]
         clock[0] += end - start
         clock[1] = time[end - 1]
         start = end
@@ -184,14 +183,16 @@ def _read_bars(
 @compiled
 def _look_up_times(bar: Ints, time: Ints, first_bar: int, early: Ints, out: Ints) -> None:
     """Write the open time of each bar: of this chunk, which starts at `first_bar`, or of the points kept before it."""
+    n_levels, room = len(early), early.shape[2]
     for i in range(len(bar)):
         if bar[i] >= first_bar:
             out[i] = time[bar[i] - first_bar]
             continue
-        for level in range(len(early)):
-            for j in range(early.shape[2]):
-                if early[level, 0, j] == bar[i]:
-                    out[i] = early[level, 1, j]
+        for step in range(n_levels * room):  # a kept point moves by few places, mostly in its own level, the last
+            level, j = n_levels - 1 - step // room, (i + step) % room
+            if early[level, 0, j] == bar[i]:
+                out[i] = early[level, 1, j]
+                break
 
 
 @compiled
@@ -318,8 +319,10 @@ def _insert_rows(
 
 @compiled
 def join_pivots(
-    pivots: tuple[Ints, Ints],
-    price: tuple[Floats, Floats],
+    pivots: Ints,
+    price: Floats,
+    n_highs: int,
+    n_lows: int,
     time: Ints,
     first_bar: int,
     last_time: int,
@@ -341,8 +344,8 @@ def join_pivots(
     as UNKNOWN at the first bar after it.
 
     Args:
-        pivots: Of highs and of lows, their columns as `find_pivots_in_bars` writes them, shape (4, n) each.
-        price: Their prices, shape (n,) each.
+        pivots, price: What `find_pivots_in_bars` wrote, shape (2, 4, capacity) and (2, 2, capacity).
+        n_highs, n_lows: How many there are of each.
         time: Open times of the bars that made them certain, in ms, shape (n_bars,).
         first_bar, last_time: Number of bars before these, open time of the last of them.
         longest_step: A longer step in time, in ms, starts a new segment.
@@ -356,8 +359,8 @@ def join_pivots(
     Returns:
         How many lines and how many runs were written.
     """
-    highs, lows = pivots
-    high_price, low_price = price
+    highs, lows = pivots[HIGH, :, :n_highs], pivots[LOW, :, :n_lows]
+    high_price, low_price = price[HIGH, PRICE], price[LOW, PRICE]
     n_lines, n_runs, i, j = 0, 0, 0, 0
     hole = _next_hole(time, 0, first_bar, last_time, longest_step)
     while hole < len(time) or i < highs.shape[1] or j < lows.shape[1]:

@@ -11,7 +11,7 @@ from trendtrain.market.bars import Bars, BoolArray, IntArray, Series, TimeArray
 from trendtrain.market.codes import LARGEST_EVENT, whole_numbers
 from trendtrain.market.directions import DIRECTION_MEANING, FLAT, UNKNOWN
 from trendtrain.market.lines import NO_LINES, NO_RUNS, LabelRuns, Lines, LineTracker
-from trendtrain.market.pivots import PivotTracker
+from trendtrain.market.pivots import PivotTracker, plain
 from trendtrain.market.rules import PivotRules, rules_from
 
 Now = int | np.integer | np.datetime64
@@ -78,7 +78,7 @@ class Labels:
         return self.run_known_at[is_judged][first], self.run_direction[is_judged][first]
 
     def known(self, now: Now, bars: IntArray | None = None) -> BoolArray:
-        """Say which labels are known by `now`: the one place that compares a fact with `now`.
+        """Return which labels are known by `now`; only here is a fact compared with `now`.
 
         Args:
             now: The last closed bar of the only series, or its close time.
@@ -195,11 +195,11 @@ class LabelTracker:
             InputError: If the bars do not follow the last ones, or their timeframe differs.
         """
         first_bar, last_time, segment = self._pivots.clock
-        highs, lows = self._pivots.update_rows(bars)
-        if not len(highs.level) and not len(lows.level) and segment == self._pivots.clock[2]:
+        rows = self._pivots.update_rows(bars)
+        if not rows.n_highs and not rows.n_lows and segment == self._pivots.clock[2]:
             return NO_RUNS  # as after nine live bars in ten
-        time = np.ascontiguousarray(bars.open_time).view(np.int64)
-        return self._lines.update(highs, lows, time, first_bar, last_time, self._pivots.longest_step)
+        time = plain(bars.open_time).view(np.int64)
+        return self._lines.update(rows, time, first_bar, last_time, self._pivots.longest_step)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state, in plain types: no history."""

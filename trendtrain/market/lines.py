@@ -16,6 +16,7 @@ from trendtrain.market.kernel import (
     LINE_KNOWN_AT,
     NO_LIMIT,
     PRICE,
+    PROMINENCE,
     RUN_END,
     RUN_EVENT,
     RUN_KNOWN_AT,
@@ -28,7 +29,7 @@ from trendtrain.market.kernel import (
     Ints,
     join_pivots,
 )
-from trendtrain.market.pivots import Pivots, Rows
+from trendtrain.market.pivots import PivotRows, Pivots, restore_arrays
 
 KIND_NAMES = ("L2H", "L2L")  # indexed by HIGH, LOW
 
@@ -118,28 +119,29 @@ class LineTracker:
     """
 
     def __init__(self, flat_band: float) -> None:
-        self.flat_band = flat_band
+        self.flat_band = float(flat_band)
         self._state = np.zeros(2, np.int64)  # lines so far, first bar without a label
         self._last = np.full((2, 4), -1, np.int64)  # the last pivot of each kind: bar, known_at, time, segment
         self._last_price = np.zeros(2)
 
     def update(
         self,
-        highs: Rows,
-        lows: Rows,
+        rows: PivotRows,
         time: Ints,
         first_bar: int = 0,
         last_time: int = 0,
         longest_step: int = NO_LIMIT,
     ) -> LabelRuns:
         """Return the lines and labels that new level-2 pivots make known; see `join_pivots` for the arguments."""
-        n_lines = len(highs.level) + len(lows.level)
+        n_lines = rows.n_highs + rows.n_lows
         n_runs = n_lines + (len(time) if longest_step != NO_LIMIT else 0)
         lines, line_price, line_code = np.empty((5, n_lines), np.int64), np.empty((2, n_lines)), _codes(2, n_lines)
         runs, direction = np.empty((4, n_runs), np.int64), _codes(n_runs)
         n_lines, n_runs = join_pivots(
-            (highs.ints, lows.ints),
-            (highs.floats[PRICE], lows.floats[PRICE]),
+            rows.ints,
+            rows.floats,
+            rows.n_highs,
+            rows.n_lows,
             time,
             first_bar,
             last_time,
@@ -160,12 +162,11 @@ class LineTracker:
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state, in plain types."""
-        return {name: getattr(self, f"_{name}").tolist() for name in ("state", "last", "last_price")}
+        return {"arrays": [array.tolist() for array in (self._state, self._last, self._last_price)]}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore the state returned by `state_dict()`."""
-        for name, values in state.items():
-            getattr(self, f"_{name}")[:] = values
+        restore_arrays((self._state, self._last, self._last_price), state["arrays"])
 
 
 def lines_through(pivots: Pivots, level: int = 2, flat_band: float = 0.0) -> Lines:
@@ -177,17 +178,13 @@ def lines_through(pivots: Pivots, level: int = 2, flat_band: float = 0.0) -> Lin
         flat_band: A line whose relative price change is at most this is FLAT.
     """
     points = pivots.at_level(level)
-    rows = _rows(points)
-    none = Rows(np.empty((4, 0), np.int64), np.empty((2, 0)), _codes(0))
-    pair = (rows, none) if pivots.kind == HIGH else (none, rows)
-    return LineTracker(flat_band).update(*pair, time=np.zeros(0, np.int64)).lines
-
-
-def _rows(pivots: Pivots) -> Rows:
-    ints = np.empty((4, len(pivots)), np.int64)
-    ints[BAR], ints[TIME] = pivots.bar, pivots.time.view(np.int64)
-    ints[KNOWN_AT], ints[SEGMENT] = pivots.known_at, pivots.segment
-    return Rows(ints, np.stack([pivots.price, pivots.prominence]), pivots.level.astype(np.int8))
+    n, time = len(points), points.time.astype("datetime64[ms]").view(np.int64)
+    ints, floats = np.empty((2, 4, n), np.int64), np.empty((2, 2, n))
+    ints[:, BAR], ints[:, KNOWN_AT], ints[:, TIME], ints[:, SEGMENT] = points.bar, points.known_at, time, points.segment
+    floats[:, PRICE], floats[:, PROMINENCE] = points.price, points.prominence
+    counts = (n, 0) if pivots.kind == HIGH else (0, n)
+    rows = PivotRows(ints, floats, np.full((2, n), level, np.int8), *counts)
+    return LineTracker(flat_band).update(rows, np.zeros(0, np.int64)).lines
 
 
 def _lines(ints: Ints, price: Floats, code: Codes) -> Lines:

@@ -1,9 +1,11 @@
 """Swing highs and lows of every level, each with the bar at which it became certain."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from trendtrain.errors import InputError, check_at_least
 from trendtrain.market.bars import Bars, BoolArray, FloatArray, IntArray, TimeArray
@@ -68,22 +70,30 @@ class Pivots:
         return Pivots(self.kind, *(column[index] for column in columns))
 
 
-class Rows(NamedTuple):
-    """Pivots of one kind, as the kernel writes them.
+class PivotRows(NamedTuple):
+    """Highs and lows as the kernel writes them, each to the first places of its row.
 
     Attributes:
-        ints: Bar, known_at, time and segment, shape (4, n_pivots).
-        floats: Price and prominence, shape (2, n_pivots).
-        level: Shape (n_pivots,).
+        ints: Bar, known_at, time and segment, shape (2, 4, capacity).
+        floats: Price and prominence, shape (2, 2, capacity).
+        level: Shape (2, capacity).
+        n_highs, n_lows: How many there are.
     """
 
     ints: Ints
     floats: Floats
     level: Codes
+    n_highs: int
+    n_lows: int
 
-    def copy(self) -> "Rows":
-        """Return rows that share no memory with these."""
-        return Rows(self.ints.copy(), self.floats.copy(), self.level.copy())
+    def pivots(self, kind: int, is_copy: bool) -> Pivots:
+        """Return the highs, or the lows, as a table; a copy, or views of these rows."""
+        n = self.n_lows if kind == LOW else self.n_highs
+        ints, floats, level = self.ints[kind, :, :n], self.floats[kind, :, :n], self.level[kind, :n]
+        if is_copy:
+            ints, floats, level = ints.copy(), floats.copy(), level.copy()
+        time = ints[TIME].view("datetime64[ms]")
+        return Pivots(kind, ints[BAR], floats[PRICE], ints[KNOWN_AT], level, floats[PROMINENCE], time, ints[SEGMENT])
 
 
 class PivotTracker:
@@ -114,7 +124,6 @@ class PivotTracker:
         )
         self._timeframe: np.timedelta64 | None = None  # of the series; None before the first bar
         self._few = self._room(_FEW)
-        self._none = _first(self._few, 0, 0)
 
     @property
     def n_bars(self) -> int:
@@ -132,7 +141,7 @@ class PivotTracker:
         """The longest step in time, in ms, that does not start a new segment."""
         if self.rules.max_gap is None or self._timeframe is None:
             return NO_LIMIT
-        return (self.rules.max_gap + 1) * int(self._timeframe.astype(np.int64))
+        return min((self.rules.max_gap + 1) * int(self._timeframe.astype(np.int64)), NO_LIMIT)
 
     def update(self, bars: Bars) -> tuple[Pivots, Pivots]:
         """Return the highs and the lows that became known with these bars, the next of the series.
@@ -140,20 +149,17 @@ class PivotTracker:
         Raises:
             InputError: If the bars do not follow the last ones, or their timeframe differs.
         """
-        highs, lows = self.update_rows(bars)
-        if len(bars) <= _FEW:
-            highs, lows = highs.copy(), lows.copy()
-        return _pivots(HIGH, highs), _pivots(LOW, lows)
+        rows, is_copy = self.update_rows(bars), len(bars) <= _FEW
+        return rows.pivots(HIGH, is_copy), rows.pivots(LOW, is_copy)
 
-    def update_rows(self, bars: Bars) -> tuple[Rows, Rows]:
+    def update_rows(self, bars: Bars) -> PivotRows:
         """Return what `update` returns, as the kernel writes it; of a few bars, rows that the next call overwrites."""
         if len(bars):
             self._check_follows(bars)
             self._timeframe = bars.timeframe
-        arrays = (_plain(bars.high), _plain(bars.low), _plain(bars.open_time).view(np.int64))
+        arrays = (plain(bars.high), plain(bars.low), plain(bars.open_time).view(np.int64))
         out = self._few if len(bars) <= _FEW else self._room(len(bars))
-        n_highs, n_lows = find_pivots_in_bars(arrays, self._values, self.longest_step, self._state, out)
-        return _first(out, n_highs, n_lows) if n_highs or n_lows else self._none
+        return PivotRows(*out, *find_pivots_in_bars(arrays, self._values, self.longest_step, self._state, out))
 
     def _room(self, n_bars: int) -> PivotArrays:
         """Return arrays for all pivots that so many bars can make certain: no two neighbours are pivots."""
@@ -167,8 +173,7 @@ class PivotTracker:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore the state returned by `state_dict()` of a tracker with the same rules."""
-        for array, values in zip(self._state, state["arrays"], strict=True):
-            array[:] = values
+        restore_arrays(self._state, state["arrays"])
         self._timeframe = None if state["timeframe"] is None else np.timedelta64(state["timeframe"], "ms")
 
     def _check_follows(self, bars: Bars) -> None:
@@ -202,19 +207,18 @@ def find_pivots(bars: Bars, rules: PivotRules | None = None, **options: Any) -> 
     return PivotTracker(rules, **options).update(bars)
 
 
-def _pivots(kind: int, rows: Rows) -> Pivots:
-    ints, floats = rows.ints, rows.floats
-    time = ints[TIME].view("datetime64[ms]")
-    return Pivots(kind, ints[BAR], floats[PRICE], ints[KNOWN_AT], rows.level, floats[PROMINENCE], time, ints[SEGMENT])
-
-
-def _first(arrays: PivotArrays, n_highs: int, n_lows: int) -> tuple[Rows, Rows]:
-    """Return the first rows of highs and of lows."""
-    ints, floats, level = arrays
-    highs = Rows(ints[0, :, :n_highs], floats[0, :, :n_highs], level[0, :n_highs])
-    return highs, Rows(ints[1, :, :n_lows], floats[1, :, :n_lows], level[1, :n_lows])
-
-
-def _plain(values: Any) -> Any:
+def plain(values: Any) -> Any:
     """Return `values`, or a copy where they are strided or read-only: the kernel is compiled for plain arrays alone."""
     return values if values.flags.carray else np.array(values)
+
+
+def restore_arrays(arrays: Iterable[npt.NDArray[Any]], values: Iterable[Any]) -> None:
+    """Write saved values into arrays of the same shapes.
+
+    Raises:
+        InputError: If a shape differs, as of a state saved with other rules.
+    """
+    for array, saved in zip(arrays, values, strict=True):
+        if np.shape(saved) != array.shape:
+            raise InputError(f"`state` must come from a tracker with the same rules, got shape {np.shape(saved)}.")
+        array[:] = saved

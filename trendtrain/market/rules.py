@@ -6,6 +6,9 @@ from typing import Any, Literal
 
 from trendtrain.errors import InputError, check_at_least, check_choice, check_number
 
+MOST_LEVELS = 100
+LONGEST_GAP = 1_000_000_000
+
 Tie = Literal["plateau", "strict"]
 Inside = Literal["keep", "skip"]
 
@@ -42,11 +45,15 @@ class PivotRules:
             raise InputError(f"`strength` must list one integer a level, got {self.strength!r}.")
         for k in self.strength:
             check_at_least("strength", k, 1)
+        if len(self.strength) > MOST_LEVELS:
+            raise InputError(f"`strength` must list at most {MOST_LEVELS} levels, got {len(self.strength)}.")
         object.__setattr__(self, "strength", tuple(int(k) for k in self.strength))
         check_choice("tie", self.tie, ("plateau", "strict"))
         check_choice("inside", self.inside, ("keep", "skip"))
         if self.max_gap is not None:
             check_at_least("max_gap", self.max_gap, 0)
+            if self.max_gap > LONGEST_GAP:
+                raise InputError(f"`max_gap` must be at most {LONGEST_GAP:,} bars, got {self.max_gap}.")
         check_number("flat_band", self.flat_band, 0.0)
 
     def __str__(self) -> str:

@@ -138,13 +138,21 @@ class ReplayMemory:
         2^(-age / half_life) * weight / (rows of its event). A draw costs largest / mean weight proposals, at any size.
 
         Args:
-            n: How many; the memory must not be empty.
+            n: How many.
             random: Gives the seed of the draw, one number.
-            half_life: In events; None draws all events alike.
+            half_life: In events, positive; None draws all events alike.
+
+        Raises:
+            InputError: If the memory is empty, or the half-life is not positive.
         """
+        half_life = np.inf if half_life is None else float(half_life)
+        if not half_life > 0:
+            raise InputError(f"`half_life` must be positive, got {half_life}.")
+        if self.n_events < 1:
+            raise InputError("`draw` must come after `add`, got an empty memory.")
         drawn = Drawn(np.empty(n, dtype=np.int64), np.empty(n, dtype=np.int64))
         seed = random.integers(2**64, dtype=np.uint64)
-        events = (self._end, self._first, self._last, np.inf if half_life is None else half_life)
+        events = (self._end, self._first, self._last, half_life)
         with np.errstate(over="ignore"):  # uncompiled, the random numbers overflow with a warning
             draw_rows(seed, *events, self._row, self.weight.view(np.uint16), self.largest_weight, *drawn)
         return drawn

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from trendtrain.errors import check_number
+from trendtrain.errors import InputError, check_number
 from trendtrain.market.bars import BoolArray, FloatArray, IntArray, TimeArray
 from trendtrain.market.compiled import compiled
 from trendtrain.market.directions import DOWN, UP
@@ -72,11 +72,20 @@ class OnlineLogistic:
         Returns:
             UP or DOWN, int8, shape (n,); UP where the probabilities are equal, as before the first event.
         """
+        wanted = (len(row), self._x.shape[1] - 1)
+        if np.shape(features) != wanted or len(time) != len(row):
+            got = f"{np.shape(features)} and {len(time)} times"
+            raise InputError(f"`features` must have shape {wanted}, with a time for each row, got {got}.")
         x = np.ones((len(features), self._x.shape[1]), dtype=np.float32)
         _standardise(features, self._sums, x)
         rows, waiting = np.concatenate([self._row, row]), np.concatenate([self._x, x])
         order = np.argsort(rows, kind="stable")
-        position = order[np.searchsorted(rows, known.row, sorter=order)]
+        place = np.searchsorted(rows, known.row, sorter=order)
+        is_found = place < len(rows)
+        is_found[is_found] = rows[order[place[is_found]]] == known.row[is_found]
+        if not is_found.all():
+            raise InputError(f"`known` must hold rows that were given, once each, got row {known.row[~is_found][0]}.")
+        position = order[place]
         is_lesson = (known.direction == UP) | (known.direction == DOWN)
         first = np.flatnonzero(np.diff(known.event[is_lesson], prepend=-1) != 0)
         start = np.append(first, np.count_nonzero(is_lesson))
