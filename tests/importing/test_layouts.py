@@ -120,8 +120,15 @@ def write_lean(folder: Path, name: str, member: str, times: object, bars: Bars) 
     return folder / name
 
 
+def lean_folder(folder: Path, path: str = "equity/usa/hour") -> Path:
+    (folder / path).mkdir(parents=True)
+    return folder / path
+
+
 def write_lean_hours(folder: Path, bars: Bars) -> Path:
-    return write_lean(folder, "btcusdt.zip", "btcusdt.csv", wall(bars, "America/New_York", "%Y%m%d %H:%M"), bars)
+    return write_lean(
+        lean_folder(folder), "btcusdt.zip", "btcusdt.csv", wall(bars, "America/New_York", "%Y%m%d %H:%M"), bars
+    )
 
 
 def write_trades(folder: Path, bars: Bars) -> Path:
@@ -325,7 +332,8 @@ def test_noon_and_midnight_of_a_twelve_hour_clock_are_told_apart(tmp_path: Path)
 def test_lean_minutes_count_from_midnight_in_new_york(tmp_path: Path) -> None:
     bars = market("1m", "2024-07-08T13:30")
     ms = epochs(bars) - np.datetime64("2024-07-08T04:00", "ms").astype(np.int64)
-    path = write_lean(tmp_path, "20240708_trade.zip", "20240708_spy_minute_trade.csv", ms, bars)
+    folder = lean_folder(tmp_path, "equity/usa/minute/spy")
+    path = write_lean(folder, "20240708_trade.zip", "20240708_spy_minute_trade.csv", ms, bars)
     content = read(path)
     assert (content.layout, content.series) == ("lean", Series("SPY", "1m"))
     assert_same_bars(content.bars, bars)
@@ -333,7 +341,9 @@ def test_lean_minutes_count_from_midnight_in_new_york(tmp_path: Path) -> None:
 
 def test_lean_days_are_dates(tmp_path: Path) -> None:
     bars = market("1d", "2024-03-01")
-    path = write_lean(tmp_path, "spy.zip", "spy.csv", wall(bars, "UTC", "%Y%m%d %H:%M"), bars)
+    path = write_lean(
+        lean_folder(tmp_path, "equity/usa/daily"), "spy.zip", "spy.csv", wall(bars, "UTC", "%Y%m%d %H:%M"), bars
+    )
     content = read(path)
     assert content.time_rule == "dates, taken as UTC days"
     assert_same_bars(content.bars, bars)
@@ -507,3 +517,76 @@ def test_a_damaged_file_gives_bars_or_one_clear_line(tmp_path: Path, case: str) 
             message = str(error)
         assert "\n" not in message
         assert not message or str(path) in message
+
+
+def write_whole(folder: Path, bars: Bars, zone: str, scale: int = 1) -> Path:
+    """Write hours as Lean does, with prices that are whole as they are."""
+    table = frame(bars, wall(bars, zone, "%Y%m%d %H:%M"))
+    for price in ("open", "high", "low", "close"):
+        table[price] = table[price].astype(np.int64) * scale
+    path = folder / "es.csv"
+    path.write_text(table.to_csv(index=False, header=False))
+    return path
+
+
+WHOLE = Bars(
+    HOURS.open_time,
+    *(np.rint(getattr(HOURS, name)) for name in ("open", "high", "low", "close")),
+    HOURS.volume,
+    HOURS.timeframe,
+)
+
+
+@pytest.mark.parametrize(
+    ("path", "scale", "zone", "layout", "options"),
+    [
+        ("data/equity/usa/hour", 10_000, "America/New_York", "lean", {}),
+        ("data/Equity/USA/hour", 10_000, "UTC", "lean", {"timezone": "UTC"}),
+        ("data/equity/india/hour", 10_000, "Asia/Kolkata", "lean", {"timezone": "Asia/Kolkata"}),
+        ("data/future/cme/hour", 1, "America/Chicago", "lean_unscaled", {"timezone": "America/Chicago"}),
+        ("data/crypto/coinbase/hour", 1, "UTC", "lean_unscaled", {"timezone": "UTC"}),
+        ("data/forex/oanda/hour", 1, "UTC", "lean_unscaled", {"timezone": "UTC"}),
+        ("mine", 10_000, "America/New_York", "lean", {"layout": "lean"}),
+        ("mine", 1, "UTC", "lean_unscaled", {"layout": "lean_unscaled", "timezone": "UTC"}),
+        ("equity/curves/mine", 1, "UTC", "lean_unscaled", {"layout": "lean_unscaled", "timezone": "UTC"}),
+    ],
+)
+def test_lean_prices_and_times_are_as_the_folder_or_the_user_says(
+    tmp_path: Path, path: str, scale: int, zone: str, layout: str, options: dict[str, str]
+) -> None:
+    content = read(write_whole(lean_folder(tmp_path, path), WHOLE, zone, scale), **options)
+    assert (content.layout, content.series) == (layout, Series("ES", "1h"))
+    assert_same_bars(content.bars, WHOLE)
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("mine", r"es\.csv: `layout` must say how prices are written .*: lean \(US .*\) or lean_unscaled .*, got none"),
+        ("equity/curves/mine", r"`layout` must say how prices are written"),
+        ("future/cme/hour", r"es\.csv, data row 1: `timezone` must say the zone .*, got none for 2024-03-20 00:00"),
+        ("equity/india/hour", r"`timezone` must say the zone"),
+    ],
+)
+def test_lean_asks_for_what_no_folder_says(tmp_path: Path, path: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        read(write_whole(lean_folder(tmp_path, path), WHOLE, "UTC"))
+
+
+def test_lean_prices_with_decimals_are_as_they_are(tmp_path: Path) -> None:
+    table = frame(HOURS, wall(HOURS, "UTC", "%Y%m%d %H:%M"))
+    (tmp_path / "btcusd.csv").write_text(table.to_csv(index=False, header=False))
+    content = read(tmp_path / "btcusd.csv", timezone="UTC")
+    assert content.layout == "lean_unscaled"
+    assert_same_bars(content.bars, HOURS)
+
+
+def test_contracts_of_one_future_are_apart(tmp_path: Path) -> None:
+    rows = "".join(f"{60_000 * minute},5,5,5,5,1\n" for minute in range(3))
+    for month in ("201312", "201403"):
+        path = tmp_path / f"20131007_es_minute_trade_{month}.csv"
+        path.write_text(rows)
+        content = read(path, layout="lean_unscaled", timezone="UTC")
+        assert content.series == Series(f"ES_{month}", "1m")
+        assert content.bars.open_time[1] == np.datetime64("2013-10-07T00:01")
+        assert content.bars.close[1] == 5.0

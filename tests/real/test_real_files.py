@@ -89,7 +89,7 @@ def test_every_file_of_the_folder_is_in_the_table() -> None:
 @pytest.mark.parametrize("name", IMPORTED)
 def test_an_odd_file_gives_its_bars(name: str) -> None:
     layout, series, n_bars, first, last, n_missing = IMPORTED[name]
-    content = read(name)
+    content = read(name, **({"layout": "lean"} if layout == "lean" else {}))  # its folder is none of Lean's
     quality = describe(content.series, content.bars)
     assert (content.layout, " ".join(content.series), len(content.bars)) == (layout, series, n_bars)
     assert (quality.first, quality.last) == (np.datetime64(first), np.datetime64(last))
@@ -133,8 +133,16 @@ def test_an_odd_file_gives_the_bars_of_the_clean_one(odd: str, options: dict[str
     assert (bars.volume != part.volume).sum() <= 1
 
 
+LEAN_DAYS = "lean_x10000_unadjusted_splits__aapl_daily.zip"
+
+
+def test_whole_prices_of_lean_alone_do_not_tell_their_scale() -> None:
+    with pytest.raises(InputError, match="`layout` must say how prices are written"):
+        read(LEAN_DAYS)
+
+
 def test_daily_lean_bars_are_those_of_the_clean_file() -> None:
-    bars, whole = read("lean_x10000_unadjusted_splits__aapl_daily.zip").bars, read("AAPL_1d.parquet", FOLDER).bars
+    bars, whole = read(LEAN_DAYS, layout="lean").bars, read("AAPL_1d.parquet", FOLDER).bars
     assert_same(bars[: len(whole)], whole)
 
 

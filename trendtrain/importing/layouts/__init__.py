@@ -32,6 +32,7 @@ _CANDLES: Final = "time, then open, high, low, close or open, close, high, low, 
 LAYOUTS: Final = (
     Layout("lean", lean.matches, lean.read, "time, open, high, low, close, volume"),
     Layout("binance", binance.matches, binance.read, "time, open, high, low, close, volume, close time"),
+    Layout("lean_unscaled", lean.matches_unscaled, lean.read_unscaled, "time, open, high, low, close, volume"),
     Layout("cryptodatadownload", cryptodatadownload.matches, cryptodatadownload.read, _NAMES),
     Layout("metatrader", metatrader.matches, metatrader.read, _NAMES),
     Layout("trades", trades.matches, trades.read, _NAMES),
