@@ -30,7 +30,7 @@ from trendtrain.models.weights import load_weights
 from trendtrain.replay.memory import ReplayMemory
 from trendtrain.reports.summary import Summary, write_json
 from trendtrain.storage.bars.store import BarStore
-from trendtrain.storage.database import open_database
+from trendtrain.storage.database import is_missing, open_database
 from trendtrain.storage.ledger.ledger import Ledger
 
 _N_PROBE_BARS = 100  # enough to count columns
@@ -194,6 +194,8 @@ def _check(cfg: DictConfig) -> None:
         raise InputError(f"`n_classes` must be 2 or 3, got {cfg.n_classes!r}.")
     if cfg.ckpt is not None:
         check_choice("ckpt", cfg.ckpt, ("last",))
+    if str(cfg.data.source.get("_target_")).endswith(".from_database") and is_missing(cfg.db.url):
+        raise InputError(f"`db.url` must name a database that exists for data=database, got {cfg.db.url}.")
     if cfg.callbacks.get("validation") is None:
         raise InputError("`callbacks.validation` must be there: without it nothing is judged, got null.")
 

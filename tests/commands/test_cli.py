@@ -245,6 +245,7 @@ def test_stats_of_an_unknown_run_are_refused(run: SimpleNamespace, capfd: pytest
 
 
 def test_stats_of_an_empty_database_say_so(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    open_database(f"sqlite:///{tmp_path / 'new.db'}").dispose()
     assert main(["stats", "--db", f"sqlite:///{tmp_path / 'new.db'}"]) == 0
     assert "No predictions yet" in capfd.readouterr().out
 
@@ -499,6 +500,7 @@ def test_a_command_that_needs_no_torch_does_not_import_it(
     command: str, csv: Callable[..., Path], tmp_path: Path
 ) -> None:
     path, db = csv(), f"sqlite:///{tmp_path / 'bars.db'}"
+    open_database(db).dispose()
     arguments = {
         "label": [str(path), "--out", str(tmp_path / "out.parquet")],
         "import": [str(path), "--db", db],
@@ -636,7 +638,7 @@ MISTAKES: dict[str, tuple[tuple[str, ...], str]] = {
     "replay.batch_size": (("replay.batch_size=0",), "`replay.batch_size` must be an integer of at least 1"),
     "no path": (("data=files",), "`data.path` must name a file or folder of bars, got none"),
     "no file": (("data=files", "data.path=nowhere.csv"), "`path` must name a file or folder that exists"),
-    "symbol": (("data=database", "data.symbols=NOPE"), "`data.symbols` must name what the database holds"),
+    "no database": (("data=database",), "`db.url` must name a database that exists for data=database, got sqlite:///"),
     "no features": (("data.features._target_=nowhere.features",), "nowhere"),
     "every_n_steps": (("callbacks.checkpoint.every_n_steps=0",), "`every_n_steps` must be an integer of at least 1"),
 }

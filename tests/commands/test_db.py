@@ -94,8 +94,8 @@ def test_stats_in_json_are_those_of_the_ledger(filled: str, capfd: pytest.Captur
 
 
 def test_stats_in_json_have_null_where_there_is_no_number(url: str, capfd: pytest.CaptureFixture[str]) -> None:
-    assert json.loads(said(["stats", "--db", url, "--json"], capfd)) == []
     engine = open_database(url)
+    assert json.loads(said(["stats", "--db", url, "--json"], capfd)) == []
     Ledger(engine).begin("one", "", np.datetime64("2024-01-01"))
     Ledger(engine).record("one", "cnn", 0, predicted([0]), None)
     engine.dispose()
@@ -113,22 +113,51 @@ def test_stats_of_a_run_without_predictions_say_where_others_are(
     assert " ".join(said(["stats", "--db", filled], capfd).split()) == hint
 
 
-@pytest.mark.parametrize("action", ["info", "compact", "prune --keep-runs 1", "export BTC 5m --out b.csv"])
+READERS = (
+    *("db info", "db compact", "db prune --keep-runs 1", "db export BTC 5m --out b.csv", "db delete BTC 5m --yes"),
+    *("stats", "stats --json", "stats --compare a b"),
+)
+
+
+@pytest.mark.parametrize("action", READERS)
 def test_a_database_that_is_not_there_is_not_made(
     action: str, url: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    assert f"`--db` must name a database that exists, got {url}." in said(
-        ["db", *action.split(), "--db", url], capfd, 2
+    assert f"`--db` must name a database that exists, got {url}." in said([*action.split(), "--db", url], capfd, 2)
+    assert list(tmp_path.iterdir()) == []
+
+
+MEMORY = ("sqlite://", "sqlite:///", "sqlite:///:memory:", "sqlite:///file::memory:?uri=true")
+
+
+@pytest.mark.parametrize("memory", MEMORY)
+@pytest.mark.parametrize("action", READERS)
+def test_a_database_in_memory_has_nothing_to_read(action: str, memory: str, capfd: pytest.CaptureFixture[str]) -> None:
+    assert f"`--db` must name a database that exists, got {memory}." in said(
+        [*action.split(), "--db", memory], capfd, 2
     )
-    assert list(tmp_path.iterdir()) == []
 
 
-def test_stats_of_a_database_that_is_not_there_make_none(
-    url: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("memory", [*MEMORY, "sqlite:///file:a?mode=memory&uri=true"])
+@pytest.mark.parametrize("command", ["import A_1h.csv", "annotations migrate old.json --out new", "db upgrade"])
+def test_a_database_in_memory_takes_nothing(
+    command: str, memory: str, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert said(["stats", "--db", url], capfd) == f"No predictions yet in {url}.\n"
-    assert json.loads(said(["stats", "--db", url, "--json"], capfd)) == []
-    assert list(tmp_path.iterdir()) == []
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "A_1h.csv").write_text("time,open,high,low,close\n2024-01-01,1,1,1,1\n2024-01-01 01:00,1,1,1,1\n")
+    (tmp_path / "old.json").write_text("[]")
+    rule = f"`--db` must name a database that is kept, such as sqlite:///trendtrain.db, got {memory}, which is memory."
+    assert rule in said([*command.split(), "--db", memory], capfd, 2)
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_run_refuses_a_database_that_is_not_there(
+    url: str, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    arguments = ["train", "data=database", f"db.url={url}", "hydra.run.dir=run"]
+    assert f"`db.url` must name a database that exists for data=database, got {url}." in said(arguments, capfd, 2)
+    assert not (tmp_path / "ledger.db").exists()
 
 
 def test_a_name_with_brackets_is_told_as_it_is(

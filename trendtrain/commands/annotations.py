@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from trendtrain.commands.errors import report_error
-from trendtrain.commands.options import add_db
+from trendtrain.commands.options import add_db, storing_database
 from trendtrain.errors import InputError
 
 
@@ -26,13 +26,9 @@ def run(options: argparse.Namespace) -> int:
     from trendtrain.commands.annotations_table import migration_table
     from trendtrain.reports.terminal import show
     from trendtrain.storage.bars.store import BarStore
-    from trendtrain.storage.database import open_database
 
-    engine = open_database(options.db)
-    try:
+    with storing_database(options.db) as engine:
         report = migrate(options.src, AnnotationStore(options.out, BarStore(engine)))
-    finally:
-        engine.dispose()
     show(migration_table(report, options.out))
     exit_code = 0
     for problem in report.problems:

@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TypeAlias
 
-from trendtrain.commands.options import add_db, existing_database, whole
+from trendtrain.commands.options import add_db, check_is_kept, existing_database, whole
 from trendtrain.errors import InputError
 
 _UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
@@ -82,6 +82,7 @@ def upgrade(options: argparse.Namespace) -> int:
     from trendtrain.storage.database import upgrade_database
     from trendtrain.storage.versions import VERSION
 
+    check_is_kept(options.db)
     before = upgrade_database(options.db)
     url = make_url(options.db)
     if before == VERSION:

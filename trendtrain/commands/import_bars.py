@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from trendtrain.commands.options import add_db
+from trendtrain.commands.options import add_db, storing_database
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -33,14 +33,10 @@ def run(options: argparse.Namespace) -> int:
     from trendtrain.reports.report import import_table
     from trendtrain.reports.terminal import show
     from trendtrain.storage.bars.store import BarStore
-    from trendtrain.storage.database import open_database
 
     files = [file for path in options.path for file in find_files(path, options.layout)]
     read = ReadOptions(options.symbol, options.timeframe, options.layout, options.timezone)
-    engine = open_database(options.db)
-    try:
+    with storing_database(options.db) as engine:
         reports = import_files(BarStore(engine), files, read, strict=options.strict, may_replace=not options.strict)
-    finally:
-        engine.dispose()
     show(import_table(reports))
     return 0

@@ -19,11 +19,40 @@ def add_db(parser: argparse.ArgumentParser) -> None:
 
 
 @contextmanager
-def existing_database(url: str) -> Iterator["Engine"]:
-    """Open the database at `url` for a command that creates none, and close it at the end.
+def storing_database(url: str) -> Iterator["Engine"]:
+    """Open the database at `url` for a command that stores, and close it at the end.
 
     Raises:
-        InputError: If it names a file that does not exist, or as `open_database` does.
+        InputError: If it is lost when it is closed, or as `open_database` does.
+    """
+    from trendtrain.storage.database import open_database
+
+    check_is_kept(url)
+    engine = open_database(url)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+def check_is_kept(url: str) -> None:
+    """Refuse a database in memory, where a command would lose what it stores.
+
+    Raises:
+        InputError: If it is one.
+    """
+    from trendtrain.storage.database import is_in_memory
+
+    if is_in_memory(url):
+        raise InputError(f"`--db` must name a database that is kept, such as {DEFAULT_DB}, got {url}, which is memory.")
+
+
+@contextmanager
+def existing_database(url: str) -> Iterator["Engine"]:
+    """Open the database at `url` for a command that reads, and close it at the end.
+
+    Raises:
+        InputError: If it does not exist, or as `open_database` does.
     """
     from trendtrain.storage.database import is_missing, open_database
 

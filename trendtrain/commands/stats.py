@@ -5,7 +5,7 @@ import json
 import sys
 from pathlib import Path
 
-from trendtrain.commands.options import add_db
+from trendtrain.commands.options import add_db, existing_database
 from trendtrain.errors import InputError
 
 
@@ -27,12 +27,9 @@ def run(options: argparse.Namespace) -> int:
     from trendtrain.reports.ledger_report import comparison_table, stats_table
     from trendtrain.reports.summary import without_nan
     from trendtrain.reports.terminal import show
-    from trendtrain.storage.database import is_missing, open_database
     from trendtrain.storage.ledger.ledger import Ledger
 
-    # A question makes no file.
-    engine = open_database("sqlite://" if is_missing(options.db) else options.db)
-    try:
+    with existing_database(options.db) as engine:
         if options.compare is not None:
             comparison = Ledger(engine).compare([run_id(name) for name in options.compare])
             found, table = without_nan(comparison.as_dict()), comparison_table(comparison)
@@ -42,8 +39,6 @@ def run(options: argparse.Namespace) -> int:
             found = [row.as_dict() for row in rows]
             hint = " by this run; --run all shows those of others" if not rows and ledger.stats("all") else ""
             table = stats_table(rows) if rows else f"No predictions yet in {options.db}{hint}."
-    finally:
-        engine.dispose()
     if options.json:
         sys.stdout.write(json.dumps(found, indent=1) + "\n")
     else:

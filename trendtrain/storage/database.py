@@ -65,17 +65,32 @@ def upgrade_database(url: str) -> str | None:
 
 
 def is_missing(url: str) -> bool:
-    """Return whether `url` names a SQLite file that does not exist; opening it would create it.
+    """Return whether nothing is stored at `url`: a SQLite file that does not exist, or a database in memory.
 
     Raises:
         InputError: If `url` is no database URL.
 
     Example:
         >>> is_missing("sqlite:///nowhere.db"), is_missing("sqlite://")
-        (True, False)
+        (True, True)
     """
     parsed = _parse(url)
-    return _names_file(parsed) and not Path(str(parsed.database)).exists()
+    return is_in_memory(url) or (_names_file(parsed) and not Path(str(parsed.database)).exists())
+
+
+def is_in_memory(url: str) -> bool:
+    """Return whether `url` names a database that is lost when it is closed: SQLite without a file.
+
+    Raises:
+        InputError: If `url` is no database URL.
+
+    Example:
+        >>> is_in_memory("sqlite:///"), is_in_memory("sqlite:///file:a?mode=memory&uri=true"), is_in_memory("sqlite:///a")
+        (True, True, False)
+    """
+    parsed = _parse(url)
+    is_memory = not parsed.database or ":memory:" in parsed.database or parsed.query.get("mode") == "memory"
+    return parsed.get_backend_name() == "sqlite" and is_memory
 
 
 def _open(url: str, prepare: Callable[[Engine], str | None]) -> tuple[Engine, str | None]:
