@@ -85,7 +85,7 @@ def test_a_read_only_database_fails(file: Path, database: Path) -> None:
 
 def test_a_disk_without_room_for_the_database_fails(file: Path, database: Path) -> None:
     error = line_of("import", file, "--db", f"sqlite:///{database}", exit_code=1, limit=limit_files)
-    assert re.search(r"failed: (disk I/O error|database or disk is full)\. What was stored before stays", error)
+    assert re.search(r"failed: (disk I/O error|database or disk is full)\. Data stored earlier is kept", error)
     engine = open_database(f"sqlite:///{database}")
     assert len(BarStore(engine).load("WALK", "1m")) == 5_000
     engine.dispose()

@@ -64,7 +64,7 @@ def test_a_full_file_leaves_what_was_stored(tmp_path: Path, make_bars: MakeBars)
     store.write("BTCUSDT", "1m", bars[:1_000])
     with engine.connect() as connection:  # the pool's only one
         connection.execute(text("PRAGMA max_page_count = 60"))
-    with pytest.raises(StorageError, match=r"failed: database or disk is full. What was stored before stays"):
+    with pytest.raises(StorageError, match=r"failed: database or disk is full. Data stored earlier is kept"):
         store.write("BTCUSDT", "1m", bars)
     assert_same(store.load("BTCUSDT", "1m"), bars[:1_000])
     with engine.connect() as connection:
