@@ -29,9 +29,9 @@ def compiled(function: Callable[_P, _R]) -> Callable[_P, _R]:
     if config.DISABLE_JIT:
         return function
     try:
-        dispatcher = jit(cache=True, nogil=True)(function)
+        dispatcher = jit(cache=True, nogil=True, no_cfunc_wrapper=True)(function)
     except RuntimeError:  # numba found no folder that it can write to
-        return cast(Callable[_P, _R], jit(nogil=True)(function))
+        return cast(Callable[_P, _R], jit(nogil=True, no_cfunc_wrapper=True)(function))
     _keep_if_possible(dispatcher._cache)
     return cast(Callable[_P, _R], dispatcher)
 
