@@ -55,6 +55,12 @@ BAD_FILES = {
     "text price": (replaced(2, "1.5", "abc"), "A.csv", r"A\.csv, data row 2: `open` must be a number, got abc"),
     "comma price": (replaced(2, "1.5", '"1,5"'), "A.csv", "data row 2: `open` must be a number, got 1,5"),
     "no price": (replaced(2, "1.5", ""), "A.csv", "data row 2: `open` must be a number, got nan"),
+    "no prices": (
+        replaced(2, "1.5,2,1,1,0", ",,,,"),
+        "A.csv",
+        "data row 2: `open` must be finite, got open nan, high nan",
+    ),
+    "no price but one": (replaced(2, "1.5,2,1,1", ",,,1"), "A.csv", "data row 2: `open` must be a number, got nan"),
     "infinite": (replaced(2, "2,", "inf,"), "A.csv", "data row 2: `high` must be finite"),
     "negative": (replaced(3, "1,1,1,1", "-1,1,-1,1"), "A.csv", "data row 3: `open` must be positive, got open -1"),
     "zero": (replaced(3, "1,1,1,1", "0,1,0,1"), "A.csv", "data row 3: `open` must be positive, got open 0"),

@@ -3,6 +3,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from sqlalchemy import Engine, select
 
@@ -186,3 +187,20 @@ def test_a_later_file_takes_the_place_of_a_quote(
     clocks = dict.fromkeys([*QUOTE[:3], *later])
     expected = [np.datetime64(f"2024-01-0{clock.replace(' ', 'T')}", "ms") for clock in clocks]
     assert store.load("A", "1h").open_time.tolist() == sorted(time.item() for time in expected)
+
+
+@pytest.mark.parametrize("ending", [".csv", ".parquet", ".json"])
+def test_a_row_without_prices_is_counted_and_left_out(engine: Engine, tmp_path: Path, ending: str) -> None:
+    table = pd.DataFrame({"time": pd.date_range("2024-01-01", periods=6, freq="min"), "volume": 1.0})
+    table[["open", "high", "low", "close"]] = [1.0, 1.0, 1.0, 1.0]
+    table.loc[[3, 5], ["open", "high", "low", "close"]] = np.nan
+    table["time"] = table["time"].astype(str)
+    path = tmp_path / f"A_1m{ending}"
+    {".csv": table.to_csv, ".parquet": table.to_parquet, ".json": table.to_json}[ending](path)
+    (report,) = import_files(BarStore(engine), [path], strict=False)
+    assert (report.findings.n_broken, report.findings.n_rows) == (2, 6)
+    assert BarStore(engine).load("A", "1m").open_time.tolist() == [
+        np.datetime64(f"2024-01-01T00:0{minute}", "ms").item() for minute in (0, 1, 2, 4)
+    ]
+    with pytest.raises(InputError, match=rf"A_1m\{ending}, data row 4: `open` must be finite"):
+        import_files(BarStore(engine), [path])

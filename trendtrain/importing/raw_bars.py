@@ -67,6 +67,8 @@ class RawBars:
 def read_raw_bars(times: Times, columns: Mapping[str, pd.Series], **more: Any) -> RawBars:
     """Return raw bars of the columns `open`, `high`, `low`, `close` and where present `volume`.
 
+    A row without any of the four prices has NaN for them.
+
     Args:
         times: When each row opens.
         columns: Prices and volumes as the file writes them; others are left alone.
@@ -75,7 +77,8 @@ def read_raw_bars(times: Times, columns: Mapping[str, pd.Series], **more: Any) -
     Raises:
         BarsError: If a value is no number.
     """
-    first, high, low, last = (read_numbers(columns[name]) for name in PRICES)
+    is_empty = np.logical_and.reduce([columns[name].isna().to_numpy() for name in PRICES])
+    first, high, low, last = (read_numbers(columns[name], is_empty) for name in PRICES)
     has_volume = "volume" in columns
     volume = read_numbers(columns["volume"], may_be_missing=True) if has_volume else np.full(len(first), np.nan)
     return RawBars(times.utc, first, high, low, last, volume, times.rule, **more)

@@ -139,12 +139,12 @@ def plain_name(name: object) -> str:
     return str(name).strip().strip("<>").lower().replace(" ", "_")
 
 
-def read_numbers(column: pd.Series, may_be_missing: bool = False) -> FloatArray:
+def read_numbers(column: pd.Series, may_be_missing: bool | BoolArray = False) -> FloatArray:
     """Return a column as float64, shape (n_rows,); NaN where there is no value.
 
     Args:
         column: Numbers, or strings that spell numbers.
-        may_be_missing: Whether a row may be without a value.
+        may_be_missing: Whether a row may be without a value; for all rows, or for each, shape (n_rows,).
 
     Raises:
         BarsError: If a value is no number.
