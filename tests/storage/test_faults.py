@@ -45,7 +45,7 @@ def test_a_series_locked_by_another_client_ends_in_one_line(postgres: PostgresSe
         engine = open_database(f"{url}&options=-c%20lock_timeout=50ms")
         with holder.begin() as connection:
             connection.execute(text("SELECT * FROM series FOR UPDATE"))
-            with pytest.raises(StorageError, match=r"failed: canceling statement due to lock timeout. What was stored"):
+            with pytest.raises(StorageError, match=r"failed: canceling statement due to lock timeout. Data stored"):
                 BarStore(engine).write("BTCUSDT", "1m", make_bars(range(100)))
         assert BarStore(engine).write("BTCUSDT", "1m", make_bars(range(100))) == 50
         engine.dispose()
