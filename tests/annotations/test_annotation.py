@@ -101,6 +101,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "zero price": ({"exit_price": 0}, "`exit_price` must be a positive number, got 0"),
     "negative price": ({"exit_price": -1.0}, "`exit_price` must be a positive number, got -1.0"),
     "infinite price": ({"exit_price": float("inf")}, "`exit_price` must be a positive number, got inf"),
+    "price beyond every float": ({"entry_price": 10**400}, "`entry_price` must be a positive number, got 1000000"),
     "NaN price": ({"exit_price": float("nan")}, "`exit_price` must be a positive number, got nan"),
     "boolean price": ({"exit_price": True}, "`exit_price` must be a positive number, got True"),
     "no exit price": ({"exit_price": None}, "`exit_timestamp` and `exit_price` must both be given or both be null"),

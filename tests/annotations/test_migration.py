@@ -288,6 +288,35 @@ def test_a_bad_file_is_one_problem_and_stops_no_other(case: str, store: Annotati
     assert stored_bars(store) == embedded_bars(*read_all_but_bad(src))
 
 
+WRONG_VALUES = (1704067200, 1.5, True, [], {}, None, "\ud800", "\x00", 10**400, [[1]], [None] * 9, [1704067200] * 9)
+WRONG_PLACES = (
+    *(("annotation_id",), ("symbol",), ("timeframe",), ("direction",), ("entry",), ("entry", "timestamp")),
+    *(("entry", "price"), ("exit",), ("exit", "timestamp"), ("exit", "price"), ("market_context",)),
+    *(("market_context", "entry_state", "ohlcv_5m", name) for name in ("timestamps", "open", "volume")),
+)
+
+
+@pytest.mark.parametrize("db_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("place", WRONG_PLACES)
+def test_a_value_of_any_wrong_kind_is_one_line_at_most_and_stops_no_other(
+    place: tuple[str, ...], store: AnnotationStore, src: Path
+) -> None:
+    records = []
+    for number, value in enumerate(WRONG_VALUES):
+        record = old_annotation(MARKETS, 4, annotation_id=f"wrong_{number}")
+        part = record
+        for name in place[:-1]:
+            part = part[name]
+        part[place[-1]] = value
+        records.append(record)
+    write_json(src / "bad.json", records)
+    report = migrate([src], store)
+    assert {f"trade_00{number}" for number in range(5)} <= set(store.ids())
+    assert report.n_written + len(report.problems) == 5 + len(WRONG_VALUES)
+    assert all("\n" not in problem and "bad.json, annotation " in problem for problem in report.problems)
+    assert report.problems
+
+
 def read_all_but_bad(src: Path) -> list[dict[str, Any]]:
     return [json.loads(path.read_text()) for path in sorted(src.glob("[0-9].json"))]
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from math import isfinite
 from numbers import Real
+from sys import float_info
 from typing import Any
 
 import numpy as np
@@ -86,5 +86,6 @@ def _check_name(name: str, text: str) -> None:
 
 
 def _check_price(name: str, price: float) -> None:
-    if not isinstance(price, Real) or isinstance(price, bool) or not (isfinite(price) and price > 0):
-        raise InputError(f"`{name}` must be a positive number, got {price!r}.")
+    is_number = isinstance(price, Real) and not isinstance(price, bool)
+    if not is_number or not 0 < price <= float_info.max:  # an integer may be beyond every float
+        raise InputError(f"`{name}` must be a positive number, got {price!r:.60}.")
