@@ -60,7 +60,8 @@ def test_results_own_their_data(n_bars: int) -> None:
     before = [copy.deepcopy(one) for one in found]
     tracker.update(later(bars))
     for name in (*PRICES, "open_time"):
-        getattr(bars, name)[:] = getattr(bars, name)[0]
+        memory = kernel_view(getattr(bars, name))
+        memory[:] = memory[0]
     for one, other in zip(found, before, strict=True):
         for field in fields(one):
             if isinstance(getattr(one, field.name), np.ndarray):

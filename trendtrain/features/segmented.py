@@ -59,7 +59,8 @@ class SegmentedFeatures:
         for start, end in pairwise([0, *self._later_starts(bars), len(bars)]):
             if start or self._tracker is None or self._is_apart(bars):
                 self._tracker = _new_tracker(self.features)
-            rows.append(np.asarray(self._tracker.update(bars[start:end])))
+            made = np.asarray(self._tracker.update(bars[start:end]))
+            rows.append(made if end - start == len(bars) else made.copy())  # it may fill the same array again
         result = np.concatenate(rows) if len(rows) > 1 else rows[0]
         if (fault := _fault(result, len(bars))) is not None:
             raise InputError(f"`{self.name}` must give a finite row for each of {len(bars)} bars, got {fault}.")

@@ -50,6 +50,8 @@ class BarsError(InputError):
 class Bars:
     """OHLCV bars in time order. A bar is stored by its open time and known at its close, open + timeframe.
 
+    The arrays are copies, and read-only: no function that gets bars can change those of its caller.
+
     Attributes:
         open_time: `datetime64[ms]`, UTC, strictly increasing, at least one timeframe apart, shape (n_bars,).
         open, high, low, close: float64 prices, finite and positive, low <= open, close <= high.
@@ -77,9 +79,10 @@ class Bars:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "timeframe", np.timedelta64(self.timeframe, "ms"))
-        object.__setattr__(self, "open_time", np.ascontiguousarray(self.open_time, dtype="datetime64[ms]"))
+        object.__setattr__(self, "open_time", np.array(self.open_time, "datetime64[ms]", order="C"))
         for name in (*PRICES, "volume"):
-            object.__setattr__(self, name, np.ascontiguousarray(getattr(self, name), dtype=np.float64))
+            object.__setattr__(self, name, np.array(getattr(self, name), np.float64, order="C"))
+        make_read_only(self)
         format_timeframe(self.timeframe)
         _check_shapes(self)
         _check_times(self.open_time, self.timeframe)
@@ -102,6 +105,39 @@ class Bars:
     def close_time(self) -> TimeArray:
         """The time at which each bar is known, `datetime64[ms]` UTC, shape (n_bars,)."""
         return self.open_time + self.timeframe
+
+
+def make_read_only(value: object) -> None:
+    """Make the arrays of a frozen dataclass read-only views, in its `__post_init__`: frozen fields alone keep no array.
+
+    Arrays that the caller holds stay writable for the caller.
+
+    Example:
+        >>> price = np.ones(1)
+        >>> bars = Bars(np.array(["2024-01-01"]), price, price, price, price, price, np.timedelta64(1, "m"))
+        >>> bars.close += 1.0
+        Traceback (most recent call last):
+        ValueError: output array is read-only
+    """
+    for name, array in vars(value).items():
+        if isinstance(array, np.ndarray) and array.flags.writeable:
+            view = array[:]
+            view.setflags(write=False)
+            object.__setattr__(value, name, view)
+
+
+def kernel_view(values: Any) -> Any:
+    """Return an array as compiled loops take it: they are compiled for plain arrays alone, and do not write to these.
+
+    A read-only view of an array becomes a writable view; what is strided, or read-only itself, is copied.
+    """
+    if values.flags.carray:
+        return values
+    if values.flags.c_contiguous and isinstance(values.base, np.ndarray) and values.base.flags.writeable:
+        view = values[:]
+        view.setflags(write=True)
+        return view
+    return np.array(values)
 
 
 def segments(open_time: TimeArray, timeframe: np.timedelta64, max_gap: int | None) -> IntArray:

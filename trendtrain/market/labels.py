@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from trendtrain.errors import InputError
-from trendtrain.market.bars import Bars, BoolArray, IntArray, Series, TimeArray
+from trendtrain.market.bars import Bars, BoolArray, IntArray, Series, TimeArray, kernel_view, make_read_only
 from trendtrain.market.codes import LARGEST_EVENT, whole_numbers
 from trendtrain.market.directions import DIRECTION_MEANING, FLAT, UNKNOWN
 from trendtrain.market.lines import NO_LINES, NO_RUNS, LabelRuns, Lines, LineTracker
-from trendtrain.market.pivots import PivotTracker, plain
+from trendtrain.market.pivots import PivotTracker
 from trendtrain.market.rules import PivotRules, rules_from
 
 Now = int | np.integer | np.datetime64
@@ -44,11 +44,16 @@ class Labels:
     series: tuple[Series, ...]
     offset: IntArray
 
+    def __post_init__(self) -> None:
+        make_read_only(self)
+
     def __len__(self) -> int:
         return int(self.offset[-1])
 
     def _per_bar(self, run_values: IntArray) -> IntArray:
-        return np.repeat(run_values, np.diff(self.start, append=len(self)))
+        values = np.repeat(run_values, np.diff(self.start, append=len(self)))
+        values.flags.writeable = False  # kept by a cached property
+        return values
 
     @cached_property
     def direction(self) -> IntArray:
@@ -68,7 +73,9 @@ class Labels:
     @cached_property
     def series_index(self) -> IntArray:
         """Which of `series` each bar belongs to, shape (n_bars,)."""
-        return np.repeat(np.arange(len(self.series)), np.diff(self.offset))
+        index = np.repeat(np.arange(len(self.series)), np.diff(self.offset))
+        index.flags.writeable = False
+        return index
 
     @cached_property
     def events(self) -> tuple[IntArray, IntArray]:
@@ -146,7 +153,16 @@ class Labels:
             raise InputError(f"`known_at` must lie after the bar labelled, got {known_at[bar]} for bar {bar}.")
         direction = direction.astype(np.int8)
         _check_events(direction, known_at, event)
-        return cls(bars.close_time, every, direction, known_at, event, NO_LINES, _UNNAMED, np.array([0, len(bars)]))
+        return cls(
+            bars.close_time,
+            every,
+            direction,
+            known_at.copy(),
+            event.copy(),
+            NO_LINES,
+            _UNNAMED,
+            np.array([0, len(bars)]),
+        )
 
     @classmethod
     def stack(cls, parts: dict[Series, "Labels"]) -> "Labels":
@@ -198,7 +214,7 @@ class LabelTracker:
         rows = self._pivots.update_rows(bars)
         if not rows.n_highs and not rows.n_lows and segment == self._pivots.clock[2]:
             return NO_RUNS  # as after nine live bars in ten
-        time = plain(bars.open_time).view(np.int64)
+        time = kernel_view(bars.open_time).view(np.int64)
         return self._lines.update(rows, time, first_bar, last_time, self._pivots.longest_step)
 
     def state_dict(self) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from trendtrain.market.bars import BoolArray, FloatArray, IntArray, TimeArray
+from trendtrain.market.bars import BoolArray, FloatArray, IntArray, TimeArray, make_read_only
 from trendtrain.market.kernel import (
     BAR,
     END_TIME,
@@ -56,6 +56,9 @@ class Lines:
     end_time: TimeArray
     known_at: IntArray
     direction: IntArray
+
+    def __post_init__(self) -> None:
+        make_read_only(self)
 
     def __len__(self) -> int:
         return len(self.known_at)

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trendtrain.errors import InputError, check_at_least
-from trendtrain.market.bars import Bars, BoolArray, FloatArray, IntArray, TimeArray
+from trendtrain.market.bars import Bars, BoolArray, FloatArray, IntArray, TimeArray, kernel_view
 from trendtrain.market.kernel import (
     BAR,
     HIGH,
@@ -157,7 +157,7 @@ class PivotTracker:
         if len(bars):
             self._check_follows(bars)
             self._timeframe = bars.timeframe
-        arrays = (plain(bars.high), plain(bars.low), plain(bars.open_time).view(np.int64))
+        arrays = (kernel_view(bars.high), kernel_view(bars.low), kernel_view(bars.open_time).view(np.int64))
         out = self._few if len(bars) <= _FEW else self._room(len(bars))
         return PivotRows(*out, *find_pivots_in_bars(arrays, self._values, self.longest_step, self._state, out))
 
@@ -205,11 +205,6 @@ def find_pivots(bars: Bars, rules: PivotRules | None = None, **options: Any) -> 
         [(1, 1, 2), (3, 1, 4), (5, 1, 6), (3, 2, 6)]
     """
     return PivotTracker(rules, **options).update(bars)
-
-
-def plain(values: Any) -> Any:
-    """Return `values`, or a copy where they are strided or read-only: the kernel is compiled for plain arrays alone."""
-    return values if values.flags.carray else np.array(values)
 
 
 def restore_arrays(arrays: Iterable[npt.NDArray[Any]], values: Iterable[Any]) -> None:

@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from trendtrain.market.bars import BoolArray, FloatArray, IntArray
+from trendtrain.market.bars import BoolArray, FloatArray, IntArray, make_read_only
 
 WRONG: Final = 0
 CORRECT: Final = 1
@@ -27,6 +27,9 @@ class Predictions:
 
     row: IntArray
     probability: FloatArray
+
+    def __post_init__(self) -> None:
+        make_read_only(self)
 
     def __len__(self) -> int:
         return len(self.row)
@@ -76,6 +79,9 @@ class Verdicts:
     outcome: IntArray
     event: IntArray
     known_at: IntArray
+
+    def __post_init__(self) -> None:
+        make_read_only(self)
 
     def __len__(self) -> int:
         return len(self.outcome)
