@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from law_checks import assert_labels_equal_reference, assert_pivots_equal_reference, assert_same, assert_same_fields
 
 from trendtrain.market import Bars, PivotTracker, find_pivots, label_bars, random_walk, synthetic_market
+from trendtrain.market.bars import kernel_view
 
 PRICES = ("open", "high", "low", "close", "volume")
 

@@ -1,5 +1,6 @@
 """Checks that raise, before any work, where a trainer or a model would be judged falsely."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import lightning.pytorch as pl
@@ -12,19 +13,30 @@ from trendtrain.market.bars import IntArray
 from trendtrain.validation.predictions import Predictions
 
 _UNCUT = {"overfit_batches": 0.0, "limit_val_batches": 1.0, "check_val_every_n_epoch": 1, "val_check_interval": 1.0}
+_SWAPS_WEIGHTS = ("WeightAveraging", "StochasticWeightAveraging")
 _SAVES_MID_STEP = ("every_n_train_steps", "train_time_interval", "save_on_exception")
 
 
 def check_trainer(trainer: pl.Trainer) -> None:
-    """Raise an `InputError` on several devices, and on an early stopping that would stop at the first NaN."""
+    """Raise an `InputError` on several devices, an early stopping at the first NaN, and two that swap weights."""
     if trainer.world_size > 1:  # each process would see its part of the bars only
         raise InputError(f"`trainer.devices` must be 1, got {trainer.world_size} processes.")
+    _check_swaps(trainer.callbacks)  # type: ignore[attr-defined]
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
         monitor = str(getattr(callback, "monitor", None))
         is_ours = isinstance(callback, TrendEarlyStopping)
         if _is_a(callback, "EarlyStopping") and not is_ours and monitor.startswith("trend/"):
             rule = "`EarlyStopping` must be a `TrendEarlyStopping`, which waits for the first verdict"
             raise InputError(f'{rule}, got monitor="{monitor}".')
+
+
+def _check_swaps(callbacks: Sequence[Any]) -> None:
+    """Raise if two callbacks put other weights in the module: each would take the other's for those in training."""
+    swaps = [type(callback).__name__ for callback in callbacks if any(_is_a(callback, name) for name in _SWAPS_WEIGHTS)]
+    if len(swaps) > 1:
+        rule = "`trainer.callbacks` must hold one callback that swaps the weights"
+        fix = "callbacks.averaging=null leaves ours out" if "AverageWeights" in swaps else "leave all but one out"
+        raise InputError(f"{rule} ({fix}), got {' and '.join(swaps)}.")
 
 
 def check_stream_trainer(trainer: pl.Trainer) -> None:
