@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trendtrain.validation.score import calendar_blocks, estimate, student_t975
+from trendtrain.validation.score import SHARES, calendar_blocks, estimate, paired_scores, student_t975
 
 
 def slow_blocks(times: list[int], series: list[int]) -> list[int]:
@@ -106,3 +106,22 @@ def test_blocks_are_shared_by_all_series() -> None:
     assert both.tolist() == alone.tolist() * 2
     values = np.random.default_rng(0).random(600)
     assert estimate(np.tile(values, 2), both).se == pytest.approx(estimate(values, alone).se, rel=1e-12)
+
+
+@pytest.mark.parametrize(("n_wrong", "expected"), [(2, (0.9159, 1.0)), (78, (0.0, 0.0841))])
+def test_an_interval_of_shares_ends_at_0_and_1(n_wrong: int, expected: tuple[float, float]) -> None:
+    values = np.where(np.arange(80) < n_wrong, 0.0, 1.0)
+    block = np.arange(80) // 10
+    free, kept = estimate(values, block), estimate(values, block, SHARES)
+    assert free.ci95[0] < 0.0 or free.ci95[1] > 1.0  # the test is worth its name
+    assert kept.ci95 == pytest.approx(expected, abs=1e-4)
+    assert 0.0 <= kept.ci95[0] <= kept.ci95[1] <= 1.0
+    assert (kept.mean, kept.se) == (free.mean, free.se)
+
+
+def test_an_interval_of_a_difference_ends_at_1() -> None:
+    model = np.where(np.arange(80) < 2, 0.0, 1.0)
+    scores = paired_scores(model, np.zeros(80), np.arange(80) // 10)
+    assert scores["difference"] == pytest.approx(78 / 80)
+    assert scores["difference_ci95"][1] == 1.0
+    assert scores["difference_ci95"][0] == pytest.approx(0.916, abs=0.001)

@@ -19,11 +19,18 @@ _NOT_COMPARED: Final = (  # given elsewhere, or without effect on scores
     "model.net.window",
 )
 
+_NO_FUTURE: Final = """\
+- *No fact from the future.* A prediction at the close of a bar uses that bar and earlier ones; a label is used from
+  the close on at which both pivots of its line are certain, and neither lies before the prediction.
+"""
+_UNCHECKED: Final = """\
+- *Not checked: facts from the future.* A label is used from the close on at which its own rule says that it is known.
+  Whether {parts} look ahead was not checked: `trendtrain.laws.check_causal` does.
+"""
 _PROMISES: Final = """\
 **What this run promises**
 
-- *No fact from the future.* A prediction at the close of a bar uses that bar and earlier ones; a label is used from
-  the close on at which both pivots of its line are certain, and neither lies before the prediction.
+{future}\
 - *One line, one observation.* Event accuracy is the mean over judging lines of the share each found correct; its
   interval comes from blocks of lines close in time, and is missing while there are fewer than 8 blocks.
 - *Simple rules on the same verdicts.* Each `baseline_...` predicted at the same bars and was judged by the same lines.
@@ -56,10 +63,22 @@ def describe_run(config: Mapping[str, Any]) -> str:
         >>> describe_run({"labels": {"strength": [1, 1]}}).splitlines()[-1]
         '| labels.strength | 1, 1 |'
     """
+    promises = _PROMISES.format(future=_about_the_future(config))
     if not config:
-        return _PROMISES
+        return promises
     rows = "\n".join(f"| {key} | {_escape(_text(value))} |" for key, value in flatten(config))
-    return f"{_PROMISES}\n**Configuration**\n\n| key | value |\n| --- | --- |\n{rows}"
+    return f"{promises}\n**Configuration**\n\n| key | value |\n| --- | --- |\n{rows}"
+
+
+def _about_the_future(config: Mapping[str, Any]) -> str:
+    """Return the promise that no function looks ahead, or those that nobody checked: our own ones are tested."""
+    data = config.get("data", {})
+    parts = {"labels": config.get("labels"), "data.features": data.get("features"), "data.side": data.get("side")}
+    if data and parts["data.side"] is None:
+        del parts["data.side"]  # left out
+    targets = {name: (part or {}).get("_target_", "not given") for name, part in parts.items()}
+    unchecked = [f"`{name}` ({_escape(path)})" for name, path in targets.items() if not path.startswith("trendtrain.")]
+    return _UNCHECKED.format(parts=" and ".join(unchecked)) if unchecked else _NO_FUTURE
 
 
 def compared(config: Mapping[str, Any]) -> dict[str, float | str]:

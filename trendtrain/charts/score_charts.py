@@ -33,7 +33,7 @@ def draw_reliability(reliability: Mapping[str, Sequence[float]], n_events: int, 
     above, below = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": [3, 1], "hspace": 0.08})
     above.plot([0, 1], [0, 1], "--", color=PALE, label="as sure as it is right")
     known = ~np.isnan(error)
-    bars = _NORMAL975 * error[known]
+    bars = np.minimum(_NORMAL975 * error[known], [accuracy[known], 1.0 - accuracy[known]])  # they end at 0 and at 1
     above.errorbar(confidence[known], accuracy[known], bars, fmt="o", color=_BLUE, capsize=3, label="95 % interval")
     above.plot(confidence[~known], accuracy[~known], "o", mfc="none", color=_BLUE, label="too few events for one")
     above.set(ylabel="share that came true", ylim=(-0.02, 1.02), xlim=(middle.min(initial=0.5) - width, 1.01))

@@ -10,8 +10,9 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from torch.utils.tensorboard.writer import FileWriter
 
 from trendtrain.stream.walk_step import WalkStep
-from trendtrain.validation.score import Scores
+from trendtrain.validation.score import DIFFERENCES, SHARES, Scores
 
+_BOUNDS: Final = {"event_accuracy": SHARES, "over_best": DIFFERENCES}
 _MORE_EVENTS: Final = 1.1  # an interval shrinks by a twentieth meanwhile, and all of them cost 11 of the last one
 
 
@@ -34,8 +35,8 @@ class Intervals:
         accuracy = step.metrics["event_accuracy"]
         best = max((value for name, value in step.metrics.items() if name.startswith("baseline_")), default=math.nan)
         middle = {"event_accuracy": accuracy, "over_best": accuracy - best}
-        ends = {
-            f"{name}_{end}": middle[name] + sign * half  # a NaN half-width voids the middle too
+        ends = {  # a NaN half-width voids the middle too
+            f"{name}_{end}": float(np.clip(middle[name] + sign * half, *_BOUNDS[name]))
             for name, half in self._half.items()
             for end, sign in (("mid", 0), ("low", -1), ("high", 1))
         }
@@ -51,10 +52,11 @@ class Intervals:
 
 
 def _half_widths(scores: Scores) -> dict[str, float]:
-    intervals = {"event_accuracy": scores["accuracy_ci95"]}
-    if scores["best_baseline"] is not None:
-        intervals["over_best"] = scores["best_baseline"]["ci95"]
-    return {name: (high - low) / 2 for name, (low, high) in intervals.items()}
+    intervals = {"event_accuracy": (scores["event_accuracy"], scores["accuracy_ci95"])}
+    if (best := scores["best_baseline"]) is not None:
+        intervals["over_best"] = (best["difference"], best["ci95"])
+    # An end that the range cut off is nearer than the other.
+    return {name: max(middle - low, high - middle) for name, (middle, (low, high)) in intervals.items()}
 
 
 def event_files(loggers: Iterable[Logger]) -> list[FileWriter]:

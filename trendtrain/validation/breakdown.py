@@ -14,6 +14,7 @@ from trendtrain.market.lines import KIND_NAMES
 from trendtrain.validation.predictions import Verdicts
 from trendtrain.validation.score import (
     N_CALIBRATION_BINS,
+    SHARES,
     Groups,
     block_error,
     calendar_blocks,
@@ -183,7 +184,7 @@ class ScoredPredictions:
         counts = np.bincount(event, minlength=len(self.block))
         held = np.flatnonzero(counts)
         share = np.bincount(event, is_correct, len(self.block))[held] / counts[held]
-        found = estimate(share, self.block[held])
+        found = estimate(share, self.block[held], SHARES)
         return {
             "event_accuracy": found.mean,
             "n_events": found.n_events,

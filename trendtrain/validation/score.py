@@ -1,7 +1,8 @@
 """Scores whose statistical unit is the event: the predictions judged by one line are one observation."""
 
+import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,8 @@ EVENTS_A_BLOCK = 20
 FEWEST_BLOCKS = 8
 N_CALIBRATION_BINS = 15
 FADING_FACTOR = 0.999
+SHARES: Final = (0.0, 1.0)  # the range of an accuracy
+DIFFERENCES: Final = (-1.0, 1.0)  # the range of a difference of two
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,7 @@ def _waits(times: IntArray) -> IntArray:
     return times[EVENTS_A_BLOCK:] - times[:-EVENTS_A_BLOCK]
 
 
-def estimate(values: FloatArray, block: IntArray) -> Estimate:
+def estimate(values: FloatArray, block: IntArray, bounds: tuple[float, float] = (-math.inf, math.inf)) -> Estimate:
     """Return the mean of values over events with its cluster-robust error.
 
     se = sqrt(B / (B - 1) * sum over blocks of (sum over its events of (a_e - mean))^2) / N, Student t with B - 1
@@ -110,12 +113,14 @@ def estimate(values: FloatArray, block: IntArray) -> Estimate:
     Args:
         values: One value an event, shape (n_events,).
         block: The block of each event, shape (n_events,), from `calendar_blocks`.
+        bounds: The range of the mean, such as `SHARES` or `DIFFERENCES`: the interval ends there.
     """
     n_events, n_blocks = len(values), int(np.count_nonzero(np.bincount(block)))
     mean = float(values.mean()) if n_events else float("nan")
     se = block_error(values - mean, block, n_events)
     half = student_t975(n_blocks - 1) * se if n_blocks > 1 else float("nan")
-    return Estimate(mean, se, (mean - half, mean + half), n_events, n_blocks)
+    low, high = np.clip([mean - half, mean + half], *bounds).tolist()
+    return Estimate(mean, se, (low, high), n_events, n_blocks)
 
 
 def block_error(residual: FloatArray, block: IntArray, total: float) -> float:
@@ -140,7 +145,7 @@ def paired_scores(model: FloatArray, baseline: FloatArray, block: IntArray) -> S
         model, baseline: The share of correct predictions of each event, by either, shape (n_events,).
         block: The block of each event, shape (n_events,), from `calendar_blocks`.
     """
-    paired = estimate(model - baseline, block)
+    paired = estimate(model - baseline, block, DIFFERENCES)
     return {
         "event_accuracy": float(baseline.mean()) if len(baseline) else float("nan"),
         "difference": paired.mean,

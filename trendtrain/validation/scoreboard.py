@@ -13,6 +13,7 @@ from trendtrain.validation.breakdown import Breakdown, ScoredPredictions
 from trendtrain.validation.predictions import CORRECT, OUTCOME_NAMES, WRONG, Predictions, Verdicts
 from trendtrain.validation.score import (
     N_CALIBRATION_BINS,
+    SHARES,
     AnyArray,
     Scores,
     best_baseline,
@@ -141,7 +142,7 @@ class Scoreboard:
         return float(pending.confidence.mean()) if pending else float("nan")
 
     def _scores_of(self, values: FloatArray, block: IntArray, scored: ScoredPredictions) -> Scores:
-        model = estimate(values[:, 0], block)
+        model = estimate(values[:, 0], block, SHARES)
         bins = calibration_bins(scored.confidence, scored.is_correct, scored.weight)
         delays = np.bincount(scored.delay)
         columns = zip(self.baselines, values[:, 2:].T, strict=True)

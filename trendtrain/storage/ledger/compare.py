@@ -12,7 +12,7 @@ from trendtrain.errors import InputError
 from trendtrain.market.bars import FloatArray
 from trendtrain.storage.ledger.stats import newest, run_names, sums_by_line
 from trendtrain.storage.schema import lines, runs, tracks
-from trendtrain.validation.score import Estimate, calendar_blocks, estimate
+from trendtrain.validation.score import DIFFERENCES, SHARES, Estimate, calendar_blocks, estimate
 
 _Key = tuple[int, str, int, int]  # series, kind, first and last time of a line
 _Events = dict[_Key, tuple[int, float]]  # when each was known, ms, and what share it found correct
@@ -147,7 +147,7 @@ def _events(connection: Connection, run: str) -> Iterator[tuple[tuple[str, str],
 
 def _contestant(run: str, model: str, events: _Events) -> Contestant:
     share = np.array([share for _, share in events.values()])
-    found = _estimate(list(events), [known_at for known_at, _ in events.values()], share)
+    found = _estimate(list(events), [known_at for known_at, _ in events.values()], share, SHARES)
     return Contestant(run, model, found.mean, found.n_events, found.se, found.ci95)
 
 
@@ -158,11 +158,11 @@ def _pair(first: tuple[tuple[str, str], _Events], other: tuple[tuple[str, str], 
         got = f"{' '.join(own)} and {' '.join(against)}, which share none"
         raise InputError(f"`compare` must name runs judged by the same lines, got {got}.")
     a, b = (np.array([events[key][1] for key in keys]) for events in (theirs, ours))
-    found = _estimate(keys, [ours[key][0] for key in keys], b - a)
+    found = _estimate(keys, [ours[key][0] for key in keys], b - a, DIFFERENCES)
     means = float(b.mean()), float(a.mean())
     return Pair(*own, *against, len(keys), *means, found.mean, found.se, found.ci95)
 
 
-def _estimate(keys: list[_Key], known_at: list[int], values: FloatArray) -> Estimate:
+def _estimate(keys: list[_Key], known_at: list[int], values: FloatArray, bounds: tuple[float, float]) -> Estimate:
     series = np.array([key[0] for key in keys])
-    return estimate(values, calendar_blocks(np.array(known_at).astype("datetime64[ms]"), series))
+    return estimate(values, calendar_blocks(np.array(known_at).astype("datetime64[ms]"), series), bounds)

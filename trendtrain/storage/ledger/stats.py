@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Connection, Select, case, func, select, tr
 from trendtrain.errors import InputError
 from trendtrain.storage.schema import prediction_rows, runs, series, tracks, verdict_rows
 from trendtrain.validation.predictions import CORRECT, WRONG
-from trendtrain.validation.score import Estimate, calendar_blocks, estimate
+from trendtrain.validation.score import SHARES, Estimate, calendar_blocks, estimate
 from trendtrain.validation.stats import TrendStats
 
 _NAN: Final = math.nan
@@ -161,7 +161,7 @@ def _stats(names: _Names, own: list[int], sums: _Sums, pending: dict[int, _Pendi
     found = Estimate(_NAN, _NAN, (_NAN, _NAN), 0, 0)
     if events["n_valid"].sum() == n_valid:
         blocks = calendar_blocks(events["known_at"].astype("datetime64[ms]"), events["track_id"])
-        found = estimate(events["n_correct"] / events["n_valid"], blocks)
+        found = estimate(events["n_correct"] / events["n_valid"], blocks, SHARES)
     expected = confidence / n_pending if n_pending else _NAN
     return LedgerStats(*names, counts, found.mean, found.n_events, found.se, found.ci95, expected)
 

@@ -1,0 +1,45 @@
+"""The text page promises what was checked, and nothing more."""
+
+from typing import Any
+
+import pytest
+
+from trendtrain.charts.run_page import describe_run
+
+OURS: dict[str, Any] = {
+    "labels": {"_target_": "trendtrain.market.label_bars"},
+    "data": {
+        "features": {"_target_": "trendtrain.features.bar_features"},
+        "side": {"_target_": "trendtrain.features.skill_features"},
+    },
+}
+PROMISE = "- *No fact from the future.* "
+
+
+def with_part(part: str, value: Any) -> dict[str, Any]:
+    if part == "labels":
+        return OURS | {"labels": value}
+    return OURS | {"data": OURS["data"] | {part.removeprefix("data."): value}}
+
+
+@pytest.mark.parametrize("config", [OURS, with_part("data.side", None)])
+def test_our_own_functions_are_promised_not_to_look_ahead(config: dict[str, Any]) -> None:
+    assert PROMISE in describe_run(config)
+    assert "Not checked" not in describe_run(config)
+
+
+@pytest.mark.parametrize("part", ["labels", "data.features", "data.side"])
+@pytest.mark.parametrize("path", ["mine.look", "trendtrain_mine.look", "functools.partial"])
+def test_a_users_function_is_named_as_not_checked(part: str, path: str) -> None:
+    page = describe_run(with_part(part, {"_target_": path}))
+    assert PROMISE not in page
+    assert (
+        f"Whether `{part}` ({path}) look ahead was not checked: `trendtrain.laws.check_causal` does."
+        in page.replace("\n", " ")
+    )
+
+
+@pytest.mark.parametrize("config", [{}, {"seed": 3}, {"labels": None, "data": {}}])
+def test_a_run_that_names_no_functions_gets_no_promise(config: dict[str, Any]) -> None:
+    assert PROMISE not in describe_run(config)
+    assert "*Not checked: facts from the future.*" in describe_run(config)
