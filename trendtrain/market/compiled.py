@@ -70,7 +70,7 @@ class _Notice(event.Listener):
         if self._depth == 1 and self._left > 0:
             name = compiling.data["dispatcher"].py_func.__module__
             self._start = time.monotonic()
-            self._timer = Timer(self._left, self._write, [f"compiling the loops of {name} once; later runs reuse them"])
+            self._timer = Timer(self._left, self._write, [f"compiling {name} for this machine; later runs reuse it"])
             self._timer.daemon = True
             self._timer.start()
 

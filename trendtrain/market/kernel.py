@@ -208,7 +208,7 @@ def _turns(values: Floats, is_strict: bool, own: Positions, after: Positions) ->
         How many there are.
     """
     n, start, is_rise, last = np.uint64(0), 0, 0, np.nan
-    may_stand = 0 if is_strict else -1
+    may_stand = 0 if is_strict else -1  # a tie ends a rise, or leaves it as it is (a mask of all bits)
     for i in range(len(values)):
         value = values[i]
         is_up, is_down = int(value > last), int(value < last)
