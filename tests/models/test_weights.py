@@ -9,6 +9,7 @@ import torch
 from hydra import compose, initialize_config_module
 
 from trendtrain.callbacks import AverageWeights, TrendValidation, WalkCheckpoint
+from trendtrain.callbacks.ledger_writer import model_class
 from trendtrain.data import PivotDataModule, Walk
 from trendtrain.errors import InputError
 from trendtrain.market import Series, synthetic_market
@@ -132,3 +133,26 @@ def test_a_module_without_a_net_is_refused(tmp_path: Path) -> None:
 def test_a_net_of_another_shape_is_refused(checkpoint: Path, widths: list[int], message: str) -> None:
     with pytest.raises(InputError, match=rf"`path` must hold a net of the same shape, {message}"):
         load_weights(MlpNet(8, n_side=24, widths=widths), checkpoint)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")  # of torch itself, when `torch.compile` loads
+@pytest.mark.parametrize("saves_compiled", [False, True])
+@pytest.mark.parametrize("loads_compiled", [False, True])
+def test_a_compiled_net_has_the_names_of_the_net(saves_compiled: bool, loads_compiled: bool, tmp_path: Path) -> None:
+    nets = [MlpNet(n_features=2, n_side=3, widths=(4,)) for _ in range(2)]
+    saved, loaded = (
+        torch.compile(net) if is_compiled else net
+        for net, is_compiled in zip(nets, (saves_compiled, loads_compiled), strict=True)
+    )
+    state = {f"net.{name}": value for name, value in saved.state_dict().items()}
+    assert any("_orig_mod." in name for name in state) is saves_compiled
+    torch.save({"state_dict": state}, tmp_path / "a.ckpt")
+    load_weights(loaded, tmp_path / "a.ckpt")
+    for name, value in nets[0].state_dict().items():
+        assert torch.equal(nets[1].state_dict()[name], value)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")  # of torch itself, when `torch.compile` loads
+def test_a_compiled_net_is_named_by_its_own_class() -> None:
+    net = MlpNet(n_features=2, n_side=3, widths=(4,))
+    assert model_class(TrendModule(torch.compile(net))) is MlpNet  # type: ignore[arg-type]

@@ -108,8 +108,12 @@ class LedgerWriter(pl.Callback):
 
 
 def model_class(module: pl.LightningModule) -> type:
-    """Return the class that names a module in the ledger: that of its `net` if it has one, otherwise its own."""
-    return type(getattr(module, "net", module))
+    """Return the class that names a module in the ledger: that of its `net` if it has one, otherwise its own.
+
+    What `torch.compile` wraps is named by the net inside.
+    """
+    net = getattr(module, "net", module)
+    return type(getattr(net, "_orig_mod", net))
 
 
 def prediction_rows(predictions: Predictions, labels: Labels) -> PredictionRows:
