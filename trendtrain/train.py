@@ -34,6 +34,7 @@ from trendtrain.storage.database import is_missing, open_database
 from trendtrain.storage.ledger.ledger import Ledger
 
 _N_PROBE_BARS = 100  # enough to count columns
+_NEEDED = ("data", "data.source", "data.features", "labels", "model", "replay", "walk", "trainer", "callbacks")
 _LARGEST_SEED = 2**32 - 1  # of numpy's global generator
 
 
@@ -123,7 +124,7 @@ class _Run:
         parts = {name: part for name, part in cfg.callbacks.items() if part is not None and name not in left_out}
         made = {name: instantiate(part) for name, part in parts.items()}
         callbacks = [make(**arguments[name]) if name in arguments else make for name, make in made.items()]
-        logger: Any = instantiate(cfg.logger) if cfg.logger else None
+        logger: Any = instantiate(cfg.logger) if cfg.get("logger") else None
         if logger is not None:
             logger = logger(save_dir=self.folder, purge_step=self._first_step())  # drop later points of an earlier run
         with _quiet_lightning():
@@ -185,6 +186,12 @@ def resolved(cfg: DictConfig) -> dict[str, Any]:
 
 
 def _check(cfg: DictConfig) -> None:
+    for key in _NEEDED:
+        part = OmegaConf.select(cfg, key)
+        if not isinstance(part, DictConfig):
+            raise InputError(f"`{key}` must be a part of the configuration, got {part!r}.")
+    if "net" in cfg.model and not isinstance(cfg.model.net, DictConfig):
+        raise InputError(f"`model.net` must be a net with a `_target_`, got {cfg.model.net!r}.")
     check_at_least("seed", cfg.seed, 0)
     check_number("seed", cfg.seed, 0, _LARGEST_SEED)
     if cfg.trainer.get("max_epochs") is not None:

@@ -637,7 +637,7 @@ MISTAKES: dict[str, tuple[tuple[str, ...], str]] = {
     "replay.detector": (("replay.detector.delta=2",), "`detector.delta` must be a number from 1e-300 to 1.0, got 2"),
     "replay.batch_size": (("replay.batch_size=0",), "`replay.batch_size` must be an integer of at least 1"),
     "no path": (("data=files",), "`data.path` must name a file or folder of bars, got none"),
-    "no file": (("data=files", "data.path=nowhere.csv"), "`path` must name a file or folder that exists"),
+    "no file": (("data=files", "data.path=nowhere.csv"), "`data.path` must name a file or folder that exists in"),
     "no database": (("data=database",), "`db.url` must name a database that exists for data=database, got sqlite:///"),
     "no features": (("data.features._target_=nowhere.features",), "nowhere"),
     "every_n_steps": (("callbacks.checkpoint.every_n_steps=0",), "`every_n_steps` must be an integer of at least 1"),

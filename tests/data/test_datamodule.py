@@ -423,3 +423,31 @@ def test_transitions_of_labels_without_lines_are_refused() -> None:
 def test_a_walk_that_cannot_be_is_refused(series: dict[Series, Bars], options: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
         module_of(series, **options)
+
+
+def flat(bars: Bars) -> Labels:
+    return label_bars(bars, flat_band=10.0)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"labeler": flat},
+            r"`labels` must make bars DOWN or UP \(a smaller `labels.flat_band` or n_classes=3\), got ",
+        ),
+        ({"series": "constant"}, r"`labels` must make bars DOWN or UP \(constant prices have no pivots\), got 0 known"),
+        (
+            {"walk": Walk(start=0.001)},
+            "`walk.start` must leave bars with known labels before it, got .* by which 0 of ",
+        ),
+    ],
+)
+def test_nothing_to_learn_is_refused_with_its_cause(options: dict[str, Any], message: str) -> None:
+    series = dict(TWO)
+    if options.get("series") == "constant":
+        one = np.ones(500)
+        time = np.datetime64("2024-01-01", "ms") + np.arange(500) * np.timedelta64(5, "m")
+        series = {Series("C", "5m"): Bars(time, one, one, one, one, one, np.timedelta64(5, "m"))}
+    with pytest.raises(InputError, match=message):
+        PivotDataModule(**{**options, "series": series}).setup()

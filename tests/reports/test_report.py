@@ -1,4 +1,5 @@
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -135,8 +136,14 @@ def test_an_error_that_does_not_exist_is_left_out() -> None:
     assert "+-" not in row
 
 
-def test_a_summary_tells_where_its_files_are() -> None:
-    text = printed(summary_table(summary_with()))
+def test_a_summary_tells_where_its_files_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "runs" / "one" / "tensorboard"
+    folder.mkdir(parents=True)
+    text = printed(summary_table(replace(summary_with(), folder=folder.parent)))
+    assert "tensorboard --logdir" not in text  # no logger wrote any charts
+    (folder / "events.out.tfevents.1").touch()
+    text = printed(summary_table(replace(summary_with(), folder=folder.parent)))
     assert "summary: runs/one/summary.json" in text
     assert "tensorboard --logdir runs/one" in text
 

@@ -13,6 +13,7 @@ from trendtrain.market.bars import IntArray
 from trendtrain.validation.predictions import Predictions
 
 _UNCUT = {"overfit_batches": 0.0, "limit_val_batches": 1.0, "check_val_every_n_epoch": 1, "val_check_interval": 1.0}
+_LIMITS = ("limit_train_batches", "max_steps", "max_epochs")  # 0 leaves no training; -1 and None are no limit
 _SWAPS_WEIGHTS = ("WeightAveraging", "StochasticWeightAveraging")
 _SAVES_MID_STEP = ("every_n_train_steps", "train_time_interval", "save_on_exception")
 
@@ -45,6 +46,9 @@ def check_stream_trainer(trainer: pl.Trainer) -> None:
         _check_checkpoint(callback)
     if trainer.fast_dev_run:  # type: ignore[attr-defined]
         return
+    for name in _LIMITS if trainer.state.fn == "fit" else ():
+        if getattr(trainer, name) == 0:
+            raise InputError(f"`trainer.{name}` must leave training to do, got {getattr(trainer, name)}.")
     for name, whole in _UNCUT.items():
         got = getattr(trainer, name)
         if got != whole or type(got) is not type(whole):  # 1 is one batch, 1.0 is all of them

@@ -19,6 +19,10 @@ _BLOCK = 8192  # rows
 _OUTPUTS = ("logits", "probabilities", "direction")
 
 
+class NotFiniteError(InputError):
+    """A model gave NaN or infinity."""
+
+
 def row_of(batch: Any) -> Any:
     """Return a batch's bar positions: a dict's `row`, the last item of a tuple or list, or a tensor itself.
 
@@ -130,7 +134,7 @@ def _probability(scores: Tensor) -> Any:
     values = scores.float().numpy()
     least, most = (values.min(), values.max()) if values.size else (0.0, 0.0)
     if not (np.isfinite(least) and np.isfinite(most)):
-        raise InputError("`direction` must give finite numbers, got NaN or infinity: the model may have diverged.")
+        raise NotFiniteError("`direction` must give finite numbers, got NaN or infinity: the model may have diverged.")
     if least >= 0:
         chance = values.astype(np.float64)
         total = chance.sum(axis=1, keepdims=True)

@@ -1,6 +1,7 @@
 """Keep a model's predictions and judge each when its label becomes known, inside any Lightning Trainer."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import lightning.pytorch as pl
@@ -10,7 +11,7 @@ import torch
 from trendtrain.callbacks.checks import check_predictions, check_stream_trainer, check_trainer
 from trendtrain.callbacks.interrupts import delay_interrupts
 from trendtrain.callbacks.listeners import Stream, call_hooks
-from trendtrain.callbacks.model_outputs import OutputBuffer, row_of, scores_of
+from trendtrain.callbacks.model_outputs import NotFiniteError, OutputBuffer, row_of, scores_of
 from trendtrain.data.arrays import to_arrays, to_tensors
 from trendtrain.errors import InputError
 from trendtrain.market.bars import IntArray
@@ -86,7 +87,8 @@ class TrendValidation(pl.Callback):
     ) -> None:
         """Keep the logits of the rows just trained on, if the module returned them."""
         if self._stream is not None and isinstance(outputs, dict) and "logits" in outputs:
-            self._trained.add(self.key(batch), outputs["logits"])
+            with self._naming_the_step():
+                self._trained.add(self.key(batch), outputs["logits"])
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Give monitors the metrics, NaN so far, where validation comes after the first epoch."""
@@ -99,7 +101,8 @@ class TrendValidation(pl.Callback):
         if self._stream is None:
             self._reset_scores()
         elif len(self._trained):
-            trained, self._trained = self._trained.predictions(), OutputBuffer()
+            with self._naming_the_step():
+                trained, self._trained = self._trained.predictions(), OutputBuffer()
             self._stream.update_verdicts(trained)
 
     def on_validation_batch_end(
@@ -113,7 +116,8 @@ class TrendValidation(pl.Callback):
     ) -> None:
         """Keep the predictions of a batch."""
         if not self._is_other_loop(trainer) and (rows := self.key(batch)) is not None:
-            self._predicted.add(rows, self.direction(outputs))
+            with self._naming_the_step():
+                self._predicted.add(rows, self.direction(outputs))
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Complete the step, or an epoch of the warm-up."""
@@ -138,7 +142,8 @@ class TrendValidation(pl.Callback):
             InputError: If rows are no labelled bars, or come twice, or classes differ from the labels'.
             RuntimeError: If a step of the stream did not predict each of its rows once, unless it `is_partial`.
         """
-        predictions, self._predicted = self._predicted.predictions(), OutputBuffer()
+        with self._naming_the_step():
+            predictions, self._predicted = self._predicted.predictions(), OutputBuffer()
         labels, stream = self.board.labels, self._stream
         check_predictions(predictions, len(labels), stream, is_partial)
         now = labels.close_time[predictions.row].max() if stream is None else stream.close_step()
@@ -173,6 +178,16 @@ class TrendValidation(pl.Callback):
         self.buffer.load_state_dict(state_dict["buffer"])
         self.board.load_state_dict(to_arrays(state_dict["board"]))
         self._n_steps = state_dict["n_steps"]
+
+    @contextmanager
+    def _naming_the_step(self) -> Iterator[None]:
+        """Add the step and what to change to the error about a model that diverged."""
+        try:
+            yield
+        except NotFiniteError as error:
+            is_warmup = self._stream is not None and self._stream.clock.warmup
+            step = "in the warm-up" if is_warmup else f"at step {self._n_steps}"
+            raise InputError(f"{str(error).removesuffix('.')} {step}; try a lower `model.lr`.") from error
 
     @property
     def _is_over(self) -> bool:

@@ -76,7 +76,8 @@ def points(step: WalkStep, intervals: dict[str, float]) -> Summary:
     """Return the step's scalars as one event, a tenth of the cost of `add_scalar` for each; NaN draws no point."""
     scalars = {f"trend/{name}": value for name, value in (step.scalars | intervals).items()}
     for (symbol, timeframe), stats in step.series_stats.items():
-        scalars[f"trend/{symbol}/{timeframe}/accuracy"] = stats.accuracy
+        if symbol:  # of labels without a name, `trend/accuracy` is the same
+            scalars[f"trend/{symbol}/{timeframe}/accuracy"] = stats.accuracy
     scalars |= {f"replay/{name}": value for name, value in step.replay.items()}
     values = [Summary.Value(tag=tag, simple_value=value) for tag, value in scalars.items() if not math.isnan(value)]
     return Summary(value=values)

@@ -1,6 +1,7 @@
 """`trendtrain train`: the main job, configured by Hydra."""
 
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 def run_overrides(overrides: list[str]) -> int:
     """Let Hydra compose the configuration and call the job; an error of Hydra's is the user's mistake."""
     import hydra
-    from hydra.errors import HydraException, MissingConfigException
+    from hydra.errors import HydraException, MissingConfigException, OverrideParseException
     from omegaconf.errors import OmegaConfBaseException
 
     from trendtrain.commands import sweep
@@ -38,13 +39,15 @@ def run_overrides(overrides: list[str]) -> int:
         except expected as error:
             exit_codes.append(report_error(error))
 
-    _prepare_hydra(overrides)
     sweep.reset()
     try:
+        _prepare_hydra(_with_choices(overrides))
         job()
     except (KeyboardInterrupt, SystemExit):
         sweep.report_interrupted()
         raise
+    except OverrideParseException as error:
+        return report_error(_unquoted(error.override) or error)
     except MissingConfigException as error:
         return report_error(_unknown_choice(error))
     except expected as error:
@@ -60,6 +63,62 @@ def _prepare_hydra(overrides: list[str]) -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # raise errors instead of printing a traceback
     sys.argv = ["trendtrain train", *overrides]
     sys.path.append(str(Path.cwd()))  # so that `_target_=mynet.MyNet` finds a user's file
+
+
+def _with_choices(overrides: list[str]) -> list[str]:
+    """Return the overrides, each of a group checked to choose by name; null or false is the choice `none`.
+
+    Raises:
+        InputError: If a group is set to what is no name, which Hydra would answer with a traceback.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import OverrideParseException
+
+    parser, checked = OverridesParser.create(), []
+    for text in overrides:
+        choices = _choices(text.lstrip("+").partition("=")[0])
+        try:
+            override = parser.parse_override(text) if choices else None
+        except OverrideParseException:  # left to Hydra
+            override = None
+        if override is None or override.is_delete():
+            checked.append(text)
+            continue
+        values = list(override.sweep_iterator()) if override.is_sweep_override() else [override.value()]
+        if values in ([None], [False]) and "none" in choices:
+            text = f"{override.key_or_group}=none"
+        elif values == [None] and override.key_or_group == "experiment":
+            continue  # as the default
+        elif not all(_is_name(value) for value in values):
+            got = text.partition("=")[2]
+            raise InputError(f"`{override.key_or_group}` must be one of {', '.join(choices)}, got {got}.")
+        checked.append(text)
+    return checked
+
+
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) or (isinstance(value, list) and all(isinstance(name, str) for name in value))
+
+
+def _choices(group: str) -> list[str]:
+    """Return the options of a group of our configuration; none for a key that is no group."""
+    from importlib.resources import files
+
+    folder = files("trendtrain.configs") / group
+    if not group.isidentifier() or not folder.is_dir():
+        return []
+    names = (file.name.removesuffix(".yaml") for file in folder.iterdir() if file.name.endswith(".yaml"))
+    return sorted(name for name in names if not name.startswith("_"))
+
+
+def _unquoted(override: str) -> Exception | None:
+    """Return an error that shows how to quote a value; None where quotes would not help."""
+    key, equals, value = override.partition("=")
+    if not equals or not value or value[0] in "\"'[{":
+        return None
+    quoted = shlex.quote(f'{key}="{value}"')
+    rule = "be in quotes where it holds signs such as = ( { : or letters beyond ASCII"
+    return InputError(f"`{key}` must {rule} ({quoted}), got {override}.")
 
 
 def _unknown_choice(error: "MissingConfigException") -> Exception:
@@ -81,5 +140,5 @@ def _run_job(cfg: "DictConfig") -> int:
     if cfg.ckpt == "last" and not checkpoint.exists():
         show(f"There is no {checkpoint} yet: starting at the first step.")
     summary = train(cfg)
-    show(summary_table(summary))
+    show(summary_table(summary, Path(HydraConfig.get().runtime.cwd)))  # Hydra may have changed the current folder
     return summary.exit_code

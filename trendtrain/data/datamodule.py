@@ -19,6 +19,7 @@ from trendtrain.features.bar import bar_features
 from trendtrain.features.segmented import Features
 from trendtrain.features.skill import skill_features
 from trendtrain.market.bars import Bars, IntArray, Series
+from trendtrain.market.directions import DIRECTION_WORDS, DOWN, FLAT, UP
 from trendtrain.market.labels import Labels, label_bars
 from trendtrain.replay.memory import ReplayMemory
 from trendtrain.replay.sampler import Draw, ReplaySampler
@@ -32,6 +33,8 @@ from trendtrain.validation.predictions import Predictions
 from trendtrain.validation.simple_rules import baseline_directions
 
 Labeler = Callable[[Bars], Labels]
+
+DIRECTIONS_OF = {2: (DOWN, UP), 3: (DOWN, UP, FLAT)}  # by `n_classes`
 
 
 class PivotDataModule(pl.LightningDataModule):
@@ -118,7 +121,7 @@ class PivotDataModule(pl.LightningDataModule):
         self.replay = self.make_replay(memory=ReplayMemory(len(self.labels)), seed=self.seed)
         self._add_known(None)
         if not self.replay.memory.n_known:
-            raise InputError(f"`walk.start` must leave bars with known labels before it, got {self.clock.start}.")
+            raise self._nothing_to_learn()
         n_draws = self.replay.n_batches * self.replay.batch_size
         self.n_warmup = self.clock.warmup = self.walk.warmup_epochs(self.replay.memory.n_events, n_draws)
         self._is_built = True
@@ -191,6 +194,21 @@ class PivotDataModule(pl.LightningDataModule):
             is_class &= self._is_ready[self._transitions.next_row[rows]]
         rows = rows[is_class]
         self.replay.add(rows, self.labels.event[rows])
+
+    def _nothing_to_learn(self) -> InputError:
+        """Return why there is nothing to train on when the walk starts: the labels, or where it starts."""
+        labels, classes = self.labels, DIRECTIONS_OF[self.n_classes]
+        known = labels.direction[labels.known_at >= 0]
+        counts = ", ".join(f"{np.count_nonzero(known == code)} {word}" for code, word in DIRECTION_WORDS.items())
+        found = f"{len(known)} known labels of {len(labels)} bars ({counts})"
+        if not np.isin(known, classes).any():
+            words = " or ".join(DIRECTION_WORDS[code].upper() for code in classes)
+            is_flat = (known == FLAT).any()
+            fix = "a smaller `labels.flat_band` or n_classes=3" if is_flat else "constant prices have no pivots"
+            return InputError(f"`labels` must make bars {words} ({fix}), got {found}.")
+        n_before = len(labels.newly_known(None, self.clock.now))
+        got = f"{self.clock.start}, by which {n_before} of {found} are known, none of a bar with a whole window"
+        return InputError(f"`walk.start` must leave bars with known labels before it, got {got} to learn from.")
 
     def _check_lengths(self) -> None:
         if not self.series:

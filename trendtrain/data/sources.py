@@ -92,6 +92,9 @@ def from_files(
     """
     if path is None:
         raise InputError("`data.path` must name a file or folder of bars, got none.")
+    if not Path(path).exists():
+        where = "" if Path(path).is_absolute() else f" in {Path.cwd()}"
+        raise InputError(f"`data.path` must name a file or folder that exists{where}, got {path}.")
     spans: dict[Series, list[np.datetime64]] = {}
     files = _read_files(path, ReadOptions(layout=layout, timezone=timezone), symbols, timeframes)
     chosen = _chosen(list({file.series for file in files}), symbols, timeframes, f"the files of {path}")

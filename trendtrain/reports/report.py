@@ -18,13 +18,18 @@ from trendtrain.market.bars import BarsError
 from trendtrain.market.timeframe import format_minute
 from trendtrain.reports.label_report import LabelReport
 from trendtrain.reports.summary import Summary
-from trendtrain.reports.terminal import compared, number
+from trendtrain.reports.terminal import charts_line, compared, number
 
 _MOST_PARAGRAPHS = 5
 
 
-def summary_table(summary: Summary) -> RenderableType:
-    """Return the end of a run: what was predicted, how good it was, beside the rules to beat."""
+def summary_table(summary: Summary, here: Path | None = None) -> RenderableType:
+    """Return the end of a run: what was predicted, how good it was, beside the rules to beat.
+
+    Args:
+        summary: The results.
+        here: The folder from which the user reads paths; None for the current one.
+    """
     values = summary.values
     title = f"trend predictions, {values['status']} after {values['steps']} steps"
     table = Table(title=title, title_justify="left", show_header=False)
@@ -39,8 +44,8 @@ def summary_table(summary: Summary) -> RenderableType:
     table.add_row("skill", _skill(values["best_baseline"]))
     table.add_row("expected", _expected(values))
     table.add_row("label delay", _delay(values["label_delay_bars"]))
-    folder = _from_here(summary.folder)
-    return Group(table, f"summary: {folder / 'summary.json'}\ncharts:  tensorboard --logdir {folder}")
+    folder = _from_here(summary.folder, here or Path.cwd())
+    return Group(table, f"summary: {folder / 'summary.json'}{charts_line(summary.folder, folder)}")
 
 
 def _accuracy_rows(values: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -187,9 +192,9 @@ def labels_table(reports: Sequence[LabelReport], written: Sequence[Path]) -> Ren
     return Group(table, Text(paths, no_wrap=True, overflow="ignore"))
 
 
-def _from_here(folder: Path) -> Path:
+def _from_here(folder: Path, here: Path) -> Path:
     """Return a folder as a user would type it."""
-    return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+    return folder.relative_to(here) if folder.is_relative_to(here) else folder
 
 
 def _delay(delay: dict[str, float]) -> str:

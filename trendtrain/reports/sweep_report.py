@@ -11,7 +11,7 @@ from rich.text import Text
 
 from trendtrain.reports.summary import Summary
 from trendtrain.reports.sweep import SeedMean, SweptRun, seed_means
-from trendtrain.reports.terminal import Fitting, number
+from trendtrain.reports.terminal import Fitting, charts_line, number
 
 _SCORES = ("event accuracy", "95 % interval", "best rule", "model minus it", "nll", "ece", "seconds")
 _MEAN_SCORES = ("seeds", "event accuracy", "minus the first", "nll", "ece")
@@ -25,7 +25,7 @@ def sweep_tables(folder: Path, runs: Sequence[SweptRun]) -> RenderableType:
     if any(mean.n_seeds > 1 for mean in means):
         note = Text("Errors are over seeds alone; each run's own interval is that of its bars.")
         parts += [_means_table(means), note]
-    return Group(*parts, f"sweep:   {folder / 'sweep.json'}\ncharts:  tensorboard --logdir {folder}")
+    return Group(*parts, f"sweep:   {folder / 'sweep.json'}{charts_line(folder, folder)}")
 
 
 def run_line(run_number: int, overrides: Sequence[str], summary: Summary) -> str:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.measure import Measurement
@@ -60,3 +61,14 @@ def compared(difference: float, ci95: Sequence[float], better: str, worse: str, 
     if low <= 0.0 <= high:
         return f"{neither}: {difference:+.4f} {interval}"
     return f"{better if low > 0.0 else worse} by {abs(difference):.4f} {interval}"
+
+
+def charts_line(folder: Path, shown: Path) -> str:
+    """Return a line that shows how to see the charts in a folder, or nothing where no logger wrote any.
+
+    Args:
+        folder: Where event files of TensorBoard may be, at any depth.
+        shown: The folder as a user would type it.
+    """
+    has_charts = any(True for _ in folder.rglob("events.out.tfevents.*"))
+    return f"\ncharts:  tensorboard --logdir {shown}" if has_charts else ""
