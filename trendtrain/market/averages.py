@@ -14,7 +14,7 @@ _NO_STARTS = np.zeros(0, dtype=np.int64)
 def ema(values: FloatArray, span: int, segment: IntArray | None = None) -> FloatArray:
     """Return the exponential moving average with alpha = 2 / (span + 1), started at the first value of a segment.
 
-    A plain recursion, 240 M values/s: bit-identical under any cut of the future, which blocked closed forms are not.
+    A plain recursion, 300 M values/s: bit-identical under any cut of the future, which blocked closed forms are not.
 
     Args:
         values: Shape (n_bars,), finite.

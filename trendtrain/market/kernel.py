@@ -87,17 +87,14 @@ def _find_kind(
     high, low, time = bars
     strength, is_strict, skips_inside, lowest, block = rules
     clock, kept, n_tail, tail, tail_price = state
-    ints, floats, (run, own, after, later) = scratch
+    ints, floats, places = scratch
     n_bars, n_levels = len(time), len(strength)
     first, n_new = np.zeros(n_levels + 1, np.int64), np.zeros(n_levels + 1, np.int64)
     early, first_bar = tail.copy(), clock[0]
     n_found, start = 0, 0
     while start < n_bars:
         if clock[0] > 0 and time[start] - clock[1] > longest_step:
-            clock[2] += 1
-            for level in range(n_levels):
-                n_tail[level] = 0
-            kept[0], kept[1] = np.inf, -np.inf
+            _start_segment(clock, kept, n_tail)
         end = _block_end(time, start, block, longest_step)
         for level in range(n_levels):
             first[level] = n_tail[level]
@@ -106,15 +103,11 @@ def _find_kind(
         n_new[0] = _read_bars(sign, prices, clock[0], skips_inside, kept, ints[0], floats[0], first[0])
         for level in range(n_levels):
             values, above = floats[level, PRICE][: first[level] + n_new[level]], level + 1
-            if strength[level] == 1:
-                n_new[above] = _turns(values, is_strict, own, after)
-                confirming = after
-            else:
-                n_new[above] = _peaks(values, strength[level], is_strict, run, own, after, later)
-                confirming = later
-            picked = (own[: n_new[above]], after, confirming)
             known_at = ints[level, BAR if level == 0 else KNOWN_AT]  # a bar is known at itself
-            _write_points(values, picked, ints[level, BAR], known_at, ints[above], floats[above], first[above])
+            own = (values, ints[level, BAR], known_at)
+            n_new[above] = _find_level(
+                own, strength[level], is_strict, places, ints[above], floats[above], first[above]
+            )
             n_tail[level] = _keep_tail(
                 values, 2 * strength[level], is_strict, ints[level, BAR], tail[level], tail_price[level]
             )
@@ -130,6 +123,36 @@ def _find_kind(
         clock[1] = time[end - 1]
         start = end
     return n_found
+
+
+@compiled
+def _start_segment(clock: Ints, kept: Floats, n_tail: Ints) -> None:
+    """Forget all points: nothing spans a hole."""
+    clock[2] += 1
+    for level in range(len(n_tail)):
+        n_tail[level] = 0
+    kept[0], kept[1] = np.inf, -np.inf
+
+
+@compiled
+def _find_level(
+    points: tuple[Floats, Ints, Ints],
+    k: int,
+    is_strict: bool,
+    places: Positions,
+    ints: Ints,
+    floats: Floats,
+    offset: int,
+) -> np.int64:
+    """Write the pivots of points (price, bar, known_at) as points of the next level, from `offset`; return how many."""
+    values, bar, known_at = points
+    run, own, after, later = places
+    if k == 1:
+        n, confirming = _turns(values, is_strict, own, after), after
+    else:
+        n, confirming = _peaks(values, k, is_strict, run, own, after, later), later
+    _write_points(values, (own[:n], after, confirming), bar, known_at, ints, floats, offset)
+    return n
 
 
 @compiled
@@ -374,9 +397,7 @@ def join_pivots(
         own_price = high_price[i] if is_high else low_price[j]
         if last[kind, BAR] >= 0 and last[kind, SEGMENT] == rows[SEGMENT, at]:
             direction = _direction(last_price[kind], own_price, flat_band)
-            lines[FIRST_BAR, n_lines], lines[LAST_BAR, n_lines] = last[kind, BAR], rows[BAR, at]
-            lines[START_TIME, n_lines], lines[END_TIME, n_lines] = last[kind, TIME], rows[TIME, at]
-            lines[LINE_KNOWN_AT, n_lines] = rows[KNOWN_AT, at]
+            _write_line(last[kind], rows, at, lines, n_lines)
             line_price[0, n_lines], line_price[1, n_lines] = last_price[kind], own_price
             line_code[0, n_lines], line_code[1, n_lines] = kind, direction
             n_lines += 1
@@ -389,6 +410,14 @@ def join_pivots(
         last_price[kind] = own_price
         i, j = i + is_high, j + (not is_high)
     return n_lines, n_runs
+
+
+@compiled
+def _write_line(first: Ints, rows: Ints, at: int, lines: Ints, n_lines: int) -> None:
+    """Write bars and times of the line from the pivot `first` to the one in column `at` of `rows`."""
+    lines[FIRST_BAR, n_lines], lines[LAST_BAR, n_lines] = first[BAR], rows[BAR, at]
+    lines[START_TIME, n_lines], lines[END_TIME, n_lines] = first[TIME], rows[TIME, at]
+    lines[LINE_KNOWN_AT, n_lines] = rows[KNOWN_AT, at]
 
 
 @compiled
