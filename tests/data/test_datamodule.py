@@ -186,7 +186,7 @@ def judged(datamodule: PivotDataModule, is_correct: bool) -> Verdicts:
     says_up = (datamodule.labels.direction[rows] == 1) == is_correct
     buffer = Pending()
     buffer.add(Predictions(rows, np.stack([1.0 - says_up, 1.0 * says_up], axis=1)))
-    verdicts = buffer.judge(datamodule.labels, datamodule.clock.now)
+    verdicts = buffer.judge(datamodule.labels.known_labels(datamodule.clock.now))
     assert len(verdicts) == len(rows)
     datamodule.replay.reweight(verdicts)
     return verdicts

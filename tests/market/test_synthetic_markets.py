@@ -108,7 +108,7 @@ def event_accuracy(bars: Bars, up: np.ndarray) -> float:
     labels, buffer = label_bars(bars), Pending()
     buffer.add(Predictions(np.arange(len(bars)), np.column_stack([1 - up, up])))
     board = Scoreboard(labels, {})
-    board.update(buffer.judge(labels, now=len(bars) - 1))
+    board.update(buffer.judge(labels.known_labels(now=len(bars) - 1)))
     return board.metrics()["event_accuracy"]
 
 

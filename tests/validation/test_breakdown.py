@@ -28,7 +28,7 @@ def judged(seed: int, n_classes: int = 2, n_steps: int = 1) -> tuple[Scoreboard,
     buffer.add(Predictions(np.arange(len(LABELS)), weight / weight.sum(axis=1, keepdims=True)))
     times = np.unique(LABELS.close_time)
     for now in times[np.linspace(0, len(times) - 1, n_steps + 1).astype(int)[1:]]:
-        parts.append(buffer.judge(LABELS, now))
+        parts.append(buffer.judge(LABELS.known_labels(now)))
         board.update(parts[-1])
     verdicts = Verdicts(
         Predictions.join([part.predictions for part in parts]),
@@ -174,7 +174,7 @@ def every_bar_an_event(bars: Bars, random: np.random.Generator) -> tuple[Scorebo
     p_up = random.random(n - 1).astype(np.float32).astype(np.float64)
     buffer, board = Pending(), Scoreboard(labels, {})
     buffer.add(Predictions(np.arange(n - 1), np.column_stack([1 - p_up, p_up])))
-    board.update(buffer.judge(labels, n - 1))
+    board.update(buffer.judge(labels.known_labels(n - 1)))
     return board, p_up, truth[:-1]
 
 

@@ -32,7 +32,7 @@ def judged(bars: Bars, answers: IntArray) -> tuple[bool, float]:
     for start in range(0, len(bars), 5000):
         rows = np.arange(start, min(len(bars), start + 5000))
         buffer.add(Predictions(rows, np.eye(2)[answers[rows]]))
-        board.update(buffer.judge(labels, int(rows[-1])))
+        board.update(buffer.judge(labels.known_labels(int(rows[-1]))))
     scores = board.scores()
     low, high = scores["accuracy_ci95"]
     return low <= 0.5 <= high, (scores["event_accuracy"] - 0.5) / scores["accuracy_se"]

@@ -96,7 +96,7 @@ def test_verdicts_are_those_of_arrays_whatever_the_chunks(
         chance = np.array([0.9 if one.direction == "up" else 0.1 for one in mine])
         row = np.array([one.bar for one in mine], dtype=np.int64)
         buffer.add(Predictions(row, np.column_stack([1 - chance, chance]).reshape(-1, 2)))
-        expected = buffer.judge(labels, now=len(bars) - 1)
+        expected = buffer.judge(labels.known_labels(now=len(bars) - 1))
         assert sorted((one.at, one.outcome, one.known_at) for one in verdicts if one.model_type == model) == sorted(
             (bars.close_time[row], OUTCOME_NAMES[outcome], bars.close_time[known_at])
             for row, outcome, known_at in zip(expected.row, expected.outcome, expected.known_at, strict=True)
@@ -280,7 +280,7 @@ def test_verdicts_become_arrays_a_replay_can_learn_from(bars: Bars, rules: dict[
         Said(bar, "m", "up" if bar % 2 else "down", 0.8 if bar % 2 else 0.7, True).store(judge, bars)
     verdicts = to_verdicts(sum((judge.update("A", "1m", part) for part in (bars[:edge], bars[edge:]) if len(part)), ()))
     buffer.add(Predictions(np.arange(len(bars)), np.column_stack([1 - up, up])))
-    expected = buffer.judge(labels, now=len(bars) - 1)
+    expected = buffer.judge(labels.known_labels(now=len(bars) - 1))
     for name in ("truth", "outcome", "event", "known_at", "row"):
         np.testing.assert_array_equal(np.sort(getattr(verdicts, name)), np.sort(getattr(expected, name)))
     np.testing.assert_allclose(verdicts.predictions.probability[:, 1], up[verdicts.row])

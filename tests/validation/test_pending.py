@@ -22,8 +22,10 @@ CLASSES = st.sampled_from([2, 3])
 def predicted(n_bars: int, n_classes: int, seed: int) -> Predictions:
     """Return one prediction a bar in any order, as a stream of several series would give them."""
     random = np.random.default_rng(seed)
-    probability = random.dirichlet(np.ones(n_classes), n_bars)
-    return Predictions(random.permutation(n_bars), probability)
+    probability, row = random.dirichlet(np.ones(n_classes), n_bars), random.permutation(n_bars)
+    close_time = np.datetime64("2024-01-01", "ms") + row
+    baselines = random.integers(0, 3, (n_bars, 4)).astype(np.int8)
+    return Predictions(row, probability, row % 3, close_time, baselines, 1.0 + row / 7)
 
 
 def chunks(predictions: Predictions, steps: list[tuple[float, float]]) -> list[tuple[Predictions, int]]:
@@ -46,10 +48,12 @@ def outcome_of(direction: int, truth: int, n_classes: int) -> int:
 
 
 def assert_verdicts_same(one: Verdicts, other: Verdicts) -> None:
-    assert_same(one.row, other.row)
-    assert_same(one.predictions.probability, other.predictions.probability)
-    for name in ("truth", "outcome", "event", "known_at"):
+    for name in ("row", "probability", "series", "close_time", "baselines", "temperature"):
+        assert_same(getattr(one.predictions, name), getattr(other.predictions, name))
+    for name in ("truth", "outcome", "event", "known_at", "known_time"):
         assert_same(getattr(one, name), getattr(other, name))
+    assert_same(one.line, other.line)
+    assert_same(one.lines.known_at, other.lines.known_at)
 
 
 @given(some_bars(min_bars=1), label_options(), CLASSES, STEPS, st.integers(0, 2**32 - 1))
@@ -65,7 +69,7 @@ def test_buffer_equals_a_slow_list_of_waiting_predictions(
         buffer.add(part)
         n_made += len(part)
         waiting += zip(part.row.tolist(), part.direction.tolist(), strict=True)
-        verdicts = buffer.judge(labels, now)
+        verdicts = buffer.judge(labels.known_labels(now))
         due = [(row, said) for row, said in waiting if 0 <= labels.known_at[row] <= now]
         waiting = [pair for pair in waiting if pair not in due]
         due.sort(key=lambda pair: (labels.known_at[pair[0]], labels.event[pair[0]], pair[0]))
@@ -94,7 +98,7 @@ def test_now_as_a_bar_and_as_its_close_time_judge_alike(
         by_bar.add(part)
         by_time.add(part)
         time = bars.close_time[now] if now >= 0 else bars.open_time[0]
-        assert_verdicts_same(by_bar.judge(labels, now), by_time.judge(labels, time))
+        assert_verdicts_same(by_bar.judge(labels.known_labels(now)), by_time.judge(labels.known_labels(time)))
     assert by_bar.stats == by_time.stats
 
 
@@ -109,8 +113,29 @@ def test_a_buffer_restored_at_every_step_equals_one_that_never_stopped(
         stopped = restored
         steady.add(part)
         stopped.add(part)
-        assert_verdicts_same(steady.judge(labels, now), stopped.judge(labels, now))
+        assert_verdicts_same(steady.judge(labels.known_labels(now)), stopped.judge(labels.known_labels(now)))
         assert steady.stats == stopped.stats
+
+
+@given(some_bars(min_bars=1), label_options(), STEPS, st.integers(0, 2**32 - 1))
+def test_what_travels_with_a_prediction_stays_with_it(
+    bars: Bars, options: dict[str, Any], steps: list[tuple[float, float]], seed: int
+) -> None:
+    labels, buffer = label_bars(bars, **options), Pending()
+    predictions = predicted(len(bars), 2, seed)
+    made = dict(zip(predictions.row.tolist(), range(len(bars)), strict=True))
+    for part, now in chunks(predictions, steps):
+        buffer.add(part)
+        verdicts = buffer.judge(labels.known_labels(now))
+        for kept in (verdicts.predictions, buffer.pending):
+            place = np.array([made[row] for row in kept.row.tolist()], dtype=np.int64)
+            for name in ("probability", "series", "close_time", "baselines", "temperature"):
+                assert_same(getattr(kept, name), getattr(predictions, name)[place])
+        assert_same(verdicts.known_time, bars.close_time[verdicts.known_at])
+        has_line = verdicts.line >= 0
+        assert_same(has_line, verdicts.event >= 0)
+        assert_same(verdicts.lines.known_at[verdicts.line[has_line]], verdicts.known_at[has_line])
+        assert_same(verdicts.lines.direction[verdicts.line[has_line]], verdicts.truth[has_line])
 
 
 @given(some_bars(min_bars=1), label_options(), STEPS, st.integers(0, 2**32 - 1))
@@ -121,7 +146,7 @@ def test_no_prediction_is_judged_before_its_label_is_known_nor_twice(
     seen: list[int] = []
     for part, now in chunks(predicted(len(bars), 2, seed), steps):
         buffer.add(part)
-        verdicts = buffer.judge(labels, now)
+        verdicts = buffer.judge(labels.known_labels(now))
         assert (verdicts.known_at <= now).all()
         assert (verdicts.known_at > verdicts.row).all()
         seen += verdicts.row.tolist()
@@ -144,15 +169,15 @@ def test_nothing_is_judged_a_bar_before_the_first_label_is_known(labels: Labels)
     buffer = Pending()
     buffer.add(all_up(len(labels), 2))
     first = int(labels.known_at[labels.known_at >= 0].min())
-    assert len(buffer.judge(labels, first - 1)) == 0
-    assert len(buffer.judge(labels, labels.close_time[first] - np.timedelta64(1, "ms"))) == 0
-    assert len(buffer.judge(labels, first)) > 0
+    assert len(buffer.judge(labels.known_labels(first - 1))) == 0
+    assert len(buffer.judge(labels.known_labels(labels.close_time[first] - np.timedelta64(1, "ms")))) == 0
+    assert len(buffer.judge(labels.known_labels(first))) > 0
 
 
 def test_flat_voids_a_prediction_between_two_classes(labels: Labels) -> None:
     buffer = Pending()
     buffer.add(all_up(len(labels), 2))
-    verdicts = buffer.judge(labels, len(labels) - 1)
+    verdicts = buffer.judge(labels.known_labels(len(labels) - 1))
     is_flat = verdicts.truth == 2
     assert is_flat.sum() > 20
     assert (verdicts.outcome[is_flat] == VOID_FLAT).all()
@@ -163,7 +188,7 @@ def test_flat_is_a_class_among_three(labels: Labels) -> None:
     buffer = Pending()
     probability = np.tile([0.1, 0.2, 0.7], (len(labels), 1))
     buffer.add(Predictions(np.arange(len(labels)), probability))
-    verdicts = buffer.judge(labels, len(labels) - 1)
+    verdicts = buffer.judge(labels.known_labels(len(labels) - 1))
     is_flat = verdicts.truth == 2
     assert (verdicts.outcome[is_flat] == CORRECT).all()
     assert (verdicts.outcome[(verdicts.truth == 0) | (verdicts.truth == 1)] == WRONG).all()
@@ -173,7 +198,7 @@ def test_flat_is_a_class_among_three(labels: Labels) -> None:
 def test_a_hole_voids_whatever_the_classes(labels: Labels, n_classes: int) -> None:
     buffer = Pending()
     buffer.add(all_up(len(labels), n_classes))
-    verdicts = buffer.judge(labels, len(labels) - 1)
+    verdicts = buffer.judge(labels.known_labels(len(labels) - 1))
     is_gap = verdicts.truth == -1
     assert is_gap.sum() > 20
     assert (verdicts.outcome[is_gap] == VOID_GAP).all()
@@ -184,7 +209,7 @@ def test_a_hole_voids_whatever_the_classes(labels: Labels, n_classes: int) -> No
 def test_what_has_no_label_at_the_end_stays_pending(labels: Labels) -> None:
     buffer = Pending()
     buffer.add(all_up(len(labels), 2))
-    buffer.judge(labels, len(labels) - 1)
+    buffer.judge(labels.known_labels(len(labels) - 1))
     assert buffer.stats.pending == (labels.known_at < 0).sum() > 0
 
 

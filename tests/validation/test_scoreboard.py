@@ -37,7 +37,7 @@ def judged_at(predictions: Predictions, times: list[np.datetime64]) -> tuple[Sco
     buffer, board, parts = Pending(), Scoreboard(STACKED, BASELINES), []
     buffer.add(predictions)
     for now in [*times, STACKED.close_time.max()]:
-        parts.append(buffer.judge(STACKED, now))
+        parts.append(buffer.judge(STACKED.known_labels(now)))
         board.update(parts[-1])
     return board, parts
 
@@ -153,7 +153,7 @@ def test_a_series_scores_as_if_it_were_alone() -> None:
     alone = Scoreboard(LABELS[name], {rule: answers[start:] for rule, answers in BASELINES.items()})
     buffer = Pending()
     buffer.add(Predictions(np.arange(len(PARTS[name])), predicted(4).probability[start:]))
-    alone.update(buffer.judge(LABELS[name], len(PARTS[name]) - 1))
+    alone.update(buffer.judge(LABELS[name].known_labels(len(PARTS[name]) - 1)))
     assert flat(board.scores(1)) == pytest.approx(flat(alone.scores()), rel=1e-12, nan_ok=True)
 
 
@@ -212,7 +212,7 @@ def test_what_is_pending_is_expected_to_be_right_as_often_as_it_is_confident() -
 def test_the_counts_of_the_series_add_up() -> None:
     buffer, board = Pending(), Scoreboard(STACKED, BASELINES)
     buffer.add(predicted(6))
-    board.update(buffer.judge(STACKED, np.unique(STACKED.close_time)[900]))
+    board.update(buffer.judge(STACKED.known_labels(np.unique(STACKED.close_time)[900])))
     parts = board.stats(buffer.pending)
     assert list(parts) == list(PARTS)
     assert sum(parts.values(), start=type(buffer.stats)()) == buffer.stats

@@ -146,9 +146,10 @@ class TrendValidation(pl.Callback):
             predictions, self._predicted = self._predicted.predictions(), OutputBuffer()
         labels, stream = self.board.labels, self._stream
         check_predictions(predictions, len(labels), stream, is_partial)
-        now = labels.close_time[predictions.row].max() if stream is None else stream.close_step()
         self.buffer.add(predictions)
-        verdicts = self.buffer.judge(labels, now)
+        rows = self.buffer.pending.row
+        now = labels.close_time[predictions.row].max() if stream is None else stream.close_step()
+        verdicts = self.buffer.judge(labels.known_labels(now, rows=rows))
         self.board.update(verdicts)
         if self.replay is not None:
             self.replay.reweight(verdicts)
@@ -169,13 +170,13 @@ class TrendValidation(pl.Callback):
         if not hasattr(self, "board"):  # a Trainer may save on an exception in `setup`
             return {}
         board = to_tensors(self.board.state_dict())
-        return {"buffer": self.buffer.state_dict(), "board": board, "n_steps": self._n_steps}
+        return {"buffer": to_tensors(self.buffer.state_dict()), "board": board, "n_steps": self._n_steps}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore the state returned by `state_dict()`."""
         if not state_dict:
             return
-        self.buffer.load_state_dict(state_dict["buffer"])
+        self.buffer.load_state_dict(to_arrays(state_dict["buffer"]))
         self.board.load_state_dict(to_arrays(state_dict["board"]))
         self._n_steps = state_dict["n_steps"]
 

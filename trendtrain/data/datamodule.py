@@ -150,7 +150,7 @@ class PivotDataModule(pl.LightningDataModule):
         """Weigh replayed rows by the verdicts on a model's current predictions instead of its earlier ones."""
         pending = Pending()
         pending.add(predictions)
-        self.replay.refresh(pending.judge(self.labels, self.clock.now))
+        self.replay.refresh(pending.judge(self.labels.known_labels(self.clock.now, rows=predictions.row)))
 
     def train_dataloader(self) -> DataLoader[Batch] | GatherAhead:
         """Return the replay: batches drawn from what is known, when they are asked for."""

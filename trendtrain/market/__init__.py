@@ -1,7 +1,7 @@
 """What the market did, and when it could be known: bars, pivots, lines, labels; pure numpy."""
 
 from trendtrain.market.bars import Bars, BarsError, Series
-from trendtrain.market.labels import Labels, LabelTracker, label_bars
+from trendtrain.market.labels import KnownLabels, Labels, LabelTracker, label_bars
 from trendtrain.market.lines import LabelRuns, Lines, lines_through
 from trendtrain.market.pivot_feed import PivotEvent, PivotFeed
 from trendtrain.market.pivots import Pivots, PivotTracker, find_pivots
@@ -19,6 +19,7 @@ from trendtrain.market.synthetic import (
 __all__ = [
     "Bars",
     "BarsError",
+    "KnownLabels",
     "LabelRuns",
     "LabelTracker",
     "Labels",

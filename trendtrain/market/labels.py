@@ -1,6 +1,6 @@
 """Delayed labels: the direction each bar's prediction will be judged by, and when that is known."""
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -15,6 +15,61 @@ from trendtrain.market.pivots import PivotTracker
 from trendtrain.market.rules import PivotRules, rules_from
 
 Now = int | np.integer | np.datetime64
+
+
+@dataclass(frozen=True, eq=False)
+class KnownLabels:
+    """Labels that became known, as runs of rows that share one, in order of time, then event, then row.
+
+    Attributes:
+        start: First row of each run, int64, shape (n_runs,).
+        end: The row after its last.
+        direction: UP, DOWN, FLAT, or UNKNOWN where a hole ended the segment, int8.
+        known_at: The row at whose close the label is known.
+        known_time: That close, `datetime64[ms]`.
+        event: What judges the run; -1 for none.
+        line: The line that judges, an index into `lines`; -1 for none.
+        lines: The lines that judge; bars in them are rows.
+    """
+
+    start: IntArray
+    end: IntArray
+    direction: IntArray
+    known_at: IntArray
+    known_time: TimeArray
+    event: IntArray
+    line: IntArray
+    lines: Lines
+
+    def __post_init__(self) -> None:
+        make_read_only(self)
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+    @classmethod
+    def of_runs(cls, runs: LabelRuns, known_time: TimeArray, n_lines: int) -> "KnownLabels":
+        """Wrap what a tracker found in one chunk; its bars are the rows.
+
+        Args:
+            runs: What became known.
+            known_time: The close of `known_at` of each run.
+            n_lines: How many lines of the series were known before.
+        """
+        line = np.where(runs.event < 0, -1, runs.event - n_lines)
+        return cls(runs.start, runs.end, runs.direction, runs.known_at, known_time, runs.event, line, runs.lines)
+
+    @classmethod
+    def join(cls, parts: list["KnownLabels"]) -> "KnownLabels":
+        """Return all parts as one, in order of time, then event, then row; of no parts, none."""
+        parts = parts or [cls.of_runs(NO_RUNS, np.zeros(0, "datetime64[ms]"), 0)]
+        offset = np.cumsum([0, *(len(part.lines) for part in parts)])
+        columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _COLUMNS}
+        moved = [_moved(part.line, by) for part, by in zip(parts, offset.tolist(), strict=False)]
+        columns["line"] = np.concatenate(moved)
+        order = np.lexsort((columns["start"], columns["event"], columns["known_time"]))
+        arrays = {name: column[order] for name, column in columns.items()}
+        return cls(**arrays, lines=Lines.join([part.lines for part in parts]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,32 +149,70 @@ class Labels:
         Returns:
             A mask, shape (n_bars,) or that of `bars`.
         """
-        return self._is_known(self.known_at if bars is None else self.known_at[bars], now)
+        known_at = self.known_at if bars is None else self.known_at[bars]
+        is_known: BoolArray = (known_at >= 0) & (self.close_time[known_at] <= self._time_of(now))
+        return is_known
 
     def newly_known(self, after: np.datetime64 | None, now: np.datetime64) -> IntArray:
         """Return the bars whose labels became known after `after` (None: ever) and by `now`, in that order.
 
         Costs O(log n_bars) and the bars returned, so that a clock's steps cost no more than its bars.
         """
-        bars, known_time = self._arrivals
-        first = 0 if after is None else np.searchsorted(known_time, after, side="right")
-        return bars[first : np.searchsorted(known_time, now, side="right")]
+        known = self.known_labels(now, after)
+        return ranges(known.start, known.end)
+
+    def known_labels(self, now: Now, after: np.datetime64 | None = None, rows: IntArray | None = None) -> KnownLabels:
+        """Return the labels that became known after `after` (None: ever) and by `now`.
+
+        Costs O(log n_runs) and the runs returned.
+
+        Args:
+            now: The last closed bar of the only series, or its close time.
+            after: A close time.
+            rows: The bars to ask about; None for all. Other bars of their runs are returned too.
+        """
+        if rows is None:
+            runs, known_time = self._arrivals
+        else:
+            runs, known_time = self._in_order(np.unique(np.searchsorted(self.start, rows, side="right") - 1))
+        first = 0 if after is None else int(np.searchsorted(known_time, after, side="right"))
+        part = slice(first, int(np.searchsorted(known_time, self._time_of(now), side="right")))
+        runs, event = runs[part], self.run_event[runs[part]]
+        judging, line = np.unique(event[self._has_line(event)], return_inverse=True)
+        return KnownLabels(
+            start=self.start[runs],
+            end=np.append(self.start[1:], len(self))[runs],
+            direction=self.run_direction[runs],
+            known_at=self.run_known_at[runs],
+            known_time=known_time[part],
+            event=event,
+            line=_placed(line, self._has_line(event)),
+            lines=self.lines[judging],
+        )
 
     @cached_property
     def _arrivals(self) -> tuple[IntArray, TimeArray]:
-        """Bars with a label in the order in which it becomes known (then by event), and when it does."""
-        bars = np.flatnonzero(self.known_at >= 0)
-        known_time = self.close_time[self.known_at[bars]]
-        order = np.lexsort((bars, self.event[bars], known_time))
-        return bars[order], known_time[order]
+        return self._in_order(np.arange(len(self.start)))
 
-    def _is_known(self, known_at: IntArray, now: Now) -> BoolArray:
+    def _in_order(self, runs: IntArray) -> tuple[IntArray, TimeArray]:
+        """Return those runs whose label is ever known, in order of time, then event, then row, and the times."""
+        runs = runs[self.run_known_at[runs] >= 0]
+        known_time = self.close_time[self.run_known_at[runs]]
+        order = np.lexsort((runs, self.run_event[runs], known_time))
+        return runs[order], known_time[order]
+
+    def _has_line(self, event: IntArray) -> BoolArray:
+        """Return which events are lines; those of a user's own rule are not."""
+        has_line: BoolArray = (event >= 0) & (event < len(self.lines))
+        return has_line
+
+    def _time_of(self, now: Now) -> np.datetime64:
         if isinstance(now, np.datetime64):
-            is_known: BoolArray = (known_at >= 0) & (self.close_time[known_at] <= now)
-            return is_known
+            return now
         if len(self.series) > 1:
             raise InputError(f"`now` must be a time where labels span {len(self.series)} series, got bar {now}.")
-        return (known_at >= 0) & (known_at <= now)
+        closed = self.close_time[: max(0, int(now) + 1)]
+        return closed[-1] if len(closed) else _BEFORE_ALL
 
     @classmethod
     def of_bars(cls, bars: Bars, direction: IntArray, known_at: IntArray, event: IntArray) -> "Labels":
@@ -151,17 +244,18 @@ class Labels:
         if ((known_at >= 0) & (known_at <= every)).any():
             bar = int(np.argmax((known_at >= 0) & (known_at <= every)))
             raise InputError(f"`known_at` must lie after the bar labelled, got {known_at[bar]} for bar {bar}.")
-        direction = direction.astype(np.int8)
         _check_events(direction, known_at, event)
+        columns = np.column_stack([direction, known_at, event])
+        start = np.flatnonzero(np.append(True, (columns[1:] != columns[:-1]).any(axis=1))[:n])
         return cls(
             bars.close_time,
-            every,
-            direction,
-            known_at.copy(),
-            event.copy(),
+            start,
+            direction[start].astype(np.int8),
+            known_at[start],
+            event[start],
             NO_LINES,
             _UNNAMED,
-            np.array([0, len(bars)]),
+            np.array([0, n]),
         )
 
     @classmethod
@@ -176,7 +270,7 @@ class Labels:
         ]
         names = ("close_time", "start", "run_direction", "run_known_at", "run_event")
         arrays = {name: np.concatenate([getattr(part, name) for part in shifted]) for name in names}
-        lines = Lines(*(np.concatenate([getattr(part.lines, f.name) for part in shifted]) for f in fields(Lines)))
+        lines = Lines.join([part.lines for part in shifted])
         return cls(**arrays, lines=lines, series=tuple(parts), offset=offset)
 
     def _shifted(self, by: int, event_by: int) -> "Labels":
@@ -272,4 +366,24 @@ def _moved(positions: IntArray, by: int) -> IntArray:
     return np.where(positions < 0, positions, positions + by)
 
 
+def ranges(start: IntArray, end: IntArray) -> IntArray:
+    """Return the whole numbers from each start to before its end, one after another.
+
+    Example:
+        >>> ranges(np.array([5, 0]), np.array([7, 3]))
+        array([5, 6, 0, 1, 2])
+    """
+    counts = end - start
+    return np.repeat(end - np.cumsum(counts), counts) + np.arange(counts.sum())
+
+
+def _placed(values: IntArray, here: BoolArray) -> IntArray:
+    """Return values where `here` is true, and -1, which stands for none, elsewhere."""
+    placed = np.full(len(here), -1)
+    placed[here] = values
+    return placed
+
+
 _UNNAMED = (Series("", ""),)
+_COLUMNS = ("start", "end", "direction", "known_at", "known_time", "event")
+_BEFORE_ALL = np.datetime64(np.iinfo(np.int64).min + 1, "ms")

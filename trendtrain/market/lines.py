@@ -66,6 +66,11 @@ class Lines:
     def __getitem__(self, index: IntArray | BoolArray | slice) -> "Lines":
         return Lines(*(getattr(self, field.name)[index] for field in fields(self)))
 
+    @staticmethod
+    def join(parts: list["Lines"]) -> "Lines":
+        """Return all parts, at least one, in their order."""
+        return Lines(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Lines)))
+
     @property
     def price_change(self) -> FloatArray:
         """Last price minus first price, shape (n_lines,)."""

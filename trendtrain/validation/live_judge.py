@@ -1,14 +1,14 @@
 """Judge predictions that come one by one, from anywhere: a rule, an sklearn model, a remote service."""
 
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from typing import Any
 
 import numpy as np
 
 from trendtrain.errors import InputError, check_choice, check_number
 from trendtrain.market.bars import Bars, Series, TimeArray
-from trendtrain.market.directions import CLASS_WORDS, DIRECTION_WORDS, UNKNOWN
-from trendtrain.market.labels import Labels, LabelTracker
+from trendtrain.market.directions import CLASS_WORDS, DIRECTION_WORDS
+from trendtrain.market.labels import KnownLabels, LabelTracker
 from trendtrain.market.lines import LabelRuns
 from trendtrain.market.timeframe import Time, format_timeframe, parse_timeframe, to_milliseconds
 from trendtrain.validation.judged_prediction import JudgedPrediction, probability_of_up
@@ -131,7 +131,7 @@ class _SeriesJudge:
     n_lines: int = 0  # known before this chunk
     close_time: TimeArray = field(default_factory=lambda: np.empty(0, "datetime64[ms]"))  # from bar n_labelled on
     waiting: dict[tuple[np.datetime64, str], tuple[str, float]] = field(default_factory=dict)
-    pending: dict[str, Pending] = field(default_factory=dict)  # by model; all due predictions pass through at once
+    counts: dict[str, TrendStats] = field(default_factory=dict)  # of verdicts, by model
 
     def store(self, model_type: str, direction: str, confidence: float, at: Time | None) -> None:
         time = self.last_close() if at is None else np.datetime64(to_milliseconds("at", at), "ms")
@@ -159,30 +159,30 @@ class _SeriesJudge:
     def _judge_all(self, runs: LabelRuns) -> list[JudgedPrediction]:
         n_new = int(runs.end[-1]) - self.n_labelled
         due = sorted(key for key in self.waiting if key[0] < self.close_time[n_new])
-        labels = _labels(runs, self.close_time, self.n_labelled, self.series)
+        known = KnownLabels.of_runs(runs, self.close_time[runs.known_at - self.n_labelled], self.n_lines)
         models = sorted({model for _, model in due})
-        judged = [one for model in models for one in self._judge(model, [at for at, of in due if of == model], labels)]
+        judged = [one for model in models for one in self._judge(model, [at for at, of in due if of == model], known)]
         self.close_time, self.n_labelled = self.close_time[n_new:], self.n_labelled + n_new
         return judged
 
-    def _judge(self, model: str, times: list[np.datetime64], labels: Labels) -> list[JudgedPrediction]:
+    def _judge(self, model: str, times: list[np.datetime64], known: KnownLabels) -> list[JudgedPrediction]:
         predicted = [self.waiting.pop((at, model)) for at in times]
         # A prediction before the first bar counts as one at it: no pivot lies between.
-        row = np.maximum(np.searchsorted(labels.close_time, np.array(times), side="right") - 1, 0)
+        bar = np.maximum(np.searchsorted(self.close_time, np.array(times), side="right") - 1, 0)
         up = np.array([probability_of_up(*prediction) for prediction in predicted])
-        pending = self.pending.setdefault(model, Pending())
-        pending.add(Predictions(row, np.column_stack([1.0 - up, up])))
-        verdicts = pending.judge(labels, now=len(labels) - 1)
-        assert (verdicts.row == row).all()  # all are due, and come back in the order of time
+        pending = Pending()
+        pending.add(Predictions(self.n_labelled + bar, np.column_stack([1.0 - up, up])))
+        verdicts = pending.judge(known)
+        assert len(verdicts) == len(times)  # all are due, and come back in the order of time
+        self.counts[model] = self.counts.get(model, TrendStats()) + pending.stats
         return [
-            self._with_verdict(model, at, prediction, labels, verdicts[np.array([i])])
+            self._with_verdict(model, at, prediction, verdicts[np.array([i])])
             for i, (at, prediction) in enumerate(zip(times, predicted, strict=True))
         ]
 
     def _with_verdict(
-        self, model: str, at: np.datetime64, prediction: tuple[str, float], labels: Labels, verdict: Verdicts
+        self, model: str, at: np.datetime64, prediction: tuple[str, float], verdict: Verdicts
     ) -> JudgedPrediction:
-        known_bar, event = int(verdict.known_at[0]), int(verdict.event[0])
         return JudgedPrediction(
             model,
             *self.series,
@@ -190,11 +190,11 @@ class _SeriesJudge:
             *prediction,
             truth=DIRECTION_WORDS[int(verdict.truth[0])],
             outcome=OUTCOME_NAMES[verdict.outcome[0]],
-            known_at=labels.close_time[known_bar],
-            bar=int(verdict.row[0]) + self.n_labelled,
-            known_bar=known_bar + self.n_labelled,
-            event=event,
-            line=labels.lines[np.array([event - self.n_lines] if event >= 0 else [], dtype=np.int64)],
+            known_at=verdict.known_time[0],
+            bar=int(verdict.row[0]),
+            known_bar=int(verdict.known_at[0]),
+            event=int(verdict.event[0]),
+            line=verdict.lines[verdict.line[verdict.line >= 0]],
         )
 
     def state_dict(self) -> dict[str, Any]:
@@ -205,7 +205,7 @@ class _SeriesJudge:
             "n_lines": self.n_lines,
             "close_time": self.close_time.astype(np.int64).tolist(),
             "waiting": waiting,
-            "buffers": {model: pending.state_dict() for model, pending in self.pending.items()},
+            "counts": {model: astuple(counts) for model, counts in self.counts.items()},
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -216,27 +216,10 @@ class _SeriesJudge:
             (np.datetime64(at, "ms"), model): (direction, confidence)
             for at, model, direction, confidence in state["waiting"]
         }
-        for model, counts in state["buffers"].items():
-            self.pending[model] = Pending()
-            self.pending[model].load_state_dict(counts)
+        self.counts = {model: TrendStats(*counts) for model, counts in state["counts"].items()}
 
     def stats(self, model_type: str | None) -> TrendStats:
         total = TrendStats(pending=sum(model_type in (None, model) for _, model in self.waiting))
-        for model, pending in self.pending.items():
-            total += pending.stats if model_type in (None, model) else TrendStats()
+        for model, counts in self.counts.items():
+            total += counts if model_type in (None, model) else TrendStats()
         return total
-
-
-def _labels(runs: LabelRuns, close_time: TimeArray, first: int, series: Series) -> Labels:
-    """Return new labels as those of a series that starts at bar `first`; later bars have none yet."""
-    n_labelled = int(runs.end[-1]) - first
-    return Labels(
-        close_time=close_time,
-        start=np.append(runs.start - first, n_labelled),
-        run_direction=np.append(runs.direction, UNKNOWN),
-        run_known_at=np.append(runs.known_at - first, -1),
-        run_event=np.append(runs.event, -1),
-        lines=runs.lines,
-        series=(series,),
-        offset=np.array([0, len(close_time)]),
-    )

@@ -1,23 +1,25 @@
 """Predictions that wait until their labels are known, and are judged then."""
 
+from dataclasses import fields
+
 import numpy as np
 
 from trendtrain.errors import InputError
-from trendtrain.market.bars import IntArray, TimeArray
+from trendtrain.market.bars import AnyArray, IntArray
 from trendtrain.market.directions import FLAT, UNKNOWN
-from trendtrain.market.labels import Labels, Now
+from trendtrain.market.labels import KnownLabels, ranges
 from trendtrain.validation.predictions import CORRECT, VOID_FLAT, VOID_GAP, WRONG, Predictions, Verdicts
 from trendtrain.validation.stats import TrendStats
 
 
 class Pending:
-    """Store predictions, judge those whose labels are known, and count.
+    """Store predictions in order of their rows, judge those whose labels are known, and count.
 
     Example:
         >>> from trendtrain.market import label_bars, random_walk
         >>> labels, buffer = label_bars(random_walk(200, seed=0)), Pending()
         >>> buffer.add(Predictions(np.arange(100), np.tile([0.4, 0.6], (100, 1))))
-        >>> verdicts = buffer.judge(labels, now=60)
+        >>> verdicts = buffer.judge(labels.known_labels(now=60))
         >>> len(verdicts) + buffer.stats.pending == buffer.stats.total == 100
         True
     """
@@ -37,56 +39,50 @@ class Pending:
         Raises:
             InputError: If their number of classes differs from that of the pending ones.
         """
-        if not len(self.pending):
-            self.pending = predictions
-        elif predictions.probability.shape[1] != self.pending.probability.shape[1]:
+        if len(self.pending):
             classes = self.pending.probability.shape[1]
-            raise InputError(f"`probability` must have {classes} columns, got {predictions.probability.shape[1]}.")
-        else:
-            self.pending = Predictions.join([self.pending, predictions])
+            if predictions.probability.shape[1] != classes:
+                raise InputError(f"`probability` must have {classes} columns, got {predictions.probability.shape[1]}.")
+            predictions = Predictions.join([self.pending, predictions])
+        is_sorted = (predictions.row[1:] >= predictions.row[:-1]).all()
+        self.pending = predictions if is_sorted else predictions[np.argsort(predictions.row, kind="stable")]
 
-    def judge(self, labels: Labels, now: Now) -> Verdicts:
-        """Judge and remove every pending prediction whose label is known by `now`.
+    def judge(self, known: KnownLabels) -> Verdicts:
+        """Judge and remove every pending prediction whose label is known; a run finds its rows by binary search.
 
         Returns:
             The verdicts in the order of their `known_at` time, then event, then row. A FLAT truth voids a prediction
             between two classes.
         """
-        is_known = labels.known(now, self.pending.row)
-        verdicts = _verdicts(self.pending[is_known], labels)
+        first, last = np.searchsorted(self.pending.row, known.start), np.searchsorted(self.pending.row, known.end)
+        due, run = ranges(first, last), np.repeat(np.arange(len(known)), last - first)
+        verdicts = _verdicts(self.pending[due], known, run)
         validated, correct = int(verdicts.is_validated.sum()), int(verdicts.is_correct.sum())
         self._stats += TrendStats(validated, correct, void=len(verdicts) - validated)
-        self.pending = self.pending[~is_known]
+        is_left = np.ones(len(self.pending), dtype=bool)
+        is_left[due] = False
+        self.pending = self.pending[is_left]
         return verdicts
 
-    def state_dict(self) -> dict[str, list[float]]:
-        """Return the pending predictions and the counts in plain types."""
-        return {
-            "row": self.pending.row.tolist(),
-            "probability": self.pending.probability.tolist(),
-            "counts": [self._stats.validated, self._stats.correct, self._stats.void],
-        }
+    def state_dict(self) -> dict[str, AnyArray]:
+        """Return the pending predictions and the counts as arrays; times are milliseconds."""
+        columns = {column.name: getattr(self.pending, column.name) for column in fields(Predictions)}
+        counts = np.array([self._stats.validated, self._stats.correct, self._stats.void])
+        return {**columns, "close_time": self.pending.close_time.astype(np.int64), "counts": counts}
 
-    def load_state_dict(self, state: dict[str, list[float]]) -> None:
+    def load_state_dict(self, state: dict[str, AnyArray]) -> None:
         """Restore the state returned by `state_dict()`."""
-        row = np.array(state["row"], dtype=np.int64)
-        n_classes = -1 if len(row) else 2  # as in `Predictions.join([])`
-        self.pending = Predictions(row, np.array(state["probability"], dtype=np.float64).reshape(len(row), n_classes))
-        self._stats = TrendStats(*(int(count) for count in state["counts"]))
+        columns = {column.name: state[column.name] for column in fields(Predictions)}
+        self.pending = Predictions(**{**columns, "close_time": state["close_time"].astype("datetime64[ms]")})
+        self._stats = TrendStats(*state["counts"].tolist())
 
 
-def _verdicts(predictions: Predictions, labels: Labels) -> Verdicts:
-    truth, known_at, event = (values[predictions.row] for values in (labels.direction, labels.known_at, labels.event))
-    order = _order(labels.close_time[known_at], event, predictions.row)
-    predictions, truth = predictions[order], truth[order]
+def _verdicts(predictions: Predictions, known: KnownLabels, run: IntArray) -> Verdicts:
+    """Return the verdicts on predictions, given the run of `known` that labels each."""
+    truth = known.direction[run]
     outcome = WRONG + (CORRECT - WRONG) * (predictions.direction == truth).astype(np.int8)
     if predictions.probability.shape[1] == 2:
         outcome[truth == FLAT] = VOID_FLAT
     outcome[truth == UNKNOWN] = VOID_GAP
-    return Verdicts(predictions, truth, outcome, event[order], known_at[order])
-
-
-def _order(time: TimeArray, event: IntArray, row: IntArray) -> IntArray | slice:
-    """Return the order by time, then event, then row; a slice, which copies nothing, if it is that already."""
-    order = np.lexsort((row, event, time))
-    return slice(None) if (order[1:] > order[:-1]).all() else order
+    columns = {name: getattr(known, name)[run] for name in ("event", "known_at", "known_time", "line")}
+    return Verdicts(predictions, truth, outcome, **columns, lines=known.lines)

@@ -1,19 +1,39 @@
 """Predictions made at the close of bars, and the verdicts on them, as arrays."""
 
-from dataclasses import dataclass, fields
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
 from functools import reduce
 from itertools import accumulate
 from typing import Final
 
 import numpy as np
 
-from trendtrain.market.bars import BoolArray, FloatArray, IntArray, make_read_only
+from trendtrain.market.bars import AnyArray, BoolArray, FloatArray, IntArray, TimeArray, make_read_only
+from trendtrain.market.lines import NO_LINES, Lines
 
 WRONG: Final = 0
 CORRECT: Final = 1
 VOID_FLAT: Final = 2
 VOID_GAP: Final = 3
 OUTCOME_NAMES: Final = ("wrong", "correct", "void_flat", "void_gap")
+
+
+_UNSET: Final[AnyArray] = np.zeros(0)
+
+
+def _unset() -> AnyArray:
+    return _UNSET
+
+
+def _fill(value: object, **defaults: Callable[[], AnyArray]) -> None:
+    """Set the fields of a frozen dataclass that were left out."""
+    for name, default in defaults.items():
+        if getattr(value, name) is _UNSET:
+            object.__setattr__(value, name, default())
+
+
+def _no_times(n: int) -> TimeArray:
+    return np.full(n, "NaT", "datetime64[ms]")
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,12 +43,28 @@ class Predictions:
     Attributes:
         row: The bar of each, shape (n,).
         probability: The probability of each class (DOWN, UP, and FLAT where there are three), shape (n, C).
+        series: The number of its series, int64, shape (n,); 0 if left out.
+        close_time: The close of its bar, `datetime64[ms]`, shape (n,); NaT if left out.
+        baselines: The direction that each baseline predicts there, int8, shape (n, n_rules); none if left out.
+        temperature: What its logits were divided by, shape (n,); 1 if left out.
     """
 
     row: IntArray
     probability: FloatArray
+    series: IntArray = field(default_factory=_unset)
+    close_time: TimeArray = field(default_factory=_unset)
+    baselines: IntArray = field(default_factory=_unset)
+    temperature: FloatArray = field(default_factory=_unset)
 
     def __post_init__(self) -> None:
+        n = len(self.row)
+        _fill(
+            self,
+            series=lambda: np.zeros(n, np.int64),
+            close_time=lambda: _no_times(n),
+            baselines=lambda: np.zeros((n, 0), np.int8),
+            temperature=lambda: np.ones(n),
+        )
         make_read_only(self)
 
     def __len__(self) -> int:
@@ -36,9 +72,10 @@ class Predictions:
 
     def __getitem__(self, index: IntArray | BoolArray | slice) -> "Predictions":
         here = _positions(index)
+        arrays = (getattr(self, column.name) for column in fields(self))
         if isinstance(here, slice):
-            return Predictions(self.row[here], self.probability[here])
-        return Predictions(self.row[here], np.take(self.probability, here, axis=0))  # faster than by brackets
+            return Predictions(*(array[here] for array in arrays))
+        return Predictions(*(np.take(array, here, axis=0) for array in arrays))  # faster than by brackets
 
     @property
     def direction(self) -> IntArray:
@@ -70,8 +107,11 @@ class Verdicts:
         predictions: The predictions.
         truth: The label of each, UNKNOWN where a hole ended the segment, shape (n,).
         outcome: WRONG, CORRECT, VOID_FLAT or VOID_GAP, shape (n,).
-        event: The line that judged, -1 for none, shape (n,).
+        event: What judged it, -1 for none, shape (n,).
         known_at: The row at whose close the verdict could be known, shape (n,).
+        known_time: That close, `datetime64[ms]`, shape (n,); NaT if left out.
+        line: The line that judged it, an index into `lines`, shape (n,); -1 for none, and if left out.
+        lines: The lines that judged; bars in them are rows.
     """
 
     predictions: Predictions
@@ -79,8 +119,13 @@ class Verdicts:
     outcome: IntArray
     event: IntArray
     known_at: IntArray
+    known_time: TimeArray = field(default_factory=_unset)
+    line: IntArray = field(default_factory=_unset)
+    lines: Lines = NO_LINES
 
     def __post_init__(self) -> None:
+        n = len(self)
+        _fill(self, known_time=lambda: _no_times(n), line=lambda: np.full(n, -1))
         make_read_only(self)
 
     def __len__(self) -> int:
@@ -88,8 +133,9 @@ class Verdicts:
 
     def __getitem__(self, index: IntArray | BoolArray | slice) -> "Verdicts":
         here = _positions(index)
-        arrays = (getattr(self, name)[here] for name in ("truth", "outcome", "event", "known_at"))
-        return Verdicts(self.predictions[here], *arrays)
+        names = ("truth", "outcome", "event", "known_at", "known_time", "line")
+        arrays = {name: getattr(self, name)[here] for name in names}
+        return Verdicts(self.predictions[here], **arrays, lines=self.lines)
 
     @property
     def row(self) -> IntArray:

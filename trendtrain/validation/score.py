@@ -5,11 +5,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
-from trendtrain.market.bars import FloatArray, IntArray, TimeArray
+from trendtrain.market.bars import AnyArray, FloatArray, IntArray, TimeArray
 
-AnyArray = npt.NDArray[Any]
 Scores = dict[str, Any]
 
 EVENTS_A_BLOCK = 20

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from trendtrain.market.bars import FloatArray, IntArray, Series
+from trendtrain.market.bars import AnyArray, FloatArray, IntArray, Series
 from trendtrain.market.codes import whole_numbers
 from trendtrain.market.directions import DIRECTION_MEANING, FLAT, UNKNOWN
 from trendtrain.market.labels import Labels
@@ -14,7 +14,6 @@ from trendtrain.validation.predictions import CORRECT, OUTCOME_NAMES, WRONG, Pre
 from trendtrain.validation.score import (
     N_CALIBRATION_BINS,
     SHARES,
-    AnyArray,
     Scores,
     best_baseline,
     calendar_blocks,

@@ -65,7 +65,7 @@ def test_event_accuracy_is_that_of_arrays(engine: Any) -> None:
     row = np.arange(9, 300, 10)
     buffer.add(Predictions(row, np.tile([0.4, 0.6], (len(row), 1))))
     board = Scoreboard(labels, {})
-    board.update(buffer.judge(labels, now=299))
+    board.update(buffer.judge(labels.known_labels(now=299)))
     (always,) = [stats for stats in Ledger(engine).stats("live") if stats.model == "always"]
     assert always.n_events == board.n_events > 10
     assert always.event_accuracy == pytest.approx(board.scores()["event_accuracy"])
