@@ -4,9 +4,9 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from slow_memory import SlowMemory
+from slow_memory import SlowEvent, SlowMemory
 
-from trendtrain.replay import ReplayMemory, ReplaySampler, weigh, weigh_by_gradient
+from trendtrain.replay import Lessons, ReplayMemory, ReplaySampler, weigh, weigh_by_gradient
 from trendtrain.validation import Predictions, Verdicts
 
 N_EVENTS, N_ROWS = 60, 1200
@@ -27,21 +27,22 @@ def verdicts_of(rows: np.ndarray, outcome: np.ndarray) -> Verdicts:
 
 
 ALL_VERDICTS = verdicts_of(np.arange(N_ROWS), np.where(IS_WRONG, 0, 1))
+LESSONS = Lessons(np.arange(N_ROWS), EVENT, np.ones(N_ROWS, dtype=np.int8))
 
 
 def sampler_of(
     beta: float = 1.0, batch_size: int = 2048, n_batches: int = 200, strategy: str = "incorrect", **options: Any
 ) -> ReplaySampler:
-    sampler = ReplaySampler(ReplayMemory(N_ROWS), batch_size, n_batches, STRATEGIES[strategy], beta, **options)
-    sampler.add(np.arange(N_ROWS), EVENT)
-    sampler.reweight(ALL_VERDICTS)
+    sampler = ReplaySampler(ReplayMemory(), batch_size, n_batches, STRATEGIES[strategy], beta, **options)
+    sampler.add(LESSONS, ALL_VERDICTS)
     return sampler
 
 
 def slow_chances(half_life: float | None, weight: np.ndarray) -> np.ndarray:
-    events = [np.flatnonzero(event == EVENT).tolist() for event in range(N_EVENTS)]
-    weights = dict(enumerate(np.asarray(weight, dtype=np.float16).tolist()))
-    return SlowMemory(N_ROWS, events, weights).chances(half_life)
+    weight = np.asarray(weight, dtype=np.float16)
+    rows = [np.flatnonzero(event == EVENT) for event in range(N_EVENTS)]
+    events = [SlowEvent(i, -1, 0.0, of.tolist(), [1] * len(of), weight[of].tolist()) for i, of in enumerate(rows)]
+    return SlowMemory(events=events).chances(half_life)
 
 
 def unweighted_mean(half_life: float | None = None) -> float:

@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from trendtrain.data import PivotDataModule
 from trendtrain.market import Series, random_walk
 from trendtrain.models import TwoHeads
-from trendtrain.replay import ReplayMemory, ReplaySampler
+from trendtrain.replay import ReplaySampler
 from trendtrain.storage import BarStore, open_database
 from trendtrain.train import fill_counts
 
@@ -91,12 +91,18 @@ def test_every_source_gives_the_bars_of_a_run(source: str, tmp_path: Path) -> No
 
 
 def test_the_replay_of_the_datamodule_is_that_of_the_configuration() -> None:
-    memory = ReplayMemory(1)
-    configured = instantiate(composed().replay)(memory=memory, seed=0)
-    default = PivotDataModule({}).make_replay(memory=memory, seed=0)
+    configured = instantiate(composed().replay)(seed=0)
+    default = PivotDataModule({}).make_replay(seed=0)
     assert type(configured) is type(default) is ReplaySampler
     for name in ("batch_size", "n_batches", "beta"):
         assert getattr(configured, name) == getattr(default, name)
+
+
+@pytest.mark.parametrize("option", [option for option in OPTIONS if option.startswith("replay=")])
+def test_every_replay_makes_a_sampler_whose_memory_is_as_large_as_told(option: str) -> None:
+    sampler = instantiate(composed(option, "replay.max_bars=300").replay)(seed=0)
+    assert type(sampler) is ReplaySampler
+    assert sampler.memory.max_bars == 300
 
 
 def test_the_uniform_replay_weighs_all_alike() -> None:

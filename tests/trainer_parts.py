@@ -11,7 +11,7 @@ import torch
 from trendtrain.data import PivotDataModule, Walk
 from trendtrain.market import Series, label_bars, synthetic_market
 from trendtrain.models import CnnNet, TrendModule
-from trendtrain.replay import ReplaySampler, weigh
+from trendtrain.replay import make_sampler, weigh
 
 torch.set_num_threads(1)  # small nets: on busy cores a second thread costs tenfold, and gains nothing
 
@@ -30,7 +30,7 @@ def make_datamodule() -> Callable[..., PivotDataModule]:
             "max_gap": 12,
             "window": 12,
             "walk": Walk(start=0.3, step="90bars", batch_size=32),
-            "replay": partial(ReplaySampler, batch_size=32, n_batches=2, weigh=weigh),
+            "replay": partial(make_sampler, batch_size=32, n_batches=2, weigh=weigh),
         }
         return PivotDataModule(**(defaults | options))
 

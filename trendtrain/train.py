@@ -27,7 +27,6 @@ from trendtrain.data.datamodule import PivotDataModule
 from trendtrain.errors import EXIT_CTRL_C, EXIT_SIGTERM, InputError, check_at_least, check_choice, check_number
 from trendtrain.market.synthetic import synthetic_market
 from trendtrain.models.weights import load_weights
-from trendtrain.replay.memory import ReplayMemory
 from trendtrain.reports.summary import Summary, write_json
 from trendtrain.storage.bars.store import BarStore
 from trendtrain.storage.database import is_missing, open_database
@@ -209,7 +208,7 @@ def _check(cfg: DictConfig) -> None:
 
 def _datamodule(cfg: DictConfig, store: BarStore) -> PivotDataModule:
     walk, replay = instantiate(cfg.walk), _plain_partial(instantiate(cfg.replay))
-    replay(memory=ReplayMemory(0), seed=cfg.seed)  # checks its arguments before bars are loaded, which may take long
+    replay(seed=cfg.seed)  # checks its arguments before bars are loaded, which may take long
     datamodule = PivotDataModule(
         series=instantiate(cfg.data.source)(store),
         labeler=instantiate(cfg.labels),

@@ -31,7 +31,7 @@ from learning_scenarios import SCENARIOS, Stream, stream_of
 from learning_scores import Row, Run, pooled, recovery, result
 
 from trendtrain.market.bars import FloatArray, IntArray
-from trendtrain.replay import ReplayMemory, ReplaySampler, weigh, weigh_by_gradient
+from trendtrain.replay import Lessons, ReplaySampler, make_sampler, weigh, weigh_by_gradient
 from trendtrain.validation import ChangeDetector, Predictions, Verdicts
 
 N_BARS, FIRST_STEP, FIRST_SCORED, STEP = 240_000, 4_096, 20_480, 256
@@ -69,32 +69,30 @@ def judged(stream: Stream, rows: IntArray, up: FloatArray) -> Verdicts:
     return Verdicts(predictions, stream.label[rows], outcome, stream.event[rows], stream.known_at[rows])
 
 
-def sampler_of(strategy: str, n_bars: int, seed: int) -> ReplaySampler:
+def sampler_of(strategy: str, seed: int) -> ReplaySampler:
     options = STRATEGIES[strategy] | {"seed": seed}
     if "detector" in options:
         options["detector"] = options["detector"]()
-    return ReplaySampler(ReplayMemory(n_bars), BATCH, N_BATCHES, **options)
+    return make_sampler(batch_size=BATCH, n_batches=N_BATCHES, **options)
 
 
 def walk(stream: Stream, strategy: str, seed: int) -> Run:
     """Predict, judge and learn, step by step."""
     n_bars = len(stream.label)
-    sampler, net = sampler_of(strategy, n_bars, seed), SmallNet(stream.features.shape[1], seed, LEARNING_RATE)
+    sampler, net = sampler_of(strategy, seed), SmallNet(stream.features.shape[1], seed, LEARNING_RATE)
     rows = np.flatnonzero(stream.known_at >= 0)
     rows = rows[np.lexsort((rows, stream.event[rows], stream.known_at[rows]))]
     ends = np.searchsorted(stream.known_at[rows], np.arange(FIRST_STEP, n_bars + 1, STEP))
     run, known = Run(np.full(n_bars, 0.5)), 0
     for now, end in zip(range(FIRST_STEP, n_bars + 1, STEP), ends, strict=True):
         fresh, known = rows[known:end], end
-        sampler.add(fresh, stream.event[fresh])
         verdicts = judged(stream, fresh, run.up[fresh])[fresh >= FIRST_STEP]
-        sampler.reweight(verdicts)
+        sampler.add(Lessons(fresh, stream.event[fresh], stream.label[fresh]), verdicts)
         if sampler.detect(verdicts) is not None:
             run.alarms.append(now)
         for draw in sampler:
-            row = draw.row.astype(np.int64)
-            up = net.learn(stream.features[row], stream.label[row], draw.weight)
-            sampler.refresh(judged(stream, row, up))
+            up = net.learn(stream.features[draw.row], draw.label, draw.weight)
+            sampler.refresh(draw.row, np.stack([1.0 - up, up], axis=1))
         run.up[now : now + STEP] = net.predict(stream.features[now : now + STEP])
     run.up[:FIRST_SCORED] = np.nan
     return run

@@ -24,7 +24,7 @@ import torch
 from rows import Row, show_rows
 from torch.utils.data import WeightedRandomSampler
 
-from trendtrain.replay import ReplayMemory
+from trendtrain.replay import Lessons, ReplayMemory
 
 Job = Callable[[], object]
 
@@ -58,11 +58,14 @@ def limit(n_bars: int, batch: int) -> Job:
     return lambda: weight[random.integers(n_bars, size=batch)]
 
 
+def lessons(rows: np.ndarray, per_event: int) -> Lessons:
+    return Lessons(rows, rows // per_event, np.zeros(len(rows), dtype=np.int8))
+
+
 def ours(n_bars: int, batch: int, per_event: int, half_life: float | None) -> Job:
-    memory, random, latest = ReplayMemory(n_bars), np.random.default_rng(0), first_weights(batch)
-    memory.add(np.arange(n_bars), np.arange(n_bars) // per_event)
-    memory.reweight(np.arange(n_bars), first_weights(n_bars))
-    return lambda: memory.reweight(memory.draw(batch, random, half_life).row, latest)
+    memory, random, latest = ReplayMemory(), np.random.default_rng(0), first_weights(batch)
+    memory.add(lessons(np.arange(n_bars), per_event)._replace(weight=first_weights(n_bars)))
+    return lambda: memory.reweight_slots(memory.draw(batch, random, half_life).slot, latest)
 
 
 def torchrl_sampler(n_bars: int, batch: int) -> Job:
@@ -136,9 +139,9 @@ def rows(n_bars: int, batch: int) -> list[Row]:
 
 
 def bytes_row(n_bars: int) -> Row:
-    memory = ReplayMemory(n_bars)
+    memory = ReplayMemory()
     for part in np.array_split(np.arange(n_bars), 100):
-        memory.add(part, part // N_BARS_AN_EVENT)
+        memory.add(lessons(part, N_BARS_AN_EVENT))
     return {"job": "memory of ours", "bars": n_bars, "bytes a bar": memory.n_bytes / n_bars}
 
 

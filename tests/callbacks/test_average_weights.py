@@ -13,7 +13,7 @@ from lightning.pytorch.callbacks import EMAWeightAveraging, StochasticWeightAver
 from trendtrain.callbacks import AverageWeights, TrendValidation
 from trendtrain.data import Walk
 from trendtrain.errors import InputError
-from trendtrain.replay import ReplaySampler, weigh
+from trendtrain.replay import make_sampler, weigh
 
 Make = Callable[..., Any]
 
@@ -102,7 +102,7 @@ def test_there_is_no_average_before_its_first_update(
 ) -> None:
     """One batch a step: three steps are predicted with the weights just trained, none with the random ones."""
     watch, module = Watch(0.9), make_module()
-    replay = partial(ReplaySampler, batch_size=32, n_batches=1, weigh=weigh)
+    replay = partial(make_sampler, batch_size=32, n_batches=1, weigh=weigh)
     datamodule = make_datamodule(replay=replay, walk=Walk(start=0.3, step="90bars", batch_size=32, warmup=0))
     trainer = make_trainer(TrendValidation(), watch, AverageWeights(0.9), max_epochs=3)
     trainer.fit(module, datamodule)

@@ -15,7 +15,7 @@ from trendtrain.callbacks import DecayByEvents, ReseedGenerators, TrendValidatio
 from trendtrain.callbacks.decay_by_events import effective_events
 from trendtrain.errors import InputError
 from trendtrain.models import CnnNet, TrendModule, TwoHeads
-from trendtrain.replay import ReplaySampler, weigh
+from trendtrain.replay import make_sampler, weigh
 
 Make = Callable[..., Any]
 
@@ -47,7 +47,7 @@ def test_events_count_as_their_chance_to_be_drawn(n_events: int, half_life: floa
 def test_decay_times_events_is_constant(
     half_life: float | None, make_datamodule: Make, make_module: Make, make_trainer: Make
 ) -> None:
-    watch, replay = Watch(), partial(ReplaySampler, batch_size=32, n_batches=2, weigh=weigh, half_life=half_life)
+    watch, replay = Watch(), partial(make_sampler, batch_size=32, n_batches=2, weigh=weigh, half_life=half_life)
     make_trainer(TrendValidation(), DecayByEvents(7.0), watch).fit(make_module(), make_datamodule(replay=replay))
     products = [decay * effective_events(n, half_life) for decay, n in zip(watch.decays, watch.n_events, strict=True)]
     assert products == pytest.approx([7.0] * len(products))
@@ -58,7 +58,7 @@ def test_decay_times_events_is_constant(
 def test_two_half_lives_give_the_mean_of_their_decays(make_datamodule: Make, make_trainer: Make) -> None:
     torch.manual_seed(0)
     half_lives = [5.0, None]
-    watch, replay = Watch(), partial(ReplaySampler, batch_size=32, n_batches=2, weigh=weigh, half_life=half_lives)
+    watch, replay = Watch(), partial(make_sampler, batch_size=32, n_batches=2, weigh=weigh, half_life=half_lives)
     module = TrendModule(TwoHeads(partial(CnnNet, 8, 12, width=8, kernels=(3, 4))))
     make_trainer(TrendValidation(), DecayByEvents(7.0), watch).fit(module, make_datamodule(replay=replay))
     expected = [sum(3.5 / effective_events(n, one) for one in half_lives) for n in watch.n_events]

@@ -14,7 +14,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from trendtrain.callbacks import LedgerWriter, TrendValidation, WalkStep
 from trendtrain.models import TrendModule
-from trendtrain.replay import ReplaySampler, weigh, weigh_by_gradient
+from trendtrain.replay import make_sampler, weigh, weigh_by_gradient
 from trendtrain.storage import open_database
 from trendtrain.storage.ledger.ledger import Ledger
 from trendtrain.validation import Predictions
@@ -27,8 +27,8 @@ TAGS = {"wrong_in_memory", "wrong_in_draws", "effective_size", "age_events", "al
 class Watcher(pl.Callback):
     """Follow what the model answers on each training batch, and what it hears of steps and changes."""
 
-    def __init__(self, weight: np.ndarray) -> None:
-        self.weight = weight.copy()
+    def __init__(self, n_rows: int) -> None:
+        self.weight = np.ones(n_rows, dtype=np.float16)
         self.drawn: set[int] = set()
         self.heard: list[tuple[str, int]] = []
         self.kept: list[tuple[int, int]] = []
@@ -78,7 +78,7 @@ class AlarmAt:
 
 
 def by_gradient(**options: Any) -> Any:
-    return partial(ReplaySampler, batch_size=32, n_batches=2, weigh=weigh_by_gradient, half_life=40.0, **options)
+    return partial(make_sampler, batch_size=32, n_batches=2, weigh=weigh_by_gradient, half_life=40.0, **options)
 
 
 def test_weights_are_the_latest_answers_of_the_model(
@@ -86,12 +86,12 @@ def test_weights_are_the_latest_answers_of_the_model(
 ) -> None:
     datamodule = make_datamodule(replay=by_gradient())
     datamodule.setup()
-    watcher = Watcher(datamodule.replay.memory.weight)
+    watcher = Watcher(len(datamodule.labels))
     make_trainer(TrendValidation(), watcher).fit(make_module(), datamodule)
-    weight = datamodule.replay.memory.weight
+    memory = datamodule.replay.memory
     assert len(watcher.drawn) > 200
     # duplicates in a batch have one answer; float32 batches differ in the last digits by their row's place
-    np.testing.assert_allclose(weight.astype(float), watcher.weight.astype(float), rtol=2e-3)
+    np.testing.assert_allclose(memory.weight.astype(float), watcher.weight[memory.rows].astype(float), rtol=2e-3)
 
 
 def test_a_module_that_returns_its_loss_alone_leaves_the_verdicts(
@@ -104,7 +104,7 @@ def test_a_module_that_returns_its_loss_alone_leaves_the_verdicts(
     expected = np.ones(len(datamodule.labels))
     for step in recorder.steps:
         expected[step.verdicts.row[step.verdicts.is_validated & ~step.verdicts.is_correct]] = 3.0
-    np.testing.assert_array_equal(datamodule.replay.memory.weight, expected)
+    np.testing.assert_array_equal(datamodule.replay.memory.weight, expected[datamodule.replay.memory.rows])
     assert np.isnan(recorder.steps[-1].replay["wrong_in_draws"])
 
 
@@ -120,7 +120,7 @@ def test_a_change_is_told_after_its_step_and_cuts_the_memory(
 ) -> None:
     datamodule = make_datamodule(replay=by_gradient(detector=AlarmAt()))
     datamodule.setup()
-    watcher = Watcher(datamodule.replay.memory.weight)
+    watcher = Watcher(len(datamodule.labels))
     make_trainer(TrendValidation(), watcher).fit(make_module(), datamodule)
     assert watcher.heard[:5] == [("step", 0), ("step", 1), ("step", 2), ("change", 2), ("step", 3)]
     assert watcher.kept == [(5, 5)]
@@ -204,7 +204,7 @@ def test_weigh_is_told_the_line_that_judged_a_replayed_row(
         events.update(verdicts.event.tolist())
         return weigh(verdicts)
 
-    datamodule = make_datamodule(replay=partial(ReplaySampler, batch_size=32, n_batches=2, weigh=watched))
+    datamodule = make_datamodule(replay=partial(make_sampler, batch_size=32, n_batches=2, weigh=watched))
     make_trainer(TrendValidation()).fit(make_module(), datamodule)
     before_start = datamodule.labels.event[datamodule.labels.known(datamodule.clock.start)]
     assert events & set(before_start.tolist())  # bars without a verdict were weighed once they were replayed

@@ -13,7 +13,7 @@ from trendtrain.errors import InputError
 from trendtrain.features import bar_features, by_segment, skill_features, volatility_unit
 from trendtrain.market import Bars, Labels, Series, label_bars, synthetic_market
 from trendtrain.market.bars import segments
-from trendtrain.replay import ReplaySampler, weigh
+from trendtrain.replay import make_sampler, weigh
 from trendtrain.validation import BASELINE_NAMES, Pending, Predictions, Verdicts, online_logistic
 
 WINDOW = 12
@@ -24,7 +24,7 @@ TWO = {
 }
 CASES = {"one": (ONE, None), "one with holes": (ONE, 2), "two": (TWO, None), "two with holes": (TWO, 2)}
 
-sampler = partial(ReplaySampler, batch_size=32, n_batches=3, weigh=weigh)
+sampler = partial(make_sampler, batch_size=32, n_batches=3, weigh=weigh)
 
 
 def module_of(series: dict[Series, Bars], max_gap: int | None = None, **options: object) -> PivotDataModule:
@@ -56,8 +56,7 @@ def has_window(datamodule: PivotDataModule) -> np.ndarray:
 
 
 def held(datamodule: PivotDataModule) -> list[int]:
-    memory = datamodule.replay.memory
-    return sorted(memory._row[: memory.n_known].tolist())
+    return sorted(datamodule.replay.memory.rows.tolist())
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -171,7 +170,7 @@ def test_windows_of_batches_never_span_two_segments() -> None:
 
 
 def test_training_batches_weigh_a_wrong_row_less() -> None:
-    datamodule = module_of(ONE, replay=partial(ReplaySampler, batch_size=512, n_batches=1, weigh=weigh))
+    datamodule = module_of(ONE, replay=partial(make_sampler, batch_size=512, n_batches=1, weigh=weigh))
     wrong = judged(datamodule, is_correct=False)
     (batch,) = datamodule.train_dataloader()
     is_wrong = np.isin(batch["row"], wrong.row)

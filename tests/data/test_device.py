@@ -11,7 +11,7 @@ from trendtrain.data.device import GatherAhead, loader, move_windows
 from trendtrain.errors import InputError
 from trendtrain.market import Series, synthetic_market
 from trendtrain.models import CnnNet, TrendModule
-from trendtrain.replay import ReplaySampler, weigh
+from trendtrain.replay import make_sampler, weigh
 
 SERIES = {
     Series("A", "5m"): synthetic_market(800, seed=0),
@@ -21,7 +21,7 @@ CPU, CUDA, META = (torch.device(name) for name in ("cpu", "cuda", "meta"))
 
 
 def module_of(**options: object) -> PivotDataModule:
-    replay = partial(ReplaySampler, batch_size=16, n_batches=4, weigh=weigh)
+    replay = partial(make_sampler, batch_size=16, n_batches=4, weigh=weigh)
     walk = Walk(start=0.3, step="40bars", batch_size=16)
     datamodule = PivotDataModule(SERIES, window=12, walk=walk, replay=replay, **options)
     datamodule.setup()

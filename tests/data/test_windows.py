@@ -13,8 +13,8 @@ BARS = synthetic_market(600, seed=2)
 WINDOW = 24
 
 
-def dataset_of(bars: Bars, label: np.ndarray | None = None, window: int = WINDOW) -> WindowDataset:
-    return WindowDataset(Windows(build_arena([bars], bar_features, skill_features, None), window), label)
+def dataset_of(bars: Bars, window: int = WINDOW) -> WindowDataset:
+    return WindowDataset(Windows(build_arena([bars], bar_features, skill_features, None), window))
 
 
 def draw_of(*rows: int) -> Draw:
@@ -48,7 +48,7 @@ def test_levels_are_clipped() -> None:
 
 
 def test_a_batch_has_the_shapes_and_types_of_the_contract() -> None:
-    batch = dataset_of(BARS, np.ones(len(BARS)))[draw_of(50, 60, 50)]
+    batch = dataset_of(BARS)[draw_of(50, 60, 50)]
     assert {name: (tuple(value.shape), value.dtype) for name, value in batch.items()} == {
         "window": ((3, WINDOW, 8), torch.float32),
         "side": ((3, 24), torch.float32),
@@ -59,8 +59,7 @@ def test_a_batch_has_the_shapes_and_types_of_the_contract() -> None:
 
 
 def test_a_batch_holds_the_rows_weights_and_labels_of_its_draw() -> None:
-    label = np.arange(len(BARS)) % 2
-    batch = dataset_of(BARS, label)[draw_of(51, 60, 33)]
+    batch = dataset_of(BARS)[draw_of(51, 60, 33)._replace(label=np.array([1, 0, 1], dtype=np.int8))]
     assert batch["row"].tolist() == [51, 60, 33]
     assert batch["weight"].tolist() == [1.0, 2.0, 3.0]
     assert batch["label"].tolist() == [1, 0, 1]

@@ -17,7 +17,7 @@ from trendtrain.data import PivotDataModule, Walk
 from trendtrain.market import Bars, Series, label_bars, synthetic_market
 from trendtrain.market.bars import FloatArray
 from trendtrain.models import CnnNet, DuelingQNet, QModule, TrendModule, TwoHeads
-from trendtrain.replay import ReplaySampler, weigh_by_gradient
+from trendtrain.replay import make_sampler, weigh_by_gradient
 
 torch.set_num_threads(1)  # small nets: on busy cores a second thread costs tenfold, and gains nothing
 
@@ -91,7 +91,7 @@ def walk(series: dict[Series, Bars], model: str) -> Watch:
         window=12,
         transitions=model == "dqn",
         walk=Walk(start=0.3, step="90bars", batch_size=64, warmup=0.5),
-        replay=partial(ReplaySampler, **replay, detector=AlarmsOften()),
+        replay=partial(make_sampler, **replay, detector=AlarmsOften()),
     )
     datamodule.setup()
     torch.manual_seed(0)

@@ -10,7 +10,7 @@ from trendtrain.callbacks import TrendValidation
 from trendtrain.data import PivotDataModule, Walk
 from trendtrain.market import Series, label_bars, synthetic_market
 from trendtrain.models import CnnNet, TrendModule
-from trendtrain.replay import ReplaySampler, weigh
+from trendtrain.replay import make_sampler, weigh
 
 torch.set_num_threads(1)
 
@@ -44,7 +44,7 @@ def test_one_model_learns_from_and_predicts_two_symbols_on_two_timeframes() -> N
         SERIES,
         window=12,
         walk=Walk(start=0.3, step="90bars", warmup=1),
-        replay=partial(ReplaySampler, batch_size=64, n_batches=2, weigh=weigh),
+        replay=partial(make_sampler, batch_size=64, n_batches=2, weigh=weigh),
     )
     datamodule.setup()
     validation, seen = TrendValidation(), Seen()

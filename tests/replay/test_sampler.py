@@ -4,10 +4,13 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from sampler_examples import (
     ALL_VERDICTS,
     EVENT,
     IS_WRONG,
+    LESSONS,
     N_EVENTS,
     N_ROWS,
     QUANTITY,
@@ -22,11 +25,21 @@ from slow_memory import surprise
 
 from trendtrain.data.arrays import to_arrays, to_tensors
 from trendtrain.errors import InputError
-from trendtrain.replay import ReplayMemory, ReplaySampler, weigh, weigh_by_gradient
+from trendtrain.replay import Lessons, ReplaySampler, make_sampler, weigh, weigh_by_gradient
 from trendtrain.validation import ChangeDetector, Predictions, Verdicts
 
 HALF_LIVES = (None, 15.0)
 CASES = [(strategy, half_life) for strategy in STRATEGIES for half_life in HALF_LIVES]
+
+
+def lessons_of(rows: np.ndarray) -> Lessons:
+    return Lessons(*(values[rows] for values in LESSONS[:3]))
+
+
+def chance_of_up(rows: np.ndarray, is_correct: np.ndarray) -> np.ndarray:
+    """Return predictions of rows whose label is UP, shape (n, 2)."""
+    up = np.where(is_correct, 0.9, 0.1)
+    return np.stack([1.0 - up, up], axis=1)
 
 
 def weighted_means(sampler: ReplaySampler) -> np.ndarray:
@@ -125,7 +138,7 @@ def test_draws_come_when_they_are_asked_for() -> None:
 
 
 def test_an_empty_memory_gives_weight_zero() -> None:
-    draws = list(ReplaySampler(ReplayMemory(10), 4, 3, weigh))
+    draws = list(make_sampler(batch_size=4, n_batches=3, weigh=weigh))
     assert len(draws) == 3
     assert all(draw.weight.tolist() == [0.0] * 4 and draw.row.tolist() == [0] * 4 for draw in draws)
 
@@ -149,10 +162,8 @@ def test_a_weight_of_one_draws_all_alike() -> None:
 
 
 def test_a_weighting_of_the_users_own_is_used() -> None:
-    memory = ReplayMemory(N_ROWS)
-    memory.add(np.arange(N_ROWS), EVENT)
-    sampler = ReplaySampler(memory, 500, 1, lambda verdicts: np.where(verdicts.row < 10, 5e4, 1.0))
-    sampler.reweight(verdicts_of(np.arange(N_ROWS), np.ones(N_ROWS)))
+    sampler = make_sampler(batch_size=500, n_batches=1, weigh=lambda verdicts: np.where(verdicts.row < 10, 5e4, 1.0))
+    sampler.add(LESSONS, ALL_VERDICTS)
     assert (sampler.draw().row < 10).mean() > 0.95
 
 
@@ -161,7 +172,7 @@ def test_draws_by_one_half_life_are_the_memorys_own(half_life: float | None) -> 
     sampler, twin, random = sampler_of(half_life=half_life, seed=3), sampler_of(), np.random.default_rng(3)
     for _ in range(5):
         draw, row = sampler.draw(), twin.memory.draw(2048, random, half_life).row
-        weight = 1.0 / twin.memory.weight[row].astype(np.float64)
+        weight = 1.0 / twin.memory.weight[row].astype(np.float64)  # slots are rows here
         np.testing.assert_array_equal(draw.row, row)
         np.testing.assert_array_equal(draw.weight, weight / weight.mean())
 
@@ -180,7 +191,7 @@ def test_draws_by_one_half_life_are_the_memorys_own(half_life: float | None) -> 
 )
 def test_a_bad_number_is_refused(options: dict[str, float], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        ReplaySampler(ReplayMemory(1), **({"batch_size": 1, "n_batches": 1, "weigh": weigh} | options))
+        make_sampler(**({"batch_size": 1, "n_batches": 1, "weigh": weigh} | options))
 
 
 @pytest.mark.parametrize("wrong", [0.0, -1.0, float("nan"), "often"])
@@ -211,9 +222,9 @@ def test_recency_is_not_undone_by_the_correction(strategy: str) -> None:
 
 
 def test_rows_beyond_the_cap_leave_with_their_events() -> None:
-    sampler = ReplaySampler(ReplayMemory(N_ROWS), 32, 1, weigh, max_bars=300)
+    sampler = make_sampler(max_bars=300, batch_size=32, n_batches=1, weigh=weigh)
     for rows in np.split(np.arange(N_ROWS), np.flatnonzero(np.diff(EVENT)) + 1):
-        sampler.add(rows, EVENT[rows])
+        sampler.add(lessons_of(rows))
         assert sampler.memory.n_known <= 300
     assert sampler.memory.n_known > 300 - np.bincount(EVENT).max()
     assert sampler.draw().row.min() >= N_ROWS - 300
@@ -223,17 +234,102 @@ def test_answers_replace_the_verdicts_of_drawn_rows_only() -> None:
     sampler = sampler_of(batch_size=64)
     before = sampler.memory.weight.copy()
     rows = sampler.draw().row
-    sampler.refresh(verdicts_of(rows, np.where(IS_WRONG[rows], 1, 0)))  # all the other way round
+    sampler.refresh(rows, chance_of_up(rows, IS_WRONG[rows]))  # all the other way round
     drawn = np.unique(rows)
     np.testing.assert_array_equal(sampler.memory.weight[drawn], np.where(IS_WRONG, 1.0, 3.0)[drawn])
     others = np.setdiff1d(np.arange(N_ROWS), drawn)
     np.testing.assert_array_equal(sampler.memory.weight[others], before[others])
 
 
+def test_a_draw_tells_what_is_known_of_its_rows() -> None:
+    sampler = make_sampler(max_bars=700, batch_size=500, n_batches=1, weigh=weigh, half_life=[15.0, None])
+    random = np.random.default_rng(0)
+    label, known_at, change = random.integers(0, 3, N_ROWS), 7 * EVENT, random.normal(size=N_EVENTS)[EVENT]
+    sampler.add(LESSONS._replace(label=label, known_at=known_at, change=change))
+    draw = sampler.draw()
+    for ours, of_rows in zip(draw[2:], (label, known_at, change), strict=True):
+        np.testing.assert_array_equal(ours, of_rows[draw.row])
+
+
+@given(st.integers(0, 2**32), st.integers(0, 60), st.integers(0, 60))
+def test_lessons_get_the_weights_of_their_verdicts(seed: int, n_lessons: int, n_verdicts: int) -> None:
+    random = np.random.default_rng(seed)
+    lessons, judged = (np.sort(random.choice(N_ROWS, n, replace=False)) for n in (n_lessons, n_verdicts))
+    judged = random.permutation(np.union1d(judged, lessons[::2]))
+    sampler = make_sampler(batch_size=1, n_batches=1, weigh=lambda verdicts: 1.0 + verdicts.row)
+    sampler.add(lessons_of(lessons), verdicts_of(judged, np.ones(len(judged))))
+    assert sampler.memory.rows.tolist() == lessons.tolist()
+    expected = np.where(np.isin(lessons, judged), 1.0 + lessons, 1.0).astype(np.float16)
+    assert sampler.memory.weight.tolist() == expected.tolist()
+
+
+def test_verdicts_on_rows_that_are_not_held_weigh_nothing() -> None:
+    sampler = make_sampler(batch_size=32, n_batches=1, weigh=weigh)
+    sampler.add(lessons_of(np.arange(50)))
+    sampler.reweight(ALL_VERDICTS)
+    assert sampler.memory.weight.tolist() == np.where(IS_WRONG[:50], 3.0, 1.0).tolist()
+
+
+@given(st.integers(0, 2**32), st.integers(1, 6), st.sampled_from(["all", "first", "any order", "foreign", "late"]))
+def test_a_refresh_weighs_each_drawn_row_by_its_last_prediction(seed: int, n_draws: int, which: str) -> None:
+    random, sampler = np.random.default_rng(seed), sampler_of(batch_size=40, n_batches=4, strategy="gradient")
+    rows = np.concatenate([sampler.draw().row for _ in range(n_draws)])
+    if which == "first":
+        rows = rows[: len(rows) // 2]
+    elif which == "any order":
+        rows = random.permutation(rows)
+    elif which == "foreign":
+        rows = np.append(rows, 10**9)
+    elif which == "late":
+        sampler.add(
+            LESSONS._replace(row=LESSONS.row[:300] + N_ROWS, event=EVENT[:300] + N_EVENTS, label=LESSONS.label[:300])
+        )
+        sampler.memory.trim(900)
+    probability, memory = random.dirichlet([1.0, 1.0], len(rows)), sampler.memory
+    expected = dict(zip(memory.rows.tolist(), memory.weight.tolist(), strict=True))
+    for row, (_, up) in zip(rows.tolist(), probability.tolist(), strict=True):
+        if row in expected:
+            expected[row] = float(np.float16(0.1 + 1.0 - up))
+    sampler.refresh(rows, probability)
+    assert memory.weight.tolist() == pytest.approx(list(expected.values()), rel=1e-3)
+
+
+def test_weigh_is_told_the_event_and_the_label_of_a_refreshed_row() -> None:
+    told: list[Verdicts] = []
+    sampler = make_sampler(batch_size=200, n_batches=1, weigh=lambda verdicts: told.append(verdicts) or weigh(verdicts))
+    label = np.arange(N_ROWS) % 2
+    sampler.add(LESSONS._replace(label=label, known_at=EVENT + 5))
+    sampler.memory.cut(30)
+    rows = sampler.draw().row
+    sampler.refresh(rows, chance_of_up(rows, rows % 3 == 0))
+    (verdicts,) = told
+    np.testing.assert_array_equal(verdicts.row, rows)
+    np.testing.assert_array_equal(verdicts.truth, label[rows])
+    np.testing.assert_array_equal(verdicts.event, EVENT[rows])
+    np.testing.assert_array_equal(verdicts.known_at, EVENT[rows] + 5)
+    np.testing.assert_array_equal(verdicts.is_correct, (rows % 3 == 0) == label[rows])
+
+
+def test_draws_that_are_never_refreshed_are_forgotten() -> None:
+    sampler = sampler_of(batch_size=16, n_batches=3)
+    for _ in range(5):
+        list(sampler)
+    assert len(sampler._drawn) == 3
+
+
+@pytest.mark.parametrize("call", ["add", "reweight"])
+def test_weights_of_the_users_own_that_are_not_one_a_verdict_are_refused(call: str) -> None:
+    sampler = make_sampler(batch_size=1, n_batches=1, weigh=lambda verdicts: np.ones(len(verdicts) - 1))
+    with pytest.raises(
+        InputError, match=r"`weights` must be numbers of shape \(1200,\), one a row, got float64 of shape"
+    ):
+        sampler.add(LESSONS, ALL_VERDICTS) if call == "add" else sampler.reweight(ALL_VERDICTS)
+
+
 def test_metrics_tell_what_was_drawn() -> None:
     sampler = sampler_of(n_batches=50, half_life=15.0)
     for draw in sampler:
-        sampler.refresh(verdicts_of(draw.row, np.where(IS_WRONG[draw.row], 0, 1)))
+        sampler.refresh(draw.row, chance_of_up(draw.row, ~IS_WRONG[draw.row]))
     metrics = sampler.take_metrics()
     chance = {boost: slow_chances(15.0, np.where(IS_WRONG, boost, 1.0)) for boost in (1.0, 3.0)}
     assert metrics["wrong_in_memory"] == pytest.approx(chance[1.0][IS_WRONG].sum(), abs=0.01)

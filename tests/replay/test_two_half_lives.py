@@ -21,7 +21,7 @@ from sampler_examples import (
 from slow_memory import surprise
 
 from trendtrain.errors import InputError
-from trendtrain.replay import ReplayMemory, ReplaySampler, weigh
+from trendtrain.replay import make_sampler, weigh
 
 PAIRS = [(15.0, None), (None, 15.0), (5.0, 40.0)]
 
@@ -60,7 +60,7 @@ def test_a_batch_is_halved_and_the_first_part_has_the_odd_row(batch_size: int, n
 
 
 def test_an_empty_memory_gives_no_weight() -> None:
-    (draw,) = ReplaySampler(ReplayMemory(10), 4, 1, weigh, half_life=[700.0, None])
+    (draw,) = make_sampler(batch_size=4, n_batches=1, weigh=weigh, half_life=[700.0, None])
     assert (draw.row.tolist(), draw.weight.tolist()) == ([0] * 4, [0.0] * 4)
 
 
@@ -101,7 +101,7 @@ def test_metrics_are_those_of_whole_batches() -> None:
 )
 def test_half_lives_that_cannot_be_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        ReplaySampler(ReplayMemory(1), **({"batch_size": 4, "n_batches": 1, "weigh": weigh} | options))
+        make_sampler(**({"batch_size": 4, "n_batches": 1, "weigh": weigh} | options))
 
 
 def test_draws_for_two_heads_touch_no_global_generator() -> None:

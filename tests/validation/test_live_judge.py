@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from trendtrain.errors import InputError
 from trendtrain.market import Bars, Labels, label_bars, synthetic_market
-from trendtrain.replay import ReplayMemory, ReplaySampler, weigh
+from trendtrain.replay import Lessons, make_sampler, weigh
 from trendtrain.validation import Pending, Predictions
 from trendtrain.validation.judged_prediction import JudgedPrediction, to_verdicts
 from trendtrain.validation.live_judge import TrendJudge
@@ -300,12 +300,13 @@ def test_a_verdict_names_the_line_that_judged() -> None:
 
 
 def test_a_replay_memory_learns_from_a_judge() -> None:
-    replay = ReplaySampler(ReplayMemory(len(BARS)), batch_size=8, n_batches=1, weigh=weigh)
+    replay = make_sampler(batch_size=8, n_batches=1, weigh=weigh)
     judge = TrendJudge()
     for bar in range(0, 300, 3):
         judge.store(**SAID, at=BARS.close_time[bar])
     judged = judge.update("A", "5m", BARS)
-    replay.reweight(to_verdicts(judged))
+    verdicts = to_verdicts(judged)
+    replay.add(Lessons(verdicts.row, verdicts.event, verdicts.truth), verdicts)
     wrong = {one.bar for one in judged if one.outcome == "wrong"}
     assert wrong
-    assert set(np.flatnonzero(replay.memory.weight == 3.0)) == wrong
+    assert set(replay.memory.rows[replay.memory.weight == 3.0]) == wrong

@@ -12,23 +12,22 @@ from torch.utils.data import DataLoader, Sampler
 from trendtrain.data.arena import Arena, build_arena, has_window
 from trendtrain.data.arrays import to_arrays, to_tensors
 from trendtrain.data.device import GatherAhead, Resident, loader, move_windows
-from trendtrain.data.transitions import Transitions, transitions_of
+from trendtrain.data.transitions import line_changes
 from trendtrain.data.windows import Batch, WindowDataset, Windows
 from trendtrain.errors import InputError, check_at_least, check_choice
 from trendtrain.features.bar import bar_features
 from trendtrain.features.segmented import Features
 from trendtrain.features.skill import skill_features
-from trendtrain.market.bars import Bars, IntArray, Series
+from trendtrain.market.bars import Bars, FloatArray, IntArray, Series
 from trendtrain.market.directions import DIRECTION_WORDS, DOWN, FLAT, UP
 from trendtrain.market.labels import Labels, label_bars
-from trendtrain.replay.memory import ReplayMemory
-from trendtrain.replay.sampler import Draw, ReplaySampler
+from trendtrain.replay.memory import Lessons
+from trendtrain.replay.sampler import Draw, ReplaySampler, make_sampler
 from trendtrain.replay.weights import weigh_by_gradient
 from trendtrain.stream.clock import StreamClock
 from trendtrain.stream.walk import Walk
 from trendtrain.validation.change import ChangeDetector
 from trendtrain.validation.online_logistic import online_logistic
-from trendtrain.validation.pending import Pending
 from trendtrain.validation.predictions import Predictions
 from trendtrain.validation.simple_rules import baseline_directions
 
@@ -53,7 +52,7 @@ class PivotDataModule(pl.LightningDataModule):
             True on the device that trains, False on the CPU. On a GPU, what does not fit is pinned, a batch ahead.
         window: T, bars a window.
         walk: Where the stream starts and how far it steps.
-        replay: Makes the sampler of known bars, given `memory` and `seed`.
+        replay: Makes the sampler of known bars, given `seed`; its memory is empty.
         max_gap: As in the labeler: nothing spans a longer hole.
         n_classes: 2 (a FLAT label trains nothing) or 3.
         seed: Seed of the replay.
@@ -98,7 +97,7 @@ class PivotDataModule(pl.LightningDataModule):
         self.clock: StreamClock
         self.replay: ReplaySampler
         self.n_warmup = 0
-        self._transitions: Transitions | None = None
+        self._change: FloatArray | None = None  # of each line, with transitions
         self._is_built = False
 
     def setup(self, stage: str | None = None) -> None:
@@ -113,12 +112,13 @@ class PivotDataModule(pl.LightningDataModule):
         arena = build_arena(self.series.values(), self.features, self.side, self.max_gap)
         self.baselines = self._baselines(labels, arena)
         self._windows = Windows(arena, self.window)
-        self._transitions = transitions_of(self.labels, arena.unit) if self.transitions else None
+        self._change = line_changes(self.labels) if self.transitions else None
+        self._unit = arena.unit if self.transitions else None
         self._fingerprint = zlib.crc32(arena.levels.data, zlib.crc32(self.labels.close_time.tobytes()))
         series = self.series.values()
         self._is_ready = np.concatenate([has_window(bars, self.window, self.max_gap) for bars in series])
         self.clock = StreamClock(self.labels, self._is_ready, self.walk)
-        self.replay = self.make_replay(memory=ReplayMemory(len(self.labels)), seed=self.seed)
+        self.replay = self.make_replay(seed=self.seed)
         self._add_known(None)
         if not self.replay.memory.n_known:
             raise self._nothing_to_learn()
@@ -148,13 +148,11 @@ class PivotDataModule(pl.LightningDataModule):
 
     def update_verdicts(self, predictions: Predictions) -> None:
         """Weigh replayed rows by the verdicts on a model's current predictions instead of its earlier ones."""
-        pending = Pending()
-        pending.add(predictions)
-        self.replay.refresh(pending.judge(self.labels.known_labels(self.clock.now, rows=predictions.row)))
+        self.replay.refresh(predictions.row, predictions.probability)
 
     def train_dataloader(self) -> DataLoader[Batch] | GatherAhead:
         """Return the replay: batches drawn from what is known, when they are asked for."""
-        return self._loader(WindowDataset(self._windows, self.labels.direction, self._transitions), self.replay)
+        return self._loader(WindowDataset(self._windows, self._unit), self.replay)
 
     def val_dataloader(self) -> DataLoader[Batch] | GatherAhead:
         """Return the stream: the rows of the clock's step, in order of close time, without labels."""
@@ -170,8 +168,6 @@ class PivotDataModule(pl.LightningDataModule):
         if state_dict["bars"] != self._fingerprint:
             raise InputError("`data` must give the bars of the run that is resumed, got others: rows would not match.")
         self.clock.step, self.clock.warmup = state_dict["step"], state_dict["warmup"]
-        self.replay.memory.clear()
-        self._add_known(None)
         self.replay.load_state_dict(to_arrays(state_dict["replay"]))
 
     def _baselines(self, labels: Mapping[Series, Labels], arena: Arena) -> dict[str, IntArray]:
@@ -190,10 +186,13 @@ class PivotDataModule(pl.LightningDataModule):
         rows = self.labels.newly_known(before, self.clock.now)
         direction = self.labels.direction[rows]
         is_class = (direction >= 0) & (direction < self.n_classes) & self._is_ready[rows]
-        if self._transitions is not None:
-            is_class &= self._is_ready[self._transitions.next_row[rows]]
-        rows = rows[is_class]
-        self.replay.add(rows, self.labels.event[rows])
+        known_at = self.labels.known_at[rows]
+        if self.transitions:
+            is_class &= self._is_ready[known_at]
+        rows, known_at, label = rows[is_class], known_at[is_class], direction[is_class]
+        event = self.labels.event[rows]
+        change = None if self._change is None else self._change[event]
+        self.replay.add(Lessons(rows, event, label, known_at=known_at, change=change))
 
     def _nothing_to_learn(self) -> InputError:
         """Return why there is nothing to train on when the walk starts: the labels, or where it starts."""
@@ -237,6 +236,9 @@ class StreamSampler(Sampler[Draw]):
         return -(-self.clock.most_rows // self.batch_size)
 
 
-def default_replay(memory: ReplayMemory, seed: int) -> ReplaySampler:
+def default_replay(seed: int) -> ReplaySampler:
     """Return the sampler that `configs/replay/gradient.yaml` describes."""
-    return ReplaySampler(memory, 256, 8, weigh_by_gradient, half_life=2800.0, detector=ChangeDetector(), seed=seed)
+    detector = ChangeDetector()
+    return make_sampler(
+        batch_size=256, n_batches=8, weigh=weigh_by_gradient, half_life=2800.0, detector=detector, seed=seed
+    )

@@ -6,9 +6,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from trendtrain.data.arena import Arena
-from trendtrain.data.transitions import Transitions
 from trendtrain.errors import InputError
-from trendtrain.market.bars import IntArray
+from trendtrain.market.bars import FloatArray
 from trendtrain.market.directions import UNKNOWN
 from trendtrain.replay.sampler import Draw
 
@@ -94,18 +93,17 @@ class Windows:
 class WindowDataset(Dataset[Batch]):
     """Map a draw of B rows to a batch: `window` (B, T, F), `side` (B, S), `label`, `row` and `weight` (B,).
 
-    With transitions it also holds `next_window` (B, T, F), `next_side` (B, S) and `gain` (B,).
+    The label is UNKNOWN where a draw has none, as in the stream. With transitions it also holds what follows on a
+    prediction: `next_window` (B, T, F), `next_side` (B, S) and `gain` (B,).
 
     Args:
         windows: Gives window and side inputs of a row.
-        label: Class of each row, shape (n_rows,); None hides them all (the stream does not know them).
-        transitions: What follows on a prediction at each row; None for none.
+        unit: The volatility unit of each row, shape (n_rows,), in which gains are told; None for no transitions.
     """
 
-    def __init__(self, windows: Windows, label: IntArray | None = None, transitions: Transitions | None = None) -> None:
+    def __init__(self, windows: Windows, unit: FloatArray | None = None) -> None:
         self.windows = windows
-        self.label = label
-        self._transitions = transitions
+        self._unit = unit
 
     def __len__(self) -> int:
         return len(self.windows)
@@ -113,14 +111,16 @@ class WindowDataset(Dataset[Batch]):
     def __getitem__(self, draw: Draw) -> Batch:
         """Return the batch of a draw; each row must have window - 1 rows before it."""
         row = torch.from_numpy(np.ascontiguousarray(draw.row, dtype=np.int64))
-        label = np.full(len(row), UNKNOWN) if self.label is None else self.label[draw.row].astype(np.int64)
+        label = np.full(len(row), UNKNOWN) if draw.label is None else draw.label.astype(np.int64)
         weight = torch.from_numpy(draw.weight.astype(np.float32))
         batch = self.windows.gather(row) | {"label": torch.from_numpy(label), "row": row, "weight": weight}
-        return batch if self._transitions is None else batch | self._next_state(draw.row, self._transitions)
+        return batch if self._unit is None else batch | self._next_state(draw, self._unit)
 
-    def _next_state(self, row: IntArray, transitions: Transitions) -> Batch:
-        following = self.windows.gather(torch.from_numpy(transitions.next_row[row]))
-        gain = torch.from_numpy(transitions.gain[row])
+    def _next_state(self, draw: Draw, unit: FloatArray) -> Batch:
+        assert draw.known_at is not None
+        assert draw.change is not None
+        following = self.windows.gather(torch.from_numpy(draw.known_at))
+        gain = torch.from_numpy((draw.change / unit[draw.row]).astype(np.float32))
         return {f"next_{name}": values for name, values in following.items()} | {"gain": gain}
 
 

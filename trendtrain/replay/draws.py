@@ -22,49 +22,50 @@ _SCALE = 2.0 ** (np.arange(32) - 25.0)
 def draw_rows(
     seed: np.uint64,
     end: IntArray,
-    first: int,
-    last: int,
     half_life: float,
     rows: IntArray,
     weight: npt.NDArray[np.uint16],
     largest: float,
+    slot: IntArray,
     drawn: IntArray,
     age: IntArray,
 ) -> None:
-    """Fill `drawn` with rows, and `age` with the number of events younger than theirs.
+    """Fill `slot` and `drawn` with rows, and `age` with the number of events younger than theirs.
 
     Each step of a block is a loop without a branch on the data, so that the waits for memory overlap.
 
     Args:
         seed: Start of the random numbers.
-        end: Event e has the rows from `end[e]` to `end[e + 1]`.
-        first, last: The events to draw from: `first` to `last - 1`, at least one.
+        end: Event e has the slots from `end[e]` to `end[e + 1]`, shape (n_events + 1,), at least one event.
         half_life: In events; infinity draws all events alike.
-        rows: The rows, event by event.
+        rows: The rows, the first that of slot `end[0]`.
         weight: The bits of each row's float16 weight, a normal number.
         largest: At least the largest weight.
-        drawn, age: The results, shape (n,), int64.
+        slot, drawn, age: The results, shape (n,), int64.
     """
     scale = _SCALE / largest
-    uniform, found = np.empty((2, _BLOCK)), np.empty((3, _BLOCK), dtype=np.int64)  # of the block: age, row, weight
+    uniform, found = np.empty((2, _BLOCK)), np.empty((3, _BLOCK), dtype=np.int64)  # of the block: age, place, weight
+    newest = len(end) - 2
     n_drawn = 0
     while n_drawn < len(drawn):
         n = min(_BLOCK, len(drawn) - n_drawn)  # no more than may all be accepted
+        before = n_drawn
         for part in range(2):
             seed = fill_uniform(seed, uniform[part, :n])
-        fill_ages(uniform[0, :n], last - first, half_life, found[0])
+        fill_ages(uniform[0, :n], newest + 1, half_life, found[0])
         for i in range(n):
-            event = last - 1 - found[0, i]
+            event = newest - found[0, i]
             place = uniform[1, i] * (end[event + 1] - end[event])
-            found[1, i] = end[event] + int(place)
+            found[1, i] = end[event] - end[0] + int(place)
             uniform[1, i] = place - int(place)  # uniform again, and independent of the place
-        for i in range(n):
-            found[1, i] = rows[found[1, i]]
         for i in range(n):
             found[2, i] = weight[found[1, i]]
         for i in range(n):
-            age[n_drawn], drawn[n_drawn] = found[0, i], found[1, i]
+            age[n_drawn], slot[n_drawn] = found[0, i], found[1, i]
             n_drawn += uniform[1, i] < (1024 + (found[2, i] & 1023)) * scale[found[2, i] >> 10]
+        for i in range(before, n_drawn):
+            drawn[i] = rows[slot[i]]
+            slot[i] += end[0]
 
 
 @compiled

@@ -1,135 +1,215 @@
-"""The bars whose labels are known, grouped by event, each with a weight."""
+"""The rows whose labels are known, grouped by event, each with a weight."""
 
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
-from trendtrain.errors import InputError, check_number
+from trendtrain.errors import InputError, check_at_least
 from trendtrain.market.bars import FloatArray, IntArray
 from trendtrain.market.codes import LARGEST_EVENT, whole_numbers
+from trendtrain.replay.columns import Columns
 from trendtrain.replay.draws import draw_rows
 
+_LARGEST_ROW = 2**63 - 1
 _SMALLEST, _LARGEST = 1e-4, 60_000.0  # what half precision holds with three digits
 
 
-class Drawn(NamedTuple):
-    """Drawn rows, and the number of events younger than theirs, shape (n,) both."""
+class Lessons(NamedTuple):
+    """Rows whose labels became known, the rows of an event together, shape (n,) each.
 
+    Attributes:
+        row: Their numbers, each added once.
+        event: The event of each, equal ones adjacent.
+        label: The class of each.
+        weight: The replay weight of each, 0.0001 to 60,000; None: 1.
+        known_at: The row at whose close the label is known, for transitions; None: -1.
+        change: ln(last price / first price) of the line that judges the row, for transitions; None: 0.
+    """
+
+    row: IntArray
+    event: IntArray
+    label: IntArray
+    weight: FloatArray | None = None
+    known_at: IntArray | None = None
+    change: FloatArray | None = None
+
+
+class Drawn(NamedTuple):
+    """Drawn rows, shape (n,) each.
+
+    Attributes:
+        slot: The place of each in the memory, which it keeps for as long as it is held.
+        row: Their numbers.
+        age: The number of events younger than theirs.
+    """
+
+    slot: IntArray
     row: IntArray
     age: IntArray
 
 
 class ReplayMemory:
-    """Hold known rows event by event in the order they became known, and a weight for each row.
+    """Hold labelled rows event by event in the order in which their labels became known, and a weight for each.
 
-    It takes 6 bytes a row, for its number and its weight in half precision (3 digits), and 4 an event.
+    It takes 11 bytes a row (its number, its class, its weight in half precision of 3 digits) and 32 an event, and at
+    most about twice of it for room to grow.
 
     Args:
-        n_rows: Number of rows there can be, each added once; a row's weight is 1 until it is reweighted.
+        max_bars: Most rows held, the oldest events leave first; the newest event always stays. None for all.
 
     Attributes:
-        weight: Of each row, known or not, float16, shape (n_rows,).
         largest_weight: At least the largest weight.
 
+    Raises:
+        InputError: If `max_bars` is below 1.
+
     Example:
-        >>> memory = ReplayMemory(n_rows=100)
-        >>> memory.add(rows=np.arange(30), events=np.repeat([5, 6, 9], 10))
+        >>> memory = ReplayMemory()
+        >>> memory.add(Lessons(np.arange(30), event=np.repeat([5, 6, 9], 10), label=np.ones(30)))
         >>> memory.reweight(np.arange(20, 30), np.full(10, 3.0))
         >>> memory.cut(2)
         >>> memory.n_events, memory.n_known, int(memory.draw(50, np.random.default_rng(0)).row.min()) >= 10
         (2, 20, True)
     """
 
-    def __init__(self, n_rows: int) -> None:
-        check_number("n_rows", n_rows, 0, 2**31 - 1)
-        self.weight = np.ones(n_rows, dtype=np.float16)
+    def __init__(self, max_bars: int | None = None) -> None:
+        if max_bars is not None:
+            check_at_least("replay.max_bars", max_bars, 1)
+        self.max_bars = max_bars
         self.largest_weight = 1.0
-        self._row = np.zeros(n_rows, dtype=np.int32)
-        self._end: IntArray = np.zeros(1, dtype=np.int32)  # event e has the rows _row[_end[e] : _end[e + 1]]
-        self._first = self._last = 0  # the events held
+        self._rows, self._events = _no_rows(), _no_events()
 
     @property
     def n_events(self) -> int:
         """Number of events held."""
-        return self._last - self._first
+        return len(self._events) - 1
 
     @property
     def n_known(self) -> int:
         """Number of rows held."""
-        return int(self._end[self._last] - self._end[self._first])
+        return len(self._rows)
+
+    @property
+    def first_slot(self) -> int:
+        """The slot of the oldest row held: what is known of slot s is at position s - first_slot of each column."""
+        return self._rows.start
 
     @property
     def rows(self) -> IntArray:
         """The rows held, the oldest event's first."""
-        rows: IntArray = self._row[self._end[self._first] : self._end[self._last]]
-        return rows
+        return self._rows["row"]
+
+    @property
+    def weight(self) -> npt.NDArray[np.float16]:
+        """The weight of each row held."""
+        return self._rows["weight"]
+
+    @property
+    def label(self) -> IntArray:
+        """The class of each row held."""
+        return self._rows["label"]
+
+    @property
+    def event(self) -> IntArray:
+        """The number of each event held, the oldest first: that of a row of age a is at position -1 - a."""
+        return self._events["event"][1:]
+
+    @property
+    def known_at(self) -> IntArray:
+        """The row at whose close each event's labels are known, -1 if it was not given."""
+        return self._events["known_at"][1:]
+
+    @property
+    def change(self) -> FloatArray:
+        """The log price change of each event's line, 0 if it was not given."""
+        return self._events["change"][1:]
 
     @property
     def n_bytes(self) -> int:
         """Bytes of the arrays."""
-        return self.weight.nbytes + self._row.nbytes + self._end.nbytes
+        return self._rows.n_bytes + self._events.n_bytes
 
     def clear(self) -> None:
-        """Remove all rows; weights stay."""
-        self._first = self._last = 0
+        """Remove all rows."""
+        self.cut(0)
 
-    def add(self, rows: IntArray, events: IntArray) -> None:
-        """Append newly known rows; the rows of an event come together and all at once.
-
-        Args:
-            rows: Shape (n,).
-            events: The event of each row, equal ones adjacent, shape (n,).
+    def add(self, known: Lessons) -> None:
+        """Append newly labelled rows, whole events in the order in which they became known; the oldest leave.
 
         Raises:
-            InputError: If there are more rows than `n_rows` in all, or a row or event is no whole number in its range.
+            InputError: If a row, event or class is no whole number in its range, or a weight lies outside its own.
         """
-        if not len(rows):
+        n = len(known.row)
+        if not n:
             return
-        start = int(self._end[self._last])
-        if start + len(rows) > len(self._row):
-            rule = f"be known once each, {len(self._row)} in all"
-            raise InputError(f"`rows` must {rule}, got {len(rows)} after {start}.")
-        rows = whole_numbers("rows", rows, 0, len(self._row) - 1)
-        events = whole_numbers("events", events, 0, LARGEST_EVENT, length=len(rows))
-        last_of_event = np.flatnonzero(np.diff(events, append=events[-1] + 1)) + 1
-        self._row[start : start + len(rows)] = rows
-        end = self._last + len(last_of_event)
-        self._end = _with_room(self._end, end + 1)
-        self._end[self._last + 1 : end + 1] = start + last_of_event
-        self._last = end
+        row = whole_numbers("row", known.row, 0, _LARGEST_ROW)
+        event = whole_numbers("event", known.event, 0, LARGEST_EVENT, length=n)
+        label = whole_numbers("label", known.label, 0, np.iinfo(np.int8).max, length=n)
+        weight = as_weights(np.ones(n) if known.weight is None else known.weight, n)
+        last = np.flatnonzero(np.diff(event, append=event[-1] + 1))  # of each event
+        known_at = np.full(n, -1) if known.known_at is None else known.known_at
+        known_at = whole_numbers("known_at", known_at, -1, _LARGEST_ROW, length=n)
+        change = _numbers("change", np.zeros(n) if known.change is None else known.change, n)
+        end = self._rows.stop + last + 1
+        self._rows.append(row=row, weight=weight, label=label)
+        self._events.append(end=end, event=event[last], known_at=known_at[last], change=change[last])
+        self.largest_weight = max(self.largest_weight, float(weight.max()))
+        if self.max_bars is not None:
+            self.trim(self.max_bars)
 
     def cut(self, n_events: int) -> None:
         """Remove all but the newest events."""
-        self._first = max(self._first, self._last - n_events)
+        self._events.drop(upto=self._events.stop - 1 - n_events)
+        self._rows.drop(upto=int(self._events["end"][0]))
 
     def trim(self, n_rows: int) -> None:
         """Remove the oldest events until at most `n_rows` rows are held; the newest event always stays."""
-        oldest = np.searchsorted(self._end[: self._last], self._end[self._last] - n_rows)
-        self._first = max(self._first, min(int(oldest), self._last - 1))
+        end = self._events["end"]
+        n_leaving = int(np.searchsorted(end[:-1], end[-1] - n_rows))
+        self.cut(max(self.n_events - n_leaving, 1))
+
+    def find(self, rows: IntArray) -> IntArray:
+        """Return the slot of each row, -1 where it is not held: O(n log n) in the rows held."""
+        order = np.argsort(self.rows, kind="stable")
+        place = np.searchsorted(self.rows, rows, sorter=order)
+        slot = np.append(order, 0)[place]
+        is_held = np.append(self.rows, -1)[slot] == rows if self.n_known else np.zeros(len(rows), dtype=bool)
+        return np.where(is_held, slot + self.first_slot, -1)
+
+    def position_of_event(self, slots: IntArray) -> IntArray:
+        """Return at which position of `event`, `known_at` and `change` the events of slots are."""
+        return np.searchsorted(self._events["end"], slots, side="right") - 1
 
     def reweight(self, rows: IntArray, weights: FloatArray) -> None:
-        """Set the weights of rows.
+        """Set the weights of rows; `reweight_slots` does the same without a search.
 
         Args:
             rows: Shape (n,).
             weights: Shape (n,), 0.0001 to 60,000; only their ratios count.
 
         Raises:
-            InputError: If a weight lies outside: every row must keep a chance of being drawn.
+            InputError: If a row is not held, or a weight lies outside: every row must keep a chance of being drawn.
         """
-        if not len(rows):
+        rows = whole_numbers("rows", rows, 0, _LARGEST_ROW)
+        slots = self.find(rows)
+        if (slots < 0).any():
+            position = int(np.argmin(slots))
+            raise InputError(f"`rows` must be held by the memory, got row {rows[position]} at position {position}.")
+        self.reweight_slots(slots, weights)
+
+    def reweight_slots(self, slots: IntArray, weights: FloatArray) -> None:
+        """Set the weights of slots; of a slot that comes twice, the last weight.
+
+        Raises:
+            InputError: If a slot is not held, or a weight lies outside its range.
+        """
+        halves = as_weights(weights, len(slots))
+        if not len(slots):
             return
-        rows = whole_numbers("rows", rows, 0, len(self.weight) - 1)
-        weights = np.asarray(weights)
-        if weights.shape != rows.shape or weights.dtype.kind not in "iuf":
-            got = f"{weights.dtype} of shape {weights.shape}"
-            raise InputError(f"`weights` must be numbers of shape {rows.shape}, one a row, got {got}.")
-        largest = float(weights.max())
-        if not (weights.min() >= _SMALLEST and largest <= _LARGEST):
-            bad = weights[~((weights >= _SMALLEST) & (weights <= _LARGEST))][0]
-            raise InputError(f"`weights` must be from {_SMALLEST} to {_LARGEST:.0f}, got {bad}.")
-        self.weight[rows] = weights.astype(np.float16)  # converted apart, it takes half as long
-        self.largest_weight = max(self.largest_weight, float(np.float16(largest)))
+        slots = whole_numbers("slots", slots, self.first_slot, self._rows.stop - 1)
+        self.weight[slots - self.first_slot] = halves
+        self.largest_weight = max(self.largest_weight, float(halves.max()))
 
     def draw(self, n: int, random: np.random.Generator, half_life: float | None = None) -> Drawn:
         """Draw rows with replacement: an event by its age, a row of it uniformly, accepted by weight.
@@ -150,32 +230,58 @@ class ReplayMemory:
             raise InputError(f"`half_life` must be positive, got {half_life}.")
         if self.n_events < 1:
             raise InputError("`draw` must come after `add`, got an empty memory.")
-        drawn = Drawn(np.empty(n, dtype=np.int64), np.empty(n, dtype=np.int64))
+        drawn = Drawn(*np.empty((3, n), dtype=np.int64))
         seed = random.integers(2**64, dtype=np.uint64)
-        events = (self._end, self._first, self._last, half_life)
+        weight = self.weight.view(np.uint16)
         with np.errstate(over="ignore"):  # uncompiled, the random numbers overflow with a warning
-            draw_rows(seed, *events, self._row, self.weight.view(np.uint16), self.largest_weight, *drawn)
+            draw_rows(seed, self._events["end"], half_life, self.rows, weight, self.largest_weight, *drawn)
         return drawn
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the weights and which events are held; the rows themselves follow from what was added."""
-        return {
-            "weight": self.weight.copy(),
-            "largest_weight": self.largest_weight,
-            "first_event": self._first,
-        }
+        """Return all that is held."""
+        rows = {name: self._rows[name].copy() for name in ("row", "weight", "label")}
+        events = {name: self._events[name].copy() for name in ("end", "event", "known_at", "change")}
+        events["end"] -= self.first_slot
+        return {"rows": rows, "events": events, "largest_weight": self.largest_weight}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore the state returned by `state_dict()`, after the same rows were added."""
-        self.weight[:] = state["weight"]
+        """Restore the state returned by `state_dict()`; slots are numbered anew."""
+        self._rows, self._events = _no_rows(), Columns(**_EVENT)
+        self._rows.append(**state["rows"])
+        self._events.append(**state["events"])
         self.largest_weight = state["largest_weight"]
-        self._first = state["first_event"]
 
 
-def _with_room(values: IntArray, n: int) -> IntArray:
-    """Return `values` with room for n, an eighth more when it is full, so that appending stays O(1)."""
-    if n <= len(values):
-        return values
-    grown = np.zeros(max(n, len(values) + len(values) // 8), dtype=values.dtype)
-    grown[: len(values)] = values
-    return grown
+def as_weights(weights: npt.ArrayLike, n: int) -> npt.NDArray[np.float16]:
+    """Return replay weights in half precision after checking them.
+
+    Raises:
+        InputError: If they are no numbers of shape (n,), or one lies outside 0.0001 to 60,000.
+    """
+    array = _numbers("weights", weights, n)
+    is_allowed = (array >= _SMALLEST) & (array <= _LARGEST)
+    if not is_allowed.all():
+        raise InputError(f"`weights` must be from {_SMALLEST} to {_LARGEST:.0f}, got {array[~is_allowed][0]}.")
+    return array.astype(np.float16)
+
+
+def _numbers(name: str, values: npt.ArrayLike, n: int) -> npt.NDArray[Any]:
+    array = np.asarray(values)
+    if array.shape != (n,) or array.dtype.kind not in "iuf":
+        got = f"{array.dtype} of shape {array.shape}"
+        raise InputError(f"`{name}` must be numbers of shape {(n,)}, one a row, got {got}.")
+    return array
+
+
+# Each event, and before them an entry for the end of what left last: event e has the slots from its end to the next.
+_EVENT = {"end": np.int64, "event": np.int64, "known_at": np.int64, "change": np.float64}
+
+
+def _no_rows() -> Columns:
+    return Columns(row=np.int64, weight=np.float16, label=np.int8)
+
+
+def _no_events() -> Columns:
+    events = Columns(**_EVENT)
+    events.append(**{name: np.zeros(1, dtype) for name, dtype in _EVENT.items()})
+    return events

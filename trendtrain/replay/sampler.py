@@ -1,5 +1,6 @@
 """Draw training batches from a replay memory when they are needed, with the weight of each row in the loss."""
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -7,18 +8,29 @@ import numpy as np
 
 from trendtrain.errors import InputError, check_at_least, check_number
 from trendtrain.market.bars import BoolArray, FloatArray, IntArray
-from trendtrain.replay.memory import ReplayMemory
-from trendtrain.validation.predictions import Verdicts
+from trendtrain.replay.memory import Lessons, ReplayMemory, as_weights
+from trendtrain.validation.predictions import CORRECT, WRONG, Predictions, Verdicts
 from trendtrain.validation.score import event_means
 
 HalfLife = float | None  # in events; None: all ages alike
 
 
 class Draw(NamedTuple):
-    """Rows of a batch and how much each counts in the loss, shape (B,) both."""
+    """Rows of a batch and what is known of them, shape (B,) each.
+
+    Attributes:
+        row: Their numbers.
+        weight: How much each counts in the loss.
+        label: The class of each; None where labels are not known yet, and for what follows.
+        known_at: The row at whose close the label of each is known, for transitions.
+        change: The log price change of the line that judges each, for transitions.
+    """
 
     row: IntArray
     weight: FloatArray
+    label: IntArray | None = None
+    known_at: IntArray | None = None
+    change: FloatArray | None = None
 
 
 class Detector(Protocol):
@@ -52,7 +64,6 @@ class ReplaySampler:
         weigh: The replay weight of each verdict's bar.
         beta: The part of the preference that is corrected, 0 (none: biased) to 1 (all).
         half_life: After how many events an event is half as likely to be drawn, None for never; or a list of two.
-        max_bars: Most bars held, the oldest events leave first; None for all.
         detector: Detects a change in the verdicts; None detects none.
         forgets: Whether the memory forgets what came before a change; False only reports it.
         seed: Seed of the sampler's own generator.
@@ -69,7 +80,6 @@ class ReplaySampler:
         weigh: Callable[[Verdicts], FloatArray],
         beta: float = 1.0,
         half_life: HalfLife | Sequence[HalfLife] = None,
-        max_bars: int | None = None,
         detector: Detector | None = None,
         forgets: bool = True,
         seed: int = 0,
@@ -78,21 +88,19 @@ class ReplaySampler:
         check_at_least("replay.batch_size", batch_size, len(half_lives))
         check_at_least("replay.n_batches", n_batches, 1)
         check_number("replay.beta", beta, 0.0, 1.0)
-        if max_bars is not None:
-            check_at_least("replay.max_bars", max_bars, 1)
         self.memory = memory
         self.batch_size = batch_size
         self.n_batches = n_batches
         self.weigh = weigh
         self.beta = beta
         self.half_lives = half_lives
-        self.max_bars = max_bars
         self.detector = detector
         self.forgets = forgets
         self.seed = seed
         self.n_alarms = 0
         self._random = np.random.default_rng(seed)
         self._stats = _DrawStats()
+        self._drawn: deque[tuple[IntArray, IntArray]] = deque(maxlen=n_batches)  # rows and slots since the last refresh
 
     def __len__(self) -> int:
         return self.n_batches
@@ -105,34 +113,75 @@ class ReplaySampler:
         """Return the next batch; of an empty memory, row 0 with weight 0."""
         n, n_parts = self.batch_size, len(self.half_lives)
         if self.memory.n_events == 0:
-            return Draw(np.zeros(n, dtype=np.int64), np.zeros(n))
+            none = np.zeros(n, dtype=np.int64)
+            return Draw(none, np.zeros(n), none, none, np.zeros(n))
         # An odd row goes to the first part.
         parts = [self._part((n + n_parts - 1 - i) // n_parts, one) for i, one in enumerate(self.half_lives)]
-        row, weight, age = map(np.concatenate, zip(*parts, strict=True))
+        slot, row, age, weight = map(np.concatenate, zip(*parts, strict=True))
         self._stats.add_draw(weight, age)
-        return Draw(row, weight)
+        self._drawn.append((row, slot))
+        label, event = self.memory.label[slot - self.memory.first_slot], -1 - age
+        return Draw(row, weight, label, self.memory.known_at[event], self.memory.change[event])
 
-    def _part(self, n: int, half_life: HalfLife) -> tuple[IntArray, FloatArray, IntArray]:
-        """Return rows, their importance weights of mean 1, and their ages in events, shape (n,) each."""
-        row, age = self.memory.draw(n, self._random, half_life)
-        weight = self.memory.weight[row].astype(np.float64) ** -self.beta
-        return row, weight / weight.mean(), age
+    def _part(self, n: int, half_life: HalfLife) -> tuple[IntArray, IntArray, IntArray, FloatArray]:
+        """Return slots, rows, their ages in events, and their importance weights of mean 1, shape (n,) each."""
+        slot, row, age = self.memory.draw(n, self._random, half_life)
+        weight = self.memory.weight[slot - self.memory.first_slot].astype(np.float64) ** -self.beta
+        return slot, row, age, weight / weight.mean()
 
-    def add(self, rows: IntArray, events: IntArray) -> None:
-        """Add newly known rows, the rows of an event together; the oldest leave if there are too many."""
-        self.memory.add(rows, events)
-        if self.max_bars is not None:
-            self.memory.trim(self.max_bars)
+    def add(self, lessons: Lessons, verdicts: Verdicts | None = None) -> None:
+        """Add newly labelled rows to the memory, with weights by the verdicts that became known with their labels.
+
+        Args:
+            lessons: The rows, the rows of an event together.
+            verdicts: Some of their rows, and others that are no lessons.
+        """
+        if verdicts is not None and len(verdicts) and len(lessons.row):
+            weight = np.ones(len(lessons.row)) if lessons.weight is None else np.array(lessons.weight)
+            order = np.argsort(verdicts.row, kind="stable")
+            place = order[np.searchsorted(verdicts.row, lessons.row, sorter=order) % len(order)]
+            has_verdict = verdicts.row[place] == lessons.row
+            weight[has_verdict] = self._weigh(verdicts)[place[has_verdict]]
+            lessons = lessons._replace(weight=weight)
+        self.memory.add(lessons)
 
     def reweight(self, verdicts: Verdicts) -> None:
-        """Weigh the bars of verdicts anew."""
-        self.memory.reweight(verdicts.row, self.weigh(verdicts))
+        """Weigh the rows of verdicts anew; those that the memory does not hold are left out."""
+        weight, slot = self._weigh(verdicts), self.memory.find(verdicts.row)
+        self.memory.reweight_slots(slot[slot >= 0], weight[slot >= 0])
 
-    def refresh(self, verdicts: Verdicts) -> None:
-        """Weigh drawn rows by the verdicts on the model's newest predictions of them."""
-        is_wrong = verdicts.is_validated & ~verdicts.is_correct
-        self._stats.add_predictions(is_wrong, self.memory.weight[verdicts.row].astype(np.float64))
-        self.reweight(verdicts)
+    def _weigh(self, verdicts: Verdicts) -> FloatArray:
+        """Return the weight of each verdict's row, as precise as the memory holds it."""
+        return as_weights(self.weigh(verdicts), len(verdicts)).astype(np.float64)
+
+    def refresh(self, rows: IntArray, probability: FloatArray) -> None:
+        """Weigh drawn rows by a model's newest predictions of them; those that have left the memory are left out.
+
+        Args:
+            rows: Rows drawn since the last refresh, fastest if all of them in order; of a row drawn twice, the last
+                prediction counts. Shape (n,).
+            probability: The probability of each class, shape (n, C).
+        """
+        slot = self._slots(rows)
+        is_held = slot >= self.memory.first_slot
+        slot = slot[is_held]
+        verdicts = self._verdicts(slot, Predictions(rows[is_held], probability[is_held]))
+        weight = self.memory.weight[slot - self.memory.first_slot].astype(np.float64)
+        self._stats.add_predictions(~verdicts.is_correct, weight)
+        self.memory.reweight_slots(slot, self.weigh(verdicts))
+
+    def _slots(self, rows: IntArray) -> IntArray:
+        """Return the slots of rows, -1 where they are not held; forget what was drawn."""
+        drawn, slots = map(np.concatenate, zip(*self._drawn, strict=True)) if self._drawn else (rows[:0], rows[:0])
+        self._drawn.clear()
+        return slots[: len(rows)] if np.array_equal(drawn[: len(rows)], rows) else self.memory.find(rows)
+
+    def _verdicts(self, slot: IntArray, predictions: Predictions) -> Verdicts:
+        """Return the verdicts on predictions of rows held."""
+        truth = self.memory.label[slot - self.memory.first_slot]
+        outcome = np.where(predictions.direction == truth, CORRECT, WRONG)
+        event = self.memory.position_of_event(slot)
+        return Verdicts(predictions, truth, outcome, self.memory.event[event], self.memory.known_at[event])
 
     def detect(self, verdicts: Verdicts) -> int | None:
         """Test new verdicts for a change, and forget what came before it if the replay forgets.
@@ -156,7 +205,7 @@ class ReplaySampler:
         return {**self._stats.take(), **{name: float(count) for name, count in held.items()}}
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the state of generator, memory and detector; the rows of the memory follow from the clock."""
+        """Return the state of generator, memory and detector."""
         return {
             "random": self._random.bit_generator.state,
             "memory": self.memory.state_dict(),
@@ -166,11 +215,25 @@ class ReplaySampler:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore the state returned by `state_dict()`."""
+        self._drawn.clear()
         self._random.bit_generator.state = state["random"]
         self.memory.load_state_dict(state["memory"])
         self.n_alarms = state["n_alarms"]
         if self.detector is not None:
             self.detector.load_state_dict(state["detector"])
+
+
+def make_sampler(max_bars: int | None = None, **options: Any) -> ReplaySampler:
+    """Return a sampler of an empty memory.
+
+    Args:
+        max_bars: Most bars held, the oldest events leave first; None for all.
+        options: Of the sampler.
+
+    Raises:
+        InputError: If a number lies outside its range.
+    """
+    return ReplaySampler(ReplayMemory(max_bars), **options)
 
 
 def _half_lives(half_life: HalfLife | Sequence[HalfLife]) -> tuple[HalfLife, ...]:
