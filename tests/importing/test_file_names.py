@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from trendtrain.importing.file_names import kind_of_price, split_name
+from trendtrain.importing.file_names import kind_of_price, split_name, with_kind
 from trendtrain.market.timeframe import format_timeframe
 
 NAMES = {
@@ -52,7 +52,18 @@ KINDS = {
     "BTC_USDT_USDT-1h-premium_index.feather": "premium",
     "BTC_USDT_USDT-8h-funding_rate.feather": "funding",
     "BTCUSDT-fundingRate-2024-12.csv": "funding",
-    "BTC_USDT_USDT-1h-futures.feather": None,
+    "BTC_USDT_USDT-1h-futures.feather": "futures",
+    "BTCUSDT-1h-perp.csv": "futures",
+    "futures__BTCUSDT_1h.csv": "futures",
+    "futures/um/daily/klines/BTCUSDT/1h/BTCUSDT-1h-2024-12-01.zip": "futures",
+    "cm/BTCUSD_PERP-1h-2024-12.zip": "futures",
+    "swap/BTC_USDT_1h.csv": "futures",
+    "cryptofuture/binance/hour/btcusdt.zip": "futures",
+    "crypto/binance/hour/btcusdt.zip": None,
+    "futures/spot/BTCUSDT_1h.csv": None,
+    "futures/BTCUSDT-1h-spot.csv": None,
+    "spot/monthly/klines/BTCUSDT/1h/BTCUSDT-1h-2024-12.zip": None,
+    "futurespast/BTCUSDT_1h.csv": None,
     "BTCUSDT_1h.csv": None,
     "VIX-index_1d.csv": None,
     "MARKET_1d.csv": None,
@@ -65,3 +76,21 @@ KINDS = {
 @pytest.mark.parametrize("path", KINDS)
 def test_a_name_tells_the_kind_of_price(path: str) -> None:
     assert kind_of_price(Path(path), Path(path).name) == KINDS[path]
+
+
+SYMBOLS = {
+    "BTCUSDT": "BTCUSDT@futures",
+    "BTC_USDT": "BTC_USDT@futures",
+    "ES": "ES@futures",
+    "BTC_USDT_USDT": "BTC_USDT_USDT",
+    "LTCUSDT-PERP": "LTCUSDT-PERP",
+    "BTC-USDT-SWAP": "BTC-USDT-SWAP",
+    "BTCUSD_240329": "BTCUSD_240329",
+}
+
+
+@pytest.mark.parametrize("symbol", SYMBOLS)
+def test_futures_are_another_series_unless_their_symbol_says_so(symbol: str) -> None:
+    assert with_kind(symbol, "futures") == SYMBOLS[symbol]
+    assert with_kind(symbol, None) == symbol
+    assert with_kind(symbol, "mark") == f"{symbol}@mark"

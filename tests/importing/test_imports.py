@@ -100,7 +100,25 @@ def test_a_leftover_row_index_is_ignored(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_bars(path)[1].open_time, expected_times())
 
 
-@pytest.mark.parametrize("name", ["timestamp", "time", "date", "DateTime", " Open_Time ", "OPENTIME", "Open time"])
+TIME_NAMES = (
+    *(
+        "timestamp",
+        "time",
+        "date",
+        "DateTime",
+        " Open_Time ",
+        "OPENTIME",
+        "Open time",
+        "t",
+        "T",
+        "timestamp_utc",
+        "day",
+    ),
+    *("Gmt time", "trade_date", "Trade Date", "datetime_utc", "DATE_UTC", "<TIME>", "UTC Time"),
+)
+
+
+@pytest.mark.parametrize("name", TIME_NAMES)
 def test_the_time_column_goes_by_many_names(tmp_path: Path, name: str) -> None:
     text = csv_of(*ROWS).replace("timestamp", name)
     assert len(read_bars(write_csv(tmp_path, text))[1]) == 3
@@ -114,12 +132,81 @@ def test_columns_come_in_any_order_case_and_spacing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("date", "time"),
-    [("2024-01-01", " 00:0{}"), ("2024.01.01", "00:0{}:00"), ("noted today", "2024-01-01 00:0{}")],
+    [
+        ("2024-01-01", " 00:0{}"),
+        ("2024.01.01", "00:0{}:00"),
+        ("noted today", "2024-01-01 00:0{}"),
+        ("20240101", "00:0{}"),
+        ("01/01/2024", "00:0{} UTC"),
+    ],
 )
-def test_a_date_beside_a_clock_is_joined_with_it(tmp_path: Path, date: str, time: str) -> None:
+@pytest.mark.parametrize("names", ["Date,Time", "<DATE>,<TIME>", "trade_date,time", "Day,TIME"])
+def test_a_date_beside_a_clock_is_joined_with_it(tmp_path: Path, names: str, date: str, time: str) -> None:
     rows = "".join(f"{date},{time.format(minute)},1,1,1,1\n" for minute in range(3))
-    path = write_csv(tmp_path, "Date,Time,Open,High,Low,Close\n" + rows)
+    path = write_csv(tmp_path, f"{names},Open,High,Low,Close\n{rows}")
+    if "/" in date:  # neither number is above 12
+        with pytest.raises(InputError, match="show by one number above 12 which is the day"):
+            read_bars(path)
+        return
     np.testing.assert_array_equal(read_bars(path)[1].open_time, expected_times())
+
+
+CLOCKS = {"%H": "hour", "%H:%M": "hour", "%-H": "hour", "%-H:%M": "time", "%H%M": "time", "%H%M%S": "time"}
+
+
+@pytest.mark.parametrize("pattern", CLOCKS)
+@pytest.mark.parametrize("date", ["%Y-%m-%d", "%Y%m%d", "%d.%m.%Y", "%Y.%m.%d"])
+@pytest.mark.parametrize("ending", [".csv", ".parquet"])
+def test_dates_are_joined_with_clocks_of_every_form(tmp_path: Path, ending: str, date: str, pattern: str) -> None:
+    times = pd.date_range("2024-01-30 19:00", periods=31, freq="h")
+    table = table_of(times).drop(columns="timestamp")
+    table.insert(0, "DATE", times.strftime(date))
+    table.insert(1, CLOCKS[pattern].upper(), times.strftime(pattern))
+    WRITERS[ending](table, path := tmp_path / f"A_1h{ending}")
+    zone = "UTC" if date == "%d.%m.%Y" else None
+    np.testing.assert_array_equal(read_bars(path, timezone=zone)[1].open_time, times.to_numpy("datetime64[ms]"))
+
+
+@pytest.mark.parametrize(
+    ("times", "message"),
+    [
+        (["0", "100", "200"], "`Date Time` must show whether it is HHMM or HHMMSS, as 09:30 does, got 0"),
+        (["900", "960", "1000"], "`Date Time` must be a time of the calendar"),
+    ],
+)
+def test_a_clock_that_may_be_two_times_is_refused(tmp_path: Path, times: list[str], message: str) -> None:
+    rows = "".join(f"2024-01-01,{time},1,1,1,1\n" for time in times)
+    with pytest.raises(InputError, match=message.replace("Date Time", ".*Time")):
+        read_bars(write_csv(tmp_path, "Date,Time,Open,High,Low,Close\n" + rows))
+
+
+def test_an_hour_beyond_the_day_is_refused(tmp_path: Path) -> None:
+    rows = "".join(f"2024-01-01,{hour},1,1,1,1\n" for hour in (22, 23, 24))
+    with pytest.raises(InputError, match="data row 3: `Hour` must be an hour from 0 to 23, got 24"):
+        read_bars(write_csv(tmp_path, "Date,Hour,Open,High,Low,Close\n" + rows))
+
+
+@pytest.mark.parametrize("kind", [int, float, str])
+@pytest.mark.parametrize("pattern", ["%Y%m%d", "%Y%m%d%H%M%S"])
+@pytest.mark.parametrize("ending", [".csv", ".parquet", ".json"])
+def test_basic_iso_dates_are_no_epochs(tmp_path: Path, ending: str, pattern: str, kind: type) -> None:
+    days = pd.date_range("2024-01-30", periods=5)
+    WRITERS[ending](table_of([kind(time) for time in days.strftime(pattern)]), path := tmp_path / f"A{ending}")
+    series, bars = read_bars(path)
+    assert series.timeframe == "1d"
+    np.testing.assert_array_equal(bars.open_time, days.to_numpy("datetime64[ms]"))
+
+
+def test_a_column_that_says_utc_needs_no_zone_and_takes_none(tmp_path: Path) -> None:
+    rows = "".join(f"0{day}.02.2024 00:00:00.000,1,2,0.5,1.5,1\n" for day in (1, 2, 3))
+    path = write_csv(tmp_path, "Gmt time,Open,High,Low,Close,Volume\n" + rows, "EURUSD_1d.csv")
+    np.testing.assert_array_equal(
+        read_bars(path)[1].open_time, np.array(["2024-02-01", "2024-02-02", "2024-02-03"], "M8")
+    )
+    with pytest.raises(
+        InputError, match=r"`timezone` must be left out for times that their column calls UTC .*got EET"
+    ):
+        read_bars(path, timezone="EET")
 
 
 def test_missing_volume_is_nan(tmp_path: Path) -> None:
@@ -226,7 +313,7 @@ def test_another_kind_of_price_is_another_series_and_funding_is_none(
     left_out = tmp_path / "BTC-1m-funding_rate.csv"
     assert capsys.readouterr().err == f"left out {left_out}: it holds funding rates\n"
     closes = {symbol: BarStore(engine).load(symbol, "1m").close[0] for symbol, _ in BarStore(engine).series()}
-    assert closes == {"BTC": 1.1, "BTC@mark": 1.2, "ETH": 1.5, "ETH@mark": 1.4}
+    assert closes == {"BTC@futures": 1.1, "BTC@mark": 1.2, "ETH": 1.5, "ETH@mark": 1.4}
     with pytest.raises(InputError, match="must hold bars, got funding rates by its name"):
         read_bars(left_out)
     assert read_bars(tmp_path / "BTC-1m-mark.csv", symbol="MINE")[0].symbol == "MINE"

@@ -7,7 +7,7 @@ import numpy as np
 
 from trendtrain.errors import InputError, check_choice
 from trendtrain.importing import ReadOptions, find_files
-from trendtrain.importing.file_names import kind_of_price, split_name
+from trendtrain.importing.file_names import kind_of_price, split_name, with_kind
 from trendtrain.importing.files import FileBars, read_file
 from trendtrain.importing.imports import store_files
 from trendtrain.market.bars import Bars, Series
@@ -133,8 +133,7 @@ def _read_files(path: str | Path, options: ReadOptions, symbols: Names, timefram
 def _names_another(file: Path, symbols: list[str] | None, timeframes: list[str] | None) -> bool:
     name = split_name(file.name)
     length = None if name.timeframe is None else format_timeframe(name.timeframe)
-    kind = kind_of_price(file, file.name)
-    symbol = name.symbol if name.symbol is None or kind is None else f"{name.symbol}@{kind}"
+    symbol = name.symbol and with_kind(name.symbol, kind_of_price(file, file.name))
     pairs = ((symbol, symbols), (length, timeframes))
     return any(own is not None and wanted is not None and own not in wanted for own, wanted in pairs)
 

@@ -9,14 +9,14 @@ import numpy as np
 
 from trendtrain.errors import InputError
 from trendtrain.importing.cleaning import Findings, clean, note_off_grid
-from trendtrain.importing.file_names import NameParts, kind_of_price, split_name
+from trendtrain.importing.file_names import NameParts, kind_of_price, split_name, with_kind
 from trendtrain.importing.layouts import Layout, choose_layout
 from trendtrain.importing.raw_bars import RawBars, ReadOptions
 from trendtrain.importing.readers import NoTableError, is_supported, read_table
 from trendtrain.importing.table import REQUIRED, Table
 from trendtrain.importing.zones import check_timezone
 from trendtrain.market.bars import Bars, BarsError, Series, TimeArray
-from trendtrain.market.timeframe import format_timeframe, is_off_grid, parse_timeframe
+from trendtrain.market.timeframe import format_timeframe, is_off_grid, parse_timeframe, shortest_step
 from trendtrain.storage.series import name_series
 
 # Files with dirt have few bad rows in thousands; files read by the wrong columns have nearly all. Single rows decide no
@@ -24,6 +24,9 @@ from trendtrain.storage.series import name_series
 _MOST_BAD_SHARE: Final = 0.05
 _FEW_BAD: Final = 10
 _DAY: Final = np.timedelta64(1, "D")
+_SECOND: Final = np.timedelta64(1, "s")
+_CLOCK_CHANGE: Final = np.timedelta64(1, "h")
+_BETWEEN_CHANGES: Final = np.timedelta64(150, "D")  # less than half a year, of clocks that go forward once
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,7 @@ class FileBars:
         time_rule: How the times became UTC.
         volume_rule: What the volume counts, empty where it is the volume column.
         findings: What was done to the rows.
+        kind: The kind of price, None for what is traded on the spot, or where nothing says another.
     """
 
     path: Path
@@ -47,6 +51,7 @@ class FileBars:
     time_rule: str
     volume_rule: str
     findings: Findings
+    kind: str | None = None
 
     def refuse_faults(self) -> None:
         """Refuse the file if rows had to be sorted in, or left out for a reason other than being equal.
@@ -141,16 +146,17 @@ def read_file(path: Path, options: ReadOptions) -> FileBars:
     except BarsError as error:
         raise InputError(error.located(path, "data row")) from error
     own = raw.symbol or name.symbol or raw.symbol_column or name.stem
-    own = own if kind is None else f"{own}@{kind}"  # another kind of price is another series
-    series = name_series(own if options.symbol is None else options.symbol, format_timeframe(length))
-    return FileBars(path, series, bars, layout.name, raw.time_rule, raw.volume_rule, findings)
+    symbol = with_kind(own, kind) if options.symbol is None else options.symbol
+    series = name_series(symbol, format_timeframe(length))
+    return FileBars(path, series, bars, layout.name, raw.time_rule, raw.volume_rule, findings, kind)
 
 
-def infer_timeframe(times: TimeArray) -> np.timedelta64:
-    """Return the smallest difference of times, which must be the commonest.
+def infer_timeframe(times: TimeArray, named: np.timedelta64 | None = None) -> np.timedelta64:
+    """Return the smallest difference of times, which must be the commonest; a clock change may cut some.
 
     Args:
         times: Strictly increasing, `datetime64[ms]`, shape (n_bars,).
+        named: What the name of the file says; an error advises no other.
 
     Raises:
         BarsError: If there are fewer than two times, another difference is commoner, or it is no whole second. Where
@@ -164,11 +170,12 @@ def infer_timeframe(times: TimeArray) -> np.timedelta64:
         raise BarsError(f"the timeframe of {len(times)} bar cannot be told; give `--timeframe`.")
     steps, counts = np.unique(np.diff(times.astype("datetime64[ms]")), return_counts=True)
     commonest = min(steps[counts == counts.max()], key=lambda step: (bool(_DAY % step), step))  # a quote's divides none
-    if steps[0] != commonest:
-        raise _uneven(times, steps[0], commonest)
-    if steps[0] % np.timedelta64(1, "s"):
-        raise BarsError(f"times must lie whole seconds apart, got {_format_step(steps[0])}; give `--timeframe`.")
-    return np.timedelta64(steps[0], "ms")
+    if steps[0] != commonest and not _is_cut_by_clocks(times, steps[0], int(counts[0]), commonest):
+        raise _uneven(times, steps[0], commonest, named)
+    if commonest % _SECOND:
+        fix = "; give `--timeframe 1s`" if commonest > _SECOND and named in (None, _SECOND) else ""
+        raise BarsError(f"times must lie whole seconds apart, got {_format_step(commonest)}{fix}.")
+    return np.timedelta64(commonest, "ms")
 
 
 def _check_share(findings: Findings, layout: Layout) -> None:
@@ -210,7 +217,7 @@ def _choose_timeframe(
     length = known
     if length is None:
         try:
-            length = infer_timeframe(times)
+            length = infer_timeframe(times, named)
         except BarsError as error:
             if given is None:
                 stray = None if error.row is None else np.flatnonzero(rows.open_time == times[error.row])
@@ -222,21 +229,33 @@ def _choose_timeframe(
     return length
 
 
-def _uneven(times: TimeArray, smallest: np.timedelta64, commonest: np.timedelta64) -> BarsError:
-    """Return the error of bars that lie too close to each other, with the one bar that does so where it is one."""
+def _is_cut_by_clocks(times: TimeArray, smallest: np.timedelta64, count: int, commonest: np.timedelta64) -> bool:
+    """Return whether the steps that are too short are one hour so, and as rare as clocks go forward."""
+    is_an_hour = commonest > _CLOCK_CHANGE and commonest - smallest == _CLOCK_CHANGE
+    return bool(is_an_hour and count <= 1 + (times[-1] - times[0]) // _BETWEEN_CHANGES)
+
+
+def _uneven(
+    times: TimeArray, smallest: np.timedelta64, commonest: np.timedelta64, named: np.timedelta64 | None
+) -> BarsError:
+    """Return the error of bars that lie too close to each other, with the one bar that does so where it is one.
+
+    It advises a timeframe only where bars of it may lie as close, and the name of the file says no other.
+    """
     stray = np.flatnonzero(is_off_grid(times, commonest))
     got = f"got {_format_step(smallest)}, but {_format_step(commonest)} is commoner"
-    fixes = [f"give `--timeframe {_format_step(smallest)}`"] if _divides(smallest, commonest) else []
+    fits = [
+        step
+        for step in (smallest, commonest)
+        if not commonest % step and not step % _SECOND and shortest_step(step) <= smallest and named in (None, step)
+    ]
+    fixes = [f"give `--timeframe {_format_step(step)}`" for step in fits[:1]]
     if len(stray) == 1:
         got += f", and {times[stray[0]]} alone lies off its grid"
         fixes.append("remove that row")
     rule, fix = "the smallest difference of times must be the commonest", " or ".join(fixes)
     row = int(stray[0]) if len(stray) == 1 else None
     return BarsError(f"{rule}, {got}{'; ' if fix else ''}{fix}.", row)
-
-
-def _divides(smallest: np.timedelta64, commonest: np.timedelta64) -> bool:
-    return not commonest % smallest and not smallest % np.timedelta64(1, "s")
 
 
 def _format_step(step: np.timedelta64) -> str:

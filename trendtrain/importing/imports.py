@@ -11,6 +11,7 @@ from trendtrain.errors import InputError
 from trendtrain.importing.files import FileBars, read_file
 from trendtrain.importing.quality import ImportReport, QualityReport, describe
 from trendtrain.importing.raw_bars import ReadOptions
+from trendtrain.market.bars import Series
 from trendtrain.storage.bars.store import BarStore, BarTransaction
 from trendtrain.storage.schema import import_reports
 
@@ -50,9 +51,21 @@ def store_files(
     if strict:
         for file in files:
             file.refuse_faults()
+    _check_kinds(files)
     qualities = [describe(file.series, file.bars) for file in files]
     with store.transaction(*{file.series for file in files}) as transaction:
         return [_store(transaction, *pair, may_replace) for pair in zip(files, qualities, strict=True)]
+
+
+def _check_kinds(files: Sequence[FileBars]) -> None:
+    """Refuse to merge files of two kinds of price, to which one given symbol leads."""
+    first: dict[Series, FileBars] = {}
+    for file in files:
+        other = first.setdefault(file.series, file)
+        if file.kind != other.kind:
+            got = f"{file.kind or 'traded'} in {file.path} and {other.kind or 'traded'} in {other.path}"
+            rule = f"files of one series ({' '.join(file.series)}) must hold one kind of price"
+            raise InputError(f"{rule}; import them apart, or without `--symbol`, got {got}.")
 
 
 def _store(transaction: BarTransaction, file: FileBars, quality: QualityReport, may_replace: bool) -> ImportReport:

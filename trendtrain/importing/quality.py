@@ -96,7 +96,7 @@ def describe(series: Series, bars: Bars) -> QualityReport:
     """
     if len(bars) == 0:
         raise InputError(f"`bars` must hold at least one bar of {' '.join(series)}, got none.")
-    holes = np.diff(bars.open_time) // bars.timeframe - 1
+    holes = np.maximum(np.diff(bars.open_time) // bars.timeframe, 1) - 1  # a clock change may cut a bar
     return QualityReport(
         n_bars=len(bars),
         first=bars.open_time[0],

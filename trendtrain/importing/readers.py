@@ -1,5 +1,6 @@
 """Read a file of any supported format into a table as it stands."""
 
+import csv
 import gzip
 import json
 import re
@@ -8,18 +9,18 @@ import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, NamedTuple
 
 import pandas as pd
 import pyarrow as pa
 
 from trendtrain.errors import InputError
+from trendtrain.importing.headers import UNNAMED, Header, flatten, join_rows
 from trendtrain.importing.table import SYMBOLS, Table, plain_name
 from trendtrain.market.bars import BarsError
 
 _HEAD: Final = 65_536  # bytes looked at before reading; more than any two lines of bars
 _PREVIEW: Final = 100  # rows that show which layout a file without a header has
-_UNNAMED: Final = "unnamed index"
 _DELIMITERS: Final = ",;\t|"
 _VALUE: Final = re.compile(r"[-+]?\d[\d.:/ eETZ+-]*|true|false", re.IGNORECASE)  # no name of a column
 _RAGGED: Final = re.compile(r"Expected (\d+) fields in line (\d+), saw (\d+)")
@@ -115,11 +116,27 @@ def _read_zip(path: Path, file: BinaryIO, is_preview: bool) -> Table:
             return _read(path, member.name, extension(member), unpacked, is_preview)  # type: ignore[arg-type]
 
 
-def _read_text(file: BinaryIO, is_preview: bool = False) -> tuple[pd.DataFrame, str]:
-    """Return the table of a CSV-like file, and its banner: a first line with a web address.
+class _Head(NamedTuple):
+    """What the first lines of a CSV-like file say."""
 
-    A file whose first line holds numbers and times alone has no header: its columns are numbered from 0.
-    """
+    encoding: str
+    banner: str
+    delimiter: str
+    fields: list[str]
+    header: Header | None
+
+    @property
+    def has_names(self) -> bool:
+        """Whether the first row holds more than numbers and times."""
+        return not all(map(_VALUE.fullmatch, self.fields))
+
+    @property
+    def n_rows(self) -> int:
+        """How many rows the header fills, and the banner above it."""
+        return bool(self.banner) + (self.header.n_rows if self.header else int(self.has_names))
+
+
+def _read_head(file: BinaryIO) -> _Head:
     head = file.read(_HEAD)
     file.seek(0)
     encoding = "utf-16" if head[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
@@ -129,12 +146,22 @@ def _read_text(file: BinaryIO, is_preview: bool = False) -> tuple[pd.DataFrame, 
     first = lines[1] if banner and len(lines) > 1 else "".join(lines[:1])
     delimiter = max(_DELIMITERS, key=first.count)
     fields = [field.strip(' "') for field in first.rstrip("\r\n,;").split(delimiter)]
-    has_names = not all(map(_VALUE.fullmatch, fields))
+    rows = csv.reader(lines[bool(banner) :][:3], delimiter=delimiter)
+    return _Head(encoding, banner, delimiter, fields, join_rows([[field.strip() for field in row] for row in rows]))
+
+
+def _read_text(file: BinaryIO, is_preview: bool = False) -> tuple[pd.DataFrame, str]:
+    """Return the table of a CSV-like file, and its banner: a first line with a web address.
+
+    A file whose first line holds numbers and times alone has no header: its columns are numbered from 0.
+    """
+    head = _read_head(file)
+    is_plain = head.has_names and head.header is None
     options: dict[str, Any] = {
-        "sep": delimiter,
-        "header": 0 if has_names else None,
-        "skiprows": 1 if banner else 0,
-        "encoding": encoding,
+        "sep": head.delimiter,
+        "header": 0 if is_plain else None,
+        "skiprows": head.n_rows - int(is_plain),
+        "encoding": head.encoding,
         "index_col": False,
         "low_memory": False,
         "skipinitialspace": True,
@@ -142,10 +169,12 @@ def _read_text(file: BinaryIO, is_preview: bool = False) -> tuple[pd.DataFrame, 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore" if is_preview else "error", pd.errors.ParserWarning)
         try:
-            table = pd.read_csv(file, **options, nrows=None if not is_preview else 0 if has_names else _PREVIEW)
+            table = pd.read_csv(file, **options, nrows=None if not is_preview else 0 if is_plain else _PREVIEW)
         except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
-            raise _ragged(error, bool(banner) + has_names) from error
-    if not has_names:
+            raise _ragged(error, head.n_rows) from error
+    if head.header is not None:
+        return table.set_axis(head.header.names, axis=1).assign(symbol=head.header.symbol), head.banner
+    if not head.has_names:
         table.columns = pd.RangeIndex(len(table.columns))
     symbols = [name for name in table.columns if plain_name(name) in SYMBOLS]
     if symbols and not is_preview:  # text exactly as written: 0700, TRUE and NA are no number, truth or gap here
@@ -153,7 +182,7 @@ def _read_text(file: BinaryIO, is_preview: bool = False) -> tuple[pd.DataFrame, 
         table[symbols] = pd.read_csv(
             file, **options, usecols=symbols, dtype="str", keep_default_na=False, na_values=[""]
         )
-    return _with_written_names(table, fields if has_names else [], is_preview), banner
+    return _with_written_names(table, head.fields if is_plain else [], is_preview), head.banner
 
 
 def _with_written_names(table: pd.DataFrame, names: list[str], is_preview: bool) -> pd.DataFrame:
@@ -162,7 +191,7 @@ def _with_written_names(table: pd.DataFrame, names: list[str], is_preview: bool)
     if len(set(written)) < len(written):
         table.columns = [*written, *table.columns[len(written) :]]
     if names and not names[0] and (is_preview or not _is_counter(table.iloc[:, 0])):
-        table.columns = [_UNNAMED, *table.columns[1:]]
+        table.columns = [UNNAMED, *table.columns[1:]]
     return table
 
 
@@ -180,12 +209,16 @@ def _read_json(file: BinaryIO) -> pd.DataFrame:
     # Not `pd.read_json`: it guesses dates and epoch units column by column.
     content = json.loads(file.read().decode("utf-8-sig"))
     if isinstance(content, dict) and {"columns", "data"} <= content.keys():
-        return pd.DataFrame(content["data"], content.get("index"), content["columns"])
+        return pd.DataFrame(content["data"], content.get("index"), _as_columns(content["columns"]))
     if isinstance(content, list) and content and all(isinstance(candle, list) for candle in content):
         return _from_candles(content)
     if not isinstance(content, (dict, list)) or not _holds_columns(content):
         raise NoTableError("JSON must hold records or columns with names, or a list of candles")
     return pd.DataFrame(content)
+
+
+def _as_columns(names: list[object]) -> pd.Index:
+    return pd.Index([tuple(name) if isinstance(name, list) else name for name in names])
 
 
 def _from_candles(candles: list[list[object]]) -> pd.DataFrame:
@@ -211,10 +244,11 @@ ENDINGS: Final = (".csv", ".csv.gz", ".txt", ".parquet", ".feather", ".json", ".
 
 
 def _with_index(table: pd.DataFrame) -> pd.DataFrame:
+    table = flatten(table) if table.columns.nlevels > 1 else table
     index = table.index
     if isinstance(index, pd.RangeIndex) or _is_counter(index):
         return table
-    return table.reset_index(names=[str(name or _UNNAMED) for name in index.names], allow_duplicates=True)
+    return table.reset_index(names=[str(name or UNNAMED) for name in index.names], allow_duplicates=True)
 
 
 def _is_counter(values: pd.Index | pd.Series) -> bool:

@@ -1,6 +1,5 @@
 """What a file holds: a table as it stands, its columns by name, and their values."""
 
-import re
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +10,12 @@ import pandas as pd
 
 from trendtrain.market.bars import PRICES, BarsError, BoolArray, FloatArray
 
-# In order of preference: an explicit open time first; `date` late, which may be half of a `date` and `time` pair.
-TIMES: Final = ("open_time", "opentime", "timestamp", "datetime", "ts", "time", "date", "unix", "unnamed_index")
+_DATES: Final = ("date", "trade_date", "day")
+# In order of preference: an explicit open time first; dates late, which may be half of a `date` and `time` pair.
+TIMES: Final = (
+    *("open_time", "opentime", "timestamp", "timestamp_utc", "datetime", "datetime_utc", "gmt_time", "utc_time"),
+    *("ts", "t", "time", "time_utc", "date_utc", *_DATES, "unix", "unnamed_index"),
+)
 REQUIRED: Final = ("time", *PRICES)
 SYMBOLS: Final = ("symbol", "ticker", "pair")
 _NAMES: Final = {
@@ -21,8 +24,8 @@ _NAMES: Final = {
     "volume": ("volume", "vol", "v", "volumefrom", "volume_from", "real_volume"),
     "symbol": SYMBOLS,
 }
-_CLOCK: Final = re.compile(r"\d{1,2}:\d\d")
 _SHOWN: Final = 12
+_MOST_CLOCK: Final = 235_959  # as HHMMSS
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +99,7 @@ class Table:
     def bar_columns(self) -> dict[str, pd.Series]:
         """Return the columns `time`, `open`, `high`, `low`, `close`, and where present `volume` and `symbol`.
 
-        A `date` column beside a `time` column of clock times is joined with it.
+        A `date` column is joined with clock times beside it, in a `time` or an `hour` column.
 
         Raises:
             BarsError: If a needed column is missing, two columns have the same name, or there are no rows.
@@ -108,10 +111,10 @@ class Table:
         """
         found = {role: column for role, names in _NAMES.items() if (column := self.column(*names)) is not None}
         if missing := self.missing_columns():
-            rule = f"columns must include {', '.join(REQUIRED)} (a time is one of {', '.join(TIMES[:-1])})"
+            rule = f"columns must include {', '.join(REQUIRED)} (a time is called timestamp, open_time, date or alike)"
             raise BarsError(f"{rule}; missing {', '.join(missing)}, found {self.describe_columns()}.")
         self.check_rows("bars")
-        return {**found, "time": _join_clock(self.column("date"), found["time"])}
+        return {**found, "time": _join_clock(found["time"], self.column(*_DATES), self.column("hour"))}
 
     def check_rows(self, what: str) -> None:
         """Refuse a table without rows of `what`.
@@ -183,8 +186,34 @@ def check_values(column: pd.Series, is_bad: BoolArray, rule: str) -> None:
         raise BarsError(f"`{column.name}` must {rule}, got {column.iloc[row]}.", row)
 
 
-def _join_clock(date: pd.Series | None, time: pd.Series) -> pd.Series:
-    if date is None or plain_name(time.name) != "time" or not _CLOCK.match(str(time.iloc[0]).strip()):
+def _join_clock(time: pd.Series, date: pd.Series | None, hour: pd.Series | None) -> pd.Series:
+    """Return dates joined with the clock times beside them; the time as it is where there are none."""
+    if date is None or plain_name(time.name) not in ("time", *_DATES):
         return time
-    both: pd.Series = date.map(str).str.strip() + " " + time.map(str).str.strip()
-    return both.rename(f"{date.name} {time.name}".strip())
+    beside = time if plain_name(time.name) == "time" else hour
+    clock = None if beside is None else _clock(beside, is_one_day=bool((date == date.iloc[0]).all()))
+    days = date.map(str).str.strip().str.removesuffix(" 00:00:00")
+    if beside is None or clock is None or (beside is hour and ":" in days.iloc[0]):
+        return time
+    both: pd.Series = days + " " + clock
+    return both.rename(f"{date.name} {beside.name}".strip())
+
+
+def _clock(column: pd.Series, is_one_day: bool) -> pd.Series | None:
+    """Return clock times as `09:30` or `09:30:00`: written so, as hours, HHMM or HHMMSS; None if they are none."""
+    text = column.map(str).str.strip()
+    if ":" in text.iloc[0]:
+        is_clock = text.str.match(r"\d{1,2}:\d\d").iloc[0]
+        return text.str.replace(r"^(?=\d:)", "0", regex=True) if is_clock else None
+    numbers = pd.to_numeric(text, errors="coerce").to_numpy(dtype=np.float64)
+    if plain_name(column.name) == "hour":
+        check_values(column, ~np.isin(numbers, np.arange(24)), "be an hour from 0 to 23")
+        return pd.Series(numbers, column.index).map("{:02.0f}:00".format)
+    largest = numbers.max()
+    if not (largest <= _MOST_CLOCK and (numbers % 1 == 0).all()):
+        return None
+    is_either = 0 < largest < 6_000 and is_one_day and not (numbers % 100).any()
+    check_values(column, np.full(len(numbers), is_either), "show whether it is HHMM or HHMMSS, as 09:30 does")
+    n_digits = 6 if largest >= 10_000 else 4
+    digits = pd.Series(numbers, column.index).map(f"{{:0{n_digits}.0f}}".format)
+    return digits.str.replace(r"(\d\d)(?=\d)", r"\1:", regex=True)

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import pandas as pd
 
-from trendtrain.importing.table import check_values
+from trendtrain.importing.table import check_values, plain_name
 from trendtrain.importing.zones import Zone, to_utc
 from trendtrain.market.bars import BarsError, TimeArray
 from trendtrain.market.timeframe import EARLIEST, EPOCH_UNITS, LATEST, epoch_units, from_epochs, parse_offset
@@ -14,7 +14,9 @@ from trendtrain.market.timeframe import EARLIEST, EPOCH_UNITS, LATEST, epoch_uni
 # A space, not \s, with which pandas would use Python's regular expressions: 6 times as slow as Arrow's.
 _ISO: Final = r"^\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)? ?)?"
 _DOTS: Final = r"^(\d{4})[./](\d\d)[./](\d\d)"
-_SLASHES: Final = r"^(?P<first>\d{1,2})/(?P<second>\d{1,2})/(?P<year>\d{4})(?P<clock>.*)$"
+_LOCAL: Final = r"^(?P<first>\d{1,2})[/.](?P<second>\d{1,2})[/.](?P<year>\d{4})(?P<clock>.*)$"
+_BASIC: Final = r"\d{8}(?:[T ].*|\d{6})?"
+_SAYS_UTC: Final = re.compile(r"(?:^|_)(?:utc|gmt)(?:_|$)")
 
 
 class Times(NamedTuple):
@@ -28,7 +30,8 @@ def read_times(column: pd.Series, zone: Zone) -> Times:
     """Return the times of a column as UTC, in the order of its rows.
 
     Args:
-        column: Datetimes, ISO strings (also 2024.01.31 and 01/31/2024), or epoch numbers in s, ms, us or ns.
+        column: Datetimes, ISO strings (also 20240131, 2024.01.31, 31.01.2024 and 01/31/2024), or epoch numbers in s,
+            ms, us or ns. A name such as `timestamp_utc` or `Gmt time` says that they are UTC.
         zone: The zone of times that carry none.
 
     Raises:
@@ -40,6 +43,9 @@ def read_times(column: pd.Series, zone: Zone) -> Times:
         Times(utc=array(['2024-01-01T00:00:00.000', '2024-01-01T01:00:00.000'],
               dtype='datetime64[ms]'), rule='UTC by the offset +02:00')
     """
+    if _SAYS_UTC.search(plain_name(column.name)):
+        zone.refuse("times that their column calls UTC", str(column.name))
+        zone = Zone(default="UTC", why="as its column says", is_sure=True)
     times = _read(column, zone)
     check_values(column, (times.utc < EARLIEST) | (times.utc >= LATEST), "lie in the years 1800 to 2099")
     return times
@@ -71,10 +77,12 @@ def _read(column: pd.Series, zone: Zone) -> Times:
     if pd.api.types.is_datetime64_any_dtype(column.dtype):
         return _from_datetimes(column, zone)
     if pd.api.types.is_numeric_dtype(column.dtype):
-        return _from_epochs(column, column, zone)
+        if not _are_dates(column):
+            return _from_epochs(column, column, zone)
+        column = column.astype(np.int64)
     is_text = isinstance(column.dtype, pd.StringDtype) and not column.hasnans
     text = (column if is_text else column.map(str)).str.strip()  # not astype: it leaves missing values as they are
-    if re.fullmatch(r"\d+(\.\d*)?", text.iloc[0]):
+    if re.fullmatch(r"\d+(\.\d*)?", text.iloc[0]) and not re.fullmatch(_BASIC, text.iloc[0]):
         return _from_epochs(pd.to_numeric(text, errors="coerce"), text, zone)
     return _from_text(text, zone)
 
@@ -100,8 +108,12 @@ def _from_epochs(numbers: pd.Series, shown: pd.Series, zone: Zone) -> Times:
 
 def _from_text(text: pd.Series, zone: Zone) -> Times:
     shown = text
-    if "/" in text.iloc[0][:3]:
-        text, zone = _from_slashes(text), zone.without_default()
+    if text.iloc[0].endswith(("UTC", "GMT")):
+        text = text.str.replace(r" ?(?:UTC|GMT)$", "Z", regex=True)
+    if re.match(_LOCAL, text.iloc[0]):
+        text, zone = _from_local(text), zone.without_default()
+    elif re.fullmatch(_BASIC, text.iloc[0]):
+        text = _from_basic(text)
     elif re.match(_DOTS, text.iloc[0]):
         text = text.str.replace(_DOTS, r"\1-\2-\3", regex=True)
     times, offsets = read_iso(text, shown)
@@ -113,15 +125,29 @@ def _from_text(text: pd.Series, zone: Zone) -> Times:
     return Times(times, "UTC" if minutes == {0} else rule)
 
 
-def _from_slashes(text: pd.Series) -> pd.Series:
-    """Return 01/31/2024 or 31/01/2024 as ISO; a number above 12 tells which."""
-    parts = text.str.extract(_SLASHES)
+def _are_dates(column: pd.Series) -> bool:
+    """Return whether numbers are dates such as 20240131, or dates with clocks, 20240131123000."""
+    return bool(column.notna().all() and re.fullmatch(_BASIC, f"{column.iloc[0]:.0f}") and (column % 1 == 0).all())
+
+
+def _from_basic(text: pd.Series) -> pd.Series:
+    """Return 20240131, 20240131T1230, 20240131 12:30 or 20240131123000 as ISO with its signs."""
+    text = text.str.replace(r"^(\d{4})(\d\d)(\d\d)[T ]?", r"\1-\2-\3 ", regex=True).str.strip()
+    text = text.str.replace(r"^(\S+ \d\d)(\d\d)(\d\d)", r"\1:\2:\3", regex=True)
+    return text.str.replace(r"^(\S+ \d\d)(\d\d)", r"\1:\2", regex=True)
+
+
+def _from_local(text: pd.Series) -> pd.Series:
+    """Return 01/31/2024, 31/01/2024 or 31.01.2024 as ISO; a number above 12 tells which, with dots the day is first."""
+    parts = text.str.extract(_LOCAL)
     check_values(text, parts["year"].isna().to_numpy(), "be a time: ISO, or such as 01/31/2024 12:00")
     first, second = (parts[name].to_numpy(dtype=np.float64) for name in ("first", "second"))
     is_day_first, is_month_first = bool((first > 12).any()), bool((second > 12).any())
+    is_day_first |= not is_month_first and "." in text.iloc[0][:3]
     if is_day_first == is_month_first:
         rule = "show by one number above 12 which is the day"
         raise BarsError(f"`{text.name}` must {rule}, got dates like {text.iloc[0]}; write them as 2024-01-31.", 0)
     day, month = ("first", "second") if is_day_first else ("second", "first")
-    iso = parts["year"] + "-" + parts[month].str.zfill(2) + "-" + parts[day].str.zfill(2) + parts["clock"]
+    clock = parts["clock"].str.replace(r"^ (?=\d:)", " 0", regex=True)
+    iso = parts["year"] + "-" + parts[month].str.zfill(2) + "-" + parts[day].str.zfill(2) + clock
     return pd.Series(iso, name=text.name)

@@ -19,15 +19,17 @@ class Zone:
         given: What the user said, None for nothing.
         default: What the layout says, None where it cannot know.
         why: Why the layout says so.
+        is_sure: Whether it holds for times in a local form too.
     """
 
     given: str | None = None
     default: str | None = "UTC"
     why: str = "as none is written"
+    is_sure: bool = False
 
     def without_default(self) -> "Zone":
         """Return the zone for times that are usually not UTC."""
-        return self if self.default != "UTC" else replace(self, default=None)
+        return self if self.is_sure or self.default != "UTC" else replace(self, default=None)
 
     def refuse(self, what: str, column: str) -> None:
         """Refuse a zone that was given for times which need none.

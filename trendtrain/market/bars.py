@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trendtrain.errors import InputError
-from trendtrain.market.timeframe import format_timeframe
+from trendtrain.market.timeframe import format_timeframe, shortest_step
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.integer[Any]]
@@ -54,7 +54,8 @@ class Bars:
     The arrays are copies, and read-only: no function that gets bars can change those of its caller.
 
     Attributes:
-        open_time: `datetime64[ms]`, UTC, strictly increasing, at least one timeframe apart, shape (n_bars,).
+        open_time: `datetime64[ms]`, UTC, strictly increasing, at least one timeframe apart, shape (n_bars,);
+            a clock change or a calendar may cut one, see `shortest_step`.
         open, high, low, close: float64 prices, finite and positive, low <= open, close <= high.
         volume: float64, at least 0; NaN where the source supplies none.
         timeframe: `timedelta64[ms]`, the length of a bar.
@@ -172,8 +173,9 @@ def _check_times(open_time: TimeArray, timeframe: np.timedelta64) -> None:
         row = int(np.argmax(np.isnat(open_time)))
         raise BarsError(f"`open_time` must be a time, got none at row {row}.", row)
     step = np.diff(open_time)
-    if (step < timeframe).any():
-        row = int(np.argmax(step < timeframe)) + 1
+    is_short = step < shortest_step(timeframe)
+    if is_short.any():
+        row = int(np.argmax(is_short)) + 1
         before, here = open_time[row - 1], open_time[row]
         if here == before:
             raise BarsError(f"`open_time` must hold each time once, got {here} again at row {row}.", row)

@@ -27,6 +27,7 @@ _UNIT_NAMES: Final = {
     **dict.fromkeys(("d", "day", "days"), "d"),
     **dict.fromkeys(("w", "week", "weeks"), "w"),
 }
+_CALENDAR_DAYS: Final = 4  # that holidays and lengths of months take from a week or more
 _NEIGHBOURS: Final = 3  # so that the bars beside a stray one still fit others
 _LONGEST_MS: Final = int((LATEST - EARLIEST).astype(np.int64))
 
@@ -131,11 +132,28 @@ def normalize_timeframe(text: object) -> str:
     return format_timeframe(parse_timeframe(f"{int(match[1] or 1)}{unit}"))
 
 
+def shortest_step(timeframe: np.timedelta64) -> np.timedelta64:
+    """Return how far apart bars lie at least: a timeframe, unless the calendar cuts one.
+
+    A change of clocks takes an hour from bars longer than one. A week that ends on its last trading day, or a month,
+    may be up to four days shorter.
+
+    Example:
+        >>> [format_timeframe(shortest_step(parse_timeframe(text))) for text in ("1h", "4h", "1w", "30d")]
+        ['1h', '3h', '3d', '26d']
+    """
+    hour, day = np.timedelta64(1, "h"), np.timedelta64(1, "D")
+    if timeframe <= hour:
+        return timeframe
+    return np.timedelta64(timeframe - (hour if timeframe < 7 * day else _CALENDAR_DAYS * day), "ms")
+
+
 def is_off_grid(times: npt.NDArray[Any], timeframe: np.timedelta64) -> npt.NDArray[np.bool_]:
     """Return which bars lie no whole number of timeframes from any of the three bars before and after them.
 
-    An hour more or less counts as whole where bars are longer than one: clocks change. Where no bars fit each other,
-    the first is on the grid.
+    An hour more or less counts as whole where bars are longer than one: clocks change. Bars of a week or more lie whole
+    days apart, as calendars have it; a last one that comes three days early or more is the time of a quote. Where no
+    bars fit each other, the first is on the grid.
 
     Args:
         times: Open times, `datetime64[ms]` or ms, ascending, shape (n_bars,).
@@ -147,12 +165,16 @@ def is_off_grid(times: npt.NDArray[Any], timeframe: np.timedelta64) -> npt.NDArr
         array([False, False,  True])
     """
     ms, length = times.astype(np.int64), int(timeframe / np.timedelta64(1, "ms"))
-    whole = [0] if length <= _UNIT_MS["h"] else [0, _UNIT_MS["h"], length - _UNIT_MS["h"]]
+    is_calendar = length >= _UNIT_MS["w"]
+    unit = _UNIT_MS["d"] if is_calendar else length
+    whole = [0] if length <= _UNIT_MS["h"] else [0, _UNIT_MS["h"], unit - _UNIT_MS["h"]]
     fits = np.zeros(len(ms), np.bool_)
     for distance in range(1, min(_NEIGHBOURS, len(ms) - 1) + 1):
-        is_whole = np.isin((ms[distance:] - ms[:-distance]) % length, whole)
+        is_whole = np.isin((ms[distance:] - ms[:-distance]) % unit, whole)
         fits[distance:] |= is_whole
         fits[:-distance] |= is_whole
+    if is_calendar and len(ms) > 1:
+        fits[-1] &= ms[-1] - ms[-2] > length - 3 * _UNIT_MS["d"]
     if not fits.any():
         fits[:1] = True
     return ~fits

@@ -95,8 +95,7 @@ def _read(table: Table, zone: Zone) -> RawBars:
 
 def _read_times(column: pd.Series, name: re.Match[str] | None, zone: Zone) -> Times:
     if re.fullmatch(_DATED, str(column.iloc[0])):
-        text = column.map(str).str.replace(r"^(\d{4})(\d\d)(\d\d)", r"\1-\2-\3", regex=True)
-        return read_times(text, zone)
+        return read_times(column, zone)
     if name is None:
         raise BarsError("a Lean file must have a name such as 20131007_spy_minute_trade.csv, which holds the date.")
     ms, date = read_numbers(column), name["date"]

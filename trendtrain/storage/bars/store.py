@@ -10,7 +10,14 @@ from sqlalchemy import Connection, Engine, delete, select
 
 from trendtrain.errors import DamagedDataError, InputError, NotStoredError
 from trendtrain.market.bars import Bars, BarsError, BoolArray, IntArray, Series, TimeArray
-from trendtrain.market.timeframe import Time, format_timeframe, is_off_grid, parse_timeframe, to_milliseconds
+from trendtrain.market.timeframe import (
+    Time,
+    format_timeframe,
+    is_off_grid,
+    parse_timeframe,
+    shortest_step,
+    to_milliseconds,
+)
 from trendtrain.storage import schema
 from trendtrain.storage.bars.blocks import read_blocks, replace_blocks, stored_span
 from trendtrain.storage.bars.columns import BarColumns, bars_of, columns_of, is_changed, merge
@@ -222,7 +229,8 @@ def _series_of(symbol: str, timeframe: str, bars: Bars) -> Series:
 
 
 def _write(connection: Connection, series: Series, series_id: int, new: BarColumns) -> Written:
-    step = int(parse_timeframe(series.timeframe).astype(np.int64))
+    timeframe = parse_timeframe(series.timeframe)
+    step, least = int(timeframe.astype(np.int64)), int(shortest_step(timeframe).astype(np.int64))
     # One timeframe further on both sides: a stored bar there may lie too close.
     blocks = read_blocks(connection, series, series_id, int(new.time[0]) - step, int(new.time[-1]) + step)
     is_fresh = is_changed(blocks.bars, new)
@@ -230,7 +238,7 @@ def _write(connection: Connection, series: Series, series_id: int, new: BarColum
     strays = fresh.time[:0]
     if len(fresh.time) > 0:
         merged, changed = merge(blocks.bars, fresh), fresh.time
-        if (np.diff(merged.time) < step).any():
+        if (np.diff(merged.time) < least).any():
             # Further on, so that each bar has neighbours that tell the grid.
             blocks = read_blocks(
                 connection, series, series_id, int(new.time[0]) - 8 * step, int(new.time[-1]) + 8 * step
@@ -240,14 +248,14 @@ def _write(connection: Connection, series: Series, series_id: int, new: BarColum
         replace_blocks(connection, series_id, blocks, merged, changed)
     is_replaced = np.isin(fresh.time, blocks.bars.time, assume_unique=True)
     if len(strays):
-        is_replaced |= _is_near(fresh.time, strays, step)
+        is_replaced |= _is_near(fresh.time, strays, least)
     return Written(len(fresh.time), fresh.time[is_replaced].astype("datetime64[ms]"))
 
 
 def _merge_over_strays(series: Series, old: BarColumns, fresh: BarColumns) -> tuple[BarColumns, IntArray]:
     """Return old and fresh bars without those old ones that are off the grid and too close; and all times changed."""
     timeframe = parse_timeframe(series.timeframe)
-    step, merged = int(timeframe.astype(np.int64)), merge(old, fresh)
+    step, merged = int(shortest_step(timeframe).astype(np.int64)), merge(old, fresh)
     is_off = is_off_grid(merged.time, timeframe)
     is_stray = is_off & ~np.isin(merged.time, fresh.time, assume_unique=True) & _is_near(merged.time, fresh.time, step)
     is_stray &= np.sum(~is_off) > 1  # one bar alone is no grid
