@@ -6,7 +6,8 @@ import numpy.typing as npt
 from trendtrain.market.bars import FloatArray, IntArray
 from trendtrain.market.compiled import compiled
 
-_BLOCK = 1024  # proposals at a time: what one step leaves to the next stays in the cache
+_BLOCK = 1024  # proposals whose random numbers follow each other: first those of the ages, then those of the places
+_PART = 256  # proposals at a time: what one step leaves to the next stays in the cache
 
 # SplitMix64 (Steele, Lea & Flood 2014), a counter whose bits are mixed.
 _STRIDE, _FIRST, _SECOND = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
@@ -22,6 +23,7 @@ _SCALE = 2.0 ** (np.arange(32) - 25.0)
 def draw_rows(
     seed: np.uint64,
     end: IntArray,
+    first: IntArray,
     half_life: float,
     rows: IntArray,
     weight: npt.NDArray[np.uint16],
@@ -32,11 +34,12 @@ def draw_rows(
 ) -> None:
     """Fill `slot` and `drawn` with rows, and `age` with the number of events younger than theirs.
 
-    Each step of a block is a loop without a branch on the data, so that the waits for memory overlap.
+    Each step of a part is a loop without a branch on the data, so that the waits for memory overlap.
 
     Args:
         seed: Start of the random numbers.
         end: Event e has the slots from `end[e]` to `end[e + 1]`, shape (n_events + 1,), at least one event.
+        first: The first row of each event whose rows are consecutive, which saves a wait; else -1.
         half_life: In events; infinity draws all events alike.
         rows: The rows, the first that of slot `end[0]`.
         weight: The bits of each row's float16 weight, a normal number.
@@ -44,39 +47,41 @@ def draw_rows(
         slot, drawn, age: The results, shape (n,), int64.
     """
     scale = _SCALE / largest
-    uniform, found = np.empty((2, _BLOCK)), np.empty((3, _BLOCK), dtype=np.int64)  # of the block: age, place, weight
+    uniform, found = np.empty((2, _PART)), np.empty((3, _PART), dtype=np.int64)  # of the part: age, place, weight
     newest = len(end) - 2
     n_drawn = 0
     while n_drawn < len(drawn):
-        n = min(_BLOCK, len(drawn) - n_drawn)  # no more than may all be accepted
-        before = n_drawn
-        for part in range(2):
-            seed = fill_uniform(seed, uniform[part, :n])
-        fill_ages(uniform[0, :n], newest + 1, half_life, found[0])
-        for i in range(n):
-            event = newest - found[0, i]
-            place = uniform[1, i] * (end[event + 1] - end[event])
-            found[1, i] = end[event] - end[0] + int(place)
-            uniform[1, i] = place - int(place)  # uniform again, and independent of the place
-        for i in range(n):
-            found[2, i] = weight[found[1, i]]
-        for i in range(n):
-            age[n_drawn], slot[n_drawn] = found[0, i], found[1, i]
-            n_drawn += uniform[1, i] < (1024 + (found[2, i] & 1023)) * scale[found[2, i] >> 10]
-        for i in range(before, n_drawn):
-            drawn[i] = rows[slot[i]]
-            slot[i] += end[0]
+        n_proposed = min(_BLOCK, len(drawn) - n_drawn)  # no more than may all be accepted
+        for start in range(0, n_proposed, _PART):
+            n, before = min(_PART, n_proposed - start), n_drawn
+            fill_uniform(seed + np.uint64(start) * _STRIDE, uniform[0, :n])
+            fill_uniform(seed + np.uint64(n_proposed + start) * _STRIDE, uniform[1, :n])
+            fill_ages(uniform[0, :n], newest + 1, half_life, found[0])
+            for i in range(n):
+                event = newest - found[0, i]
+                place = uniform[1, i] * (end[event + 1] - end[event])
+                found[1, i] = end[event] - end[0] + int(place)
+                uniform[1, i] = place - int(place)  # uniform again, and independent of the place
+            for i in range(n):
+                found[2, i] = weight[found[1, i]]
+            for i in range(n):
+                age[n_drawn], slot[n_drawn] = found[0, i], found[1, i]
+                n_drawn += uniform[1, i] < (1024 + (found[2, i] & 1023)) * scale[found[2, i] >> 10]
+            for i in range(before, n_drawn):
+                event = newest - age[i]
+                slot[i] += end[0]
+                drawn[i] = first[event] + slot[i] - end[event] if first[event] >= 0 else rows[slot[i] - end[0]]
+        seed += np.uint64(2 * n_proposed) * _STRIDE
 
 
 @compiled
-def fill_uniform(seed: np.uint64, uniform: FloatArray) -> np.uint64:
-    """Fill `uniform` with random numbers from 0 to 1, 1 excluded, and return the seed of the next."""
+def fill_uniform(seed: np.uint64, uniform: FloatArray) -> None:
+    """Fill `uniform` with random numbers from 0 to 1, 1 excluded; the seed of those that follow is n strides on."""
     for i in range(len(uniform)):
         seed += _STRIDE
         mixed = (seed ^ (seed >> _30)) * _FIRST
         mixed = (mixed ^ (mixed >> _27)) * _SECOND
         uniform[i] = np.float64((mixed ^ (mixed >> _31)) >> _11) * 2.0**-53
-    return seed
 
 
 @compiled
