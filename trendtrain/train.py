@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import time
 import uuid
 import warnings
@@ -34,6 +35,7 @@ from trendtrain.storage.ledger.ledger import Ledger
 
 _N_PROBE_BARS = 100  # enough to count columns
 _NEEDED = ("data", "data.source", "data.features", "labels", "model", "replay", "walk", "trainer", "callbacks")
+_WORST = {"event_accuracy": -math.inf, "nll": math.inf, "ece": math.inf}
 _LARGEST_SEED = 2**32 - 1  # of numpy's global generator
 
 
@@ -177,10 +179,16 @@ def fill_counts(cfg: DictConfig) -> None:
             cfg.data[name] = getattr(arena, name)
 
 
+def worst_value(metric: str) -> float:
+    """Return the worst value of a metric, also of a name that is none: `train` refuses it."""
+    return _WORST.get(metric, math.inf)
+
+
 def resolved(cfg: DictConfig) -> dict[str, Any]:
-    """Return the configuration in plain types, without the database, which differs between machines."""
+    """Return the configuration in plain types, without the database and what only sweepers read."""
     config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]
-    config.pop("db")
+    for name in ("db", "metric"):  # what changes no number of a run
+        config.pop(name, None)
     return config
 
 
@@ -191,6 +199,7 @@ def _check(cfg: DictConfig) -> None:
             raise InputError(f"`{key}` must be a part of the configuration, got {part!r}.")
     if "net" in cfg.model and not isinstance(cfg.model.net, DictConfig):
         raise InputError(f"`model.net` must be a net with a `_target_`, got {cfg.model.net!r}.")
+    check_choice("metric", cfg.metric, tuple(_WORST))
     check_at_least("seed", cfg.seed, 0)
     check_number("seed", cfg.seed, 0, _LARGEST_SEED)
     if cfg.trainer.get("max_epochs") is not None:

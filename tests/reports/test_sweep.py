@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from trendtrain.cli import main
-from trendtrain.reports.sweep import SweptRun, note_failure, read_sweep, seed_means
+from trendtrain.reports.sweep import SweptRun, forget_runs, note_failure, note_run, read_sweep, seed_means
 from trendtrain.reports.sweep_report import sweep_tables
 
 SMALL = (
@@ -36,8 +36,8 @@ def summary(accuracy: float, **others: Any) -> dict[str, Any]:
 
 def leave(folder: Path, overrides: list[str], values: dict[str, Any] | None) -> Path:
     """Make a run folder as Hydra and the job leave it."""
-    (folder / ".hydra").mkdir(parents=True)
-    (folder / ".hydra" / "overrides.yaml").write_text("".join(f"- {line}\n" for line in overrides) or "[]")
+    folder.mkdir(parents=True)
+    note_run(folder.parent, int(folder.name), folder, overrides)
     if values is not None:
         (folder / "summary.json").write_text(json.dumps(values))
     return folder
@@ -126,6 +126,105 @@ def test_a_sweep_ends_with_a_table_of_what_its_summaries_say(
     assert f"{accuracy:.4f}" in shown.out
     # Other processes write their own.
     assert shown.err.count("failed: `lr` must be a number of at least 0.0, got -1.") == 2 * (launcher == "basic")
+
+
+def test_a_sweep_shows_no_run_of_an_earlier_one_in_its_folder(tmp_path: Path) -> None:
+    leave(tmp_path / "0", ["seed=0"], summary(0.6))
+    assert len(read_sweep(tmp_path)) == 1
+    forget_runs(tmp_path)
+    assert read_sweep(tmp_path) == []
+
+
+SUBDIRS = ("a/b/${hydra.job.num}", "${hydra.job.override_dirname}", "../beside/${hydra.job.num}")
+
+
+@pytest.mark.parametrize("subdir", SUBDIRS)
+@pytest.mark.parametrize("own_folder", ["hydra.output_subdir=null", "hydra.job.chdir=true"])
+def test_runs_are_found_wherever_hydra_put_them(subdir: str, own_folder: str, tmp_path: Path) -> None:
+    folder, here = tmp_path / "sweep", Path.cwd()
+    where = (f"hydra.sweep.dir={folder}", f"db.url=sqlite:///{tmp_path / 'sweep.db'}", "hydra/launcher=basic")
+    named = ("hydra.job.config.override_dirname.exclude_keys=[db.url]", own_folder, "model.lr=1e-3,-1")
+    try:
+        code = main(["train", *SMALL, *where, *named, f"hydra.sweep.subdir='{subdir}'"])
+    finally:
+        os.chdir(here)
+    assert code == 2  # that of the run that failed
+    runs = json.loads((folder / "sweep.json").read_text())["runs"]
+    assert [run["status"].partition(":")[0] for run in runs] == ["finished", "failed"]
+    for run in runs:
+        assert (folder / run["folder"] / ("summary.json" if run["values"] else "failure.json")).is_file()
+
+
+SWEEPER = """
+from hydra.plugins.sweeper import Sweeper
+from hydra.core.plugins import Plugins
+
+
+class {name}(Sweeper):
+    def setup(self, *, hydra_context, task_function, config):
+        self.config = config
+        self.launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+
+    def sweep(self, arguments):
+        batches = {batches}
+        values = []
+        for number, batch in enumerate(batches):
+            values += [float(found.return_value) for found in self.launcher.launch([[*arguments, *batch]], number)]
+        print("VALUES", *values)
+"""
+
+
+def sweep_by(folder: Path, batches: list[list[str]], *overrides: str) -> "subprocess.CompletedProcess[str]":
+    """Run a sweep by a sweeper that needs a number of each run, as one that optimises does."""
+    package = folder / "plugins" / "hydra_plugins" / "mine"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    (package / "sweeper.py").write_text(SWEEPER.format(name="Needing", batches=batches))
+    (folder / "configs" / "hydra" / "sweeper").mkdir(parents=True)
+    option = "# @package hydra.sweeper\n_target_: hydra_plugins.mine.sweeper.Needing\n"
+    (folder / "configs" / "hydra" / "sweeper" / "needing.yaml").write_text(option)
+    own = ("hydra/sweeper=needing", "hydra/launcher=basic")
+    where = (f"hydra.sweep.dir={folder / 'sweep'}", f"db.url=sqlite:///{folder / 'sweep.db'}")
+    command = [
+        sys.executable,
+        "-m",
+        "trendtrain.cli",
+        "train",
+        "--config-dir",
+        str(folder / "configs"),
+        *SMALL,
+        *own,
+        *where,
+        *overrides,
+    ]
+    path = {"PYTHONPATH": os.pathsep.join([str(folder / "plugins"), *sys.path])}
+    return subprocess.run(command, env=os.environ | path, capture_output=True, text=True, check=False)
+
+
+def test_a_sweeper_that_needs_numbers_gets_them_of_all_runs(tmp_path: Path) -> None:
+    batches = [["seed=0"], ["model.lr=-1"], ["walk.step=1bars", "walk.steps=1"], ["seed=1"]]
+    ended = sweep_by(tmp_path, batches, "metric=nll")
+    (line,) = [line for line in ended.stdout.splitlines() if line.startswith("VALUES")]
+    runs = json.loads((tmp_path / "sweep" / "sweep.json").read_text())["runs"]
+    values = [run["values"].get("nll") for run in runs]
+    assert values[1] is values[2] is None  # one failed, one has judged nothing
+    assert [float(value) for value in line.split()[1:]] == [math.inf if v is None else v for v in values]
+    assert ended.returncode == 2, ended.stderr
+
+
+def test_a_sweep_without_a_run_is_no_success(tmp_path: Path) -> None:
+    ended = sweep_by(tmp_path, [])
+    assert ended.stdout.splitlines() == ["VALUES"]
+    assert ended.stderr == f"trendtrain: error: the sweep in {tmp_path / 'sweep'} left no run.\n"
+    assert ended.returncode == 1
+
+
+def test_a_metric_that_is_none_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    where = (f"hydra.run.dir={tmp_path}", f"db.url=sqlite:///{tmp_path / 'run.db'}")
+    assert main(["train", *SMALL[1:], *where, "metric=acuracy"]) == 2
+    assert "`metric` must be one of event_accuracy, nll, ece, got 'acuracy'" in capsys.readouterr().err
 
 
 @pytest.mark.full

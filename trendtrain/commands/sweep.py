@@ -1,5 +1,6 @@
 """Run the jobs of a sweep (`trendtrain train --multirun`), and report on all of them at its end."""
 
+import math
 import signal
 import sys
 import traceback
@@ -33,18 +34,25 @@ class SweepReport(Callback):
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Let SIGTERM also end the processes of the runs: by default they would go on."""
+        from trendtrain.reports.sweep import forget_runs
+
         signal.signal(signal.SIGTERM, _end)
         running.append(Path(config.hydra.sweep.dir))
+        forget_runs(running[-1])
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Read the results from the runs' folders: the runs may have had processes of their own."""
         from trendtrain.reports.sweep import read_sweep
 
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        folder = running.pop()
+        folder = running[-1]
         runs = read_sweep(folder)
-        _report(folder, runs)
-        exit_codes.append(max(run.exit_code for run in runs))
+        if runs:
+            _report(folder, runs)
+        else:
+            sys.stderr.write(f"trendtrain: error: the sweep in {folder} left no run.\n")
+        exit_codes.append(max((run.exit_code for run in runs), default=EXIT_FAILED))
+        running.pop()  # one that is left could not be reported
 
 
 def report_interrupted() -> None:
@@ -75,15 +83,20 @@ def is_running() -> bool:
     return bool(HydraConfig.get().mode == RunMode.MULTIRUN)
 
 
-def run_job(cfg: DictConfig, expected: tuple[type[Exception], ...]) -> None:
-    """Train and print one line; report a failure, keep it in the run's folder, and let the other runs go on."""
-    from trendtrain.reports.sweep import note_failure
+def run_job(cfg: DictConfig, expected: tuple[type[Exception], ...]) -> float:
+    """Train, print one line, and return `metric` for sweepers that optimise it.
+
+    A failure is reported and kept in the run's folder, and the other runs go on. It counts as the worst value, as does
+    a run without one: many sweepers end at NaN.
+    """
+    from trendtrain.reports.sweep import note_failure, note_run
     from trendtrain.reports.sweep_report import run_line
     from trendtrain.reports.terminal import show
-    from trendtrain.train import train
+    from trendtrain.train import train, worst_value
 
     hydra = HydraConfig.get()
     folder = Path(hydra.runtime.output_dir)
+    note_run(Path(hydra.runtime.cwd) / hydra.sweep.dir, hydra.job.num, folder, hydra.overrides.task)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # within this process, Lightning handles SIGTERM
     cfg.trainer.enable_progress_bar = False  # several runs at once would write over each other's line
     try:
@@ -98,3 +111,6 @@ def run_job(cfg: DictConfig, expected: tuple[type[Exception], ...]) -> None:
         show(run_line(hydra.job.num, hydra.overrides.task, summary))
         if summary.exit_code >= EXIT_CTRL_C:  # Ctrl-C and SIGTERM end the whole sweep
             sys.exit(summary.exit_code)
+        value = float(summary.values[cfg.metric])
+        return worst_value(cfg.metric) if math.isnan(value) else value
+    return worst_value(cfg.metric)

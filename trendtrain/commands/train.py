@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trendtrain.commands.errors import report_error
-from trendtrain.errors import InputError, StorageError
+from trendtrain.errors import EXIT_FAILED, InputError, StorageError
 
 if TYPE_CHECKING:
     from hydra.errors import MissingConfigException
@@ -28,16 +28,16 @@ def run_overrides(overrides: list[str]) -> int:
     is_started = False
 
     @hydra.main(version_base="1.3", config_path="pkg://trendtrain.configs", config_name="train")
-    def job(cfg: "DictConfig") -> None:
+    def job(cfg: "DictConfig") -> float | None:
         nonlocal is_started
         is_started = True
         if sweep.is_running():
-            sweep.run_job(cfg, expected)
-            return
+            return sweep.run_job(cfg, expected)
         try:
             exit_codes.append(_run_job(cfg))
         except expected as error:
             exit_codes.append(report_error(error))
+        return None
 
     sweep.reset()
     try:
@@ -56,7 +56,7 @@ def run_overrides(overrides: list[str]) -> int:
         if is_started:
             raise
         return report_error(InputError(f"`hydra.run.dir` must be a folder that can be written, got {error}."))
-    return max([*exit_codes, *sweep.exit_codes], default=0)
+    return max([*exit_codes, *sweep.exit_codes, *(EXIT_FAILED for _ in sweep.running)], default=0)
 
 
 def _prepare_hydra(overrides: list[str]) -> None:

@@ -8,11 +8,10 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from omegaconf import OmegaConf
-
 from trendtrain.reports.summary import write_json
 
 _FAILURE_FILE = "failure.json"
+_NOTES = ".runs"  # a folder in the sweep's, with a note on each run
 _RESULTS = ("summary.json", _FAILURE_FILE)  # a run that has ended wrote one of them
 _INTERRUPTED = ("interrupted", "terminated")
 
@@ -22,7 +21,7 @@ class SweptRun:
     """One run of a sweep.
 
     Attributes:
-        folder: Its run folder's name in the sweep's.
+        folder: Its run folder, from the sweep's where it lies in it.
         overrides: The overrides in which runs differ, such as `{"model": "mlp", "seed": "1"}`.
         status: As in its summary, or `failed: ...` with the reason.
         exit_code: 0, or the exit code that the failure would have given a single run.
@@ -65,26 +64,36 @@ class SeedMean:
     difference_error: float
 
 
+def forget_runs(sweep: Path) -> None:
+    """Forget the runs of an earlier sweep in the same folder."""
+    for note in (sweep / _NOTES).glob("*.json"):
+        note.unlink()
+
+
+def note_run(sweep: Path, number: int, folder: Path, overrides: Sequence[str]) -> None:
+    """Write down, in the folder of a sweep, where Hydra put a run that starts."""
+    (sweep / _NOTES).mkdir(parents=True, exist_ok=True)
+    write_json(sweep / _NOTES / f"{number}.json", {"folder": str(folder.absolute()), "overrides": list(overrides)})
+
+
 def note_failure(folder: Path, exit_code: int, reason: str) -> None:
     """Write why a run failed into its folder, for the table of its sweep."""
     (folder / "summary.json").unlink(missing_ok=True)  # of an earlier run
     write_json(folder / _FAILURE_FILE, {"exit_code": exit_code, "reason": reason})
 
 
-def read_sweep(folder: Path, is_cut: bool = False) -> list[SweptRun]:
+def read_sweep(sweep: Path, is_cut: bool = False) -> list[SweptRun]:
     """Return the runs of a sweep in the order of their numbers, with only the overrides in which they differ.
 
     If the sweep was interrupted, runs without a result are left out: they had not ended.
     """
-    homes = [home.parent for home in folder.glob("*/.hydra")]
-    homes = [home for home in homes if not is_cut or any((home / name).exists() for name in _RESULTS)]
-    homes.sort(key=lambda home: (not home.name.isdigit(), int(home.name) if home.name.isdigit() else 0, home.name))
-    overrides = [_overrides(home) for home in homes]
+    files = sorted((sweep / _NOTES).glob("*.json"), key=lambda file: int(file.stem))
+    notes = [(Path(note["folder"]), _pairs(note["overrides"])) for note in (json.loads(f.read_text()) for f in files)]
+    notes = [note for note in notes if not is_cut or any((note[0] / name).exists() for name in _RESULTS)]
+    overrides = [pairs for _, pairs in notes]
     varied = {key for one in overrides for key in one if any(other.get(key) != one[key] for other in overrides)}
-    return [
-        _run(home, {key: value for key, value in one.items() if key in varied})
-        for home, one in zip(homes, overrides, strict=True)
-    ]
+    root = sweep.absolute()
+    return [_run(home, root, {key: own[key] for key in own if key in varied}) for home, own in notes]
 
 
 def seed_means(runs: Sequence[SweptRun]) -> list[SeedMean]:
@@ -104,21 +113,20 @@ def as_json(runs: Sequence[SweptRun]) -> dict[str, Any]:
     return {"runs": [asdict(run) for run in runs], "means": [asdict(mean) for mean in seed_means(runs)]}
 
 
-def _run(home: Path, overrides: dict[str, str]) -> SweptRun:
+def _run(home: Path, sweep: Path, overrides: dict[str, str]) -> SweptRun:
+    name = str(home.relative_to(sweep) if home.is_relative_to(sweep) else home)
     summary, failure = home / "summary.json", home / _FAILURE_FILE
     if summary.exists():
         values = json.loads(summary.read_text())
-        return SweptRun(home.name, overrides, values["status"], 0, values)
+        return SweptRun(name, overrides, values["status"], 0, values)
     noted: dict[str, Any] = {"exit_code": 1, "reason": "it left no summary"}
     if failure.exists():
         noted = json.loads(failure.read_text())
-    return SweptRun(home.name, overrides, f"failed: {noted['reason']}", noted["exit_code"], {})
+    return SweptRun(name, overrides, f"failed: {noted['reason']}", noted["exit_code"], {})
 
 
-def _overrides(home: Path) -> dict[str, str]:
-    lines: list[str] = OmegaConf.to_container(OmegaConf.load(home / ".hydra" / "overrides.yaml"))  # type: ignore[assignment]
-    pairs = (line.partition("=") for line in lines)
-    return {key: value for key, _, value in pairs}
+def _pairs(overrides: Sequence[str]) -> dict[str, str]:
+    return {key: value for key, _, value in (line.partition("=") for line in overrides)}
 
 
 def _seed_mean(overrides: dict[str, str], members: dict[str, SweptRun], first: dict[str, SweptRun]) -> SeedMean:
