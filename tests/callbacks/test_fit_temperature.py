@@ -136,7 +136,7 @@ def test_a_module_without_a_temperature_is_left_as_it_is(make_datamodule: Make, 
     module, fit = Mine(), FitTemperature()
     make_trainer(TrendValidation(), fit, max_epochs=3).fit(module, make_datamodule())
     assert not hasattr(module, "temperature")
-    assert fit.state_dict()["ends"] == []
+    assert fit.state_dict()["temperature"] is None
 
 
 class Log(pl.Callback):

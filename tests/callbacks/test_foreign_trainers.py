@@ -167,8 +167,9 @@ class Late(TrendValidation):
 
     def on_validation_epoch_start(self, trainer: Any, pl_module: Any) -> None:
         super().on_validation_epoch_start(trainer, pl_module)
-        self.key = lambda batch: batch[-1][: 2 if self._n_steps < 2 else 50]
-        self.direction = lambda outputs: outputs[: 2 if self._n_steps < 2 else 50]
+        n = 2 if self._judge is None or self._judge.n_steps < 2 else 50
+        self.key = lambda batch: batch[-1][:n]
+        self.direction = lambda outputs: outputs[:n]
 
 
 def test_early_stopping_waits_for_the_first_verdict(pl: Any) -> None:

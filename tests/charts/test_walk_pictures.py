@@ -15,11 +15,12 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch.utils.data import DataLoader, TensorDataset
 
 from trendtrain.callbacks import TrendCharts, TrendValidation, WalkStep
-from trendtrain.charts.recent_chart import NONE, PENDING, RecentBars, draw_recent, recent_bars
+from trendtrain.charts.recent_chart import RecentBars, draw_recent, recent_bars
+from trendtrain.charts.recent_predictions import NONE, PENDING, RecentPredictions
 from trendtrain.data import PivotDataModule, Walk
 from trendtrain.market import Series, find_pivots, label_bars, synthetic_market
 from trendtrain.market.pivots import Pivots
-from trendtrain.validation.predictions import CORRECT, VOID_FLAT, VOID_GAP, WRONG
+from trendtrain.validation.predictions import CORRECT, VOID_FLAT, WRONG
 
 Make = Callable[..., Any]
 SCORES = {f"figures/{name}" for name in ("reliability", "confusion", "delays", "accuracy_by_hour")}
@@ -32,12 +33,15 @@ class NewestBars(pl.Callback):
         self.datamodule = datamodule
         self.steps: list[WalkStep] = []
         self.recents: list[dict[Series, RecentBars]] = []
+        self.predictions = RecentPredictions()
 
     def on_walk_step(self, trainer: pl.Trainer, step: WalkStep) -> None:
         module = self.datamodule
         self.steps.append(step)
+        self.predictions.update(step)
+        parts = enumerate(module.series.items())
         self.recents.append(
-            {name: recent_bars(step, name, bars, module.labeler) for name, bars in module.series.items()}
+            {name: recent_bars(step, i, bars, module.labeler, self.predictions) for i, (name, bars) in parts}
         )
 
 
@@ -74,6 +78,20 @@ def test_the_pivots_drawn_are_those_of_the_whole_series(walked: NewestBars) -> N
             assert drawn(pivots, shift + recent.first, shift) == expected != []
 
 
+def test_the_lines_drawn_are_those_that_judge(walked: NewestBars) -> None:
+    for i, (name, recent) in enumerate(walked.recents[-1].items()):
+        labels = walked.datamodule.labels
+        first, last = recent.bars.open_time[recent.first], recent.bars.open_time[-1]
+        is_of_it = labels.series_index[labels.lines.first_bar] == i
+        expected = labels.lines[
+            is_of_it & (labels.lines.known_at <= labels.offset[i] + len(walked.datamodule.series[name]) - 1)
+        ]
+        for name_ in ("start_time", "end_time", "kind", "direction", "first_price", "last_price"):
+            ours = getattr(recent.lines, name_)[recent.lines.start_time >= first]
+            theirs = getattr(expected, name_)[(expected.start_time >= first) & (expected.end_time <= last)]
+            assert ours.tolist() == theirs.tolist() != []
+
+
 def test_each_bar_has_what_was_predicted_at_it_and_what_came_of_it(walked: NewestBars) -> None:
     said: dict[int, int] = {}
     came: dict[int, int] = {}
@@ -81,17 +99,15 @@ def test_each_bar_has_what_was_predicted_at_it_and_what_came_of_it(walked: Newes
     for step, recents in zip(walked.steps, walked.recents, strict=True):
         said |= dict(zip(step.predictions.row.tolist(), step.predictions.direction.tolist(), strict=True))
         came |= dict(zip(step.verdicts.row.tolist(), step.verdicts.outcome.tolist(), strict=True))
-        for i, name in enumerate(step.labels.series):
+        for i, name in enumerate(step.series):
             recent, bars = recents[name], walked.datamodule.series[name]
-            first = int(step.labels.offset[i] + np.searchsorted(bars.open_time, recent.bars.open_time[0]))
-            for bar, (direction, outcome) in enumerate(zip(recent.direction, recent.outcome, strict=True)):
+            offset = walked.datamodule.labels.offset[i]
+            first = int(offset + np.searchsorted(bars.open_time, recent.bars.open_time[0]))
+            for bar in range(recent.first, len(recent.bars)):
                 expected = came.get(first + bar, PENDING if first + bar in said else NONE)
-                if expected in (VOID_FLAT, VOID_GAP):  # the board keeps no void prediction, the bar says it is void
-                    assert outcome in (expected, NONE)
-                else:
-                    assert outcome == expected
-                    assert direction == (NONE if expected == NONE else said[first + bar])
-                seen.add(int(outcome))
+                assert recent.outcome[bar] == expected
+                assert recent.direction[bar] == said.get(first + bar, NONE)
+                seen.add(expected)
     assert seen >= {NONE, PENDING, WRONG, CORRECT, VOID_FLAT}
 
 

@@ -12,6 +12,7 @@ from train_runs import AlarmsOften
 
 from trendtrain.callbacks import AverageWeights, FitTemperature, ReseedGenerators, TrendValidation, WalkStep
 from trendtrain.charts.recent_chart import recent_bars
+from trendtrain.charts.recent_predictions import RecentPredictions
 from trendtrain.charts.tensorboard import Intervals
 from trendtrain.data import PivotDataModule, Walk
 from trendtrain.market import Bars, Series, label_bars, synthetic_market
@@ -62,6 +63,7 @@ class Watch(pl.Callback):
         self.seen: list[list[Any]] = []
         self.trained: list[list[FloatArray]] = []  # what each step was predicted with
         self.bands = Intervals()
+        self.recent = RecentPredictions()
 
     def on_validation_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *arguments: Any) -> None:
         if len(self.trained) == len(self.now):
@@ -71,9 +73,12 @@ class Watch(pl.Callback):
         datamodule, verdicts = trainer.datamodule, step.verdicts  # type: ignore[attr-defined]
         said = [step.predictions.row, step.predictions.probability]
         came = [verdicts.row, verdicts.truth, verdicts.outcome, verdicts.known_at, step.change, step.replay]
-        rules = [answers[step.labels.close_time <= step.now] for answers in datamodule.baselines.values()]
+        is_closed = datamodule.labels.close_time <= step.now
+        rules = [answers[is_closed] for answers in datamodule.baselines.values()]
         scores = [step.metrics, step.board.scores(), step.board.breakdown(), self.bands.update(step)]
-        shown = [recent_bars(step, name, bars, LABELER) for name, bars in datamodule.series.items()]
+        self.recent.update(step)
+        bars = datamodule.series.values()
+        shown = [recent_bars(step, i, one, LABELER, self.recent) for i, one in enumerate(bars)]
         self.now.append(step.now)
         self.seen.append([*said, *came, *weights(trainer.lightning_module), *rules, *scores, *shown])
 

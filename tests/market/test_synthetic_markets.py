@@ -21,6 +21,7 @@ from trendtrain.market import (
     synthetic_market,
 )
 from trendtrain.market.averages import ema
+from trendtrain.stream.pass_judge import attach
 from trendtrain.validation import Pending, Predictions, Scoreboard
 
 Market = Callable[[int, int], Bars]
@@ -106,8 +107,8 @@ def test_bayes_filter_before_a_cut_stays(cut: int) -> None:
 
 def event_accuracy(bars: Bars, up: np.ndarray) -> float:
     labels, buffer = label_bars(bars), Pending()
-    buffer.add(Predictions(np.arange(len(bars)), np.column_stack([1 - up, up])))
-    board = Scoreboard(labels, {})
+    buffer.add(attach(Predictions(np.arange(len(bars)), np.column_stack([1 - up, up])), labels, {}))
+    board = Scoreboard(labels.series, [])
     board.update(buffer.judge(labels.known_labels(now=len(bars) - 1)))
     return board.metrics()["event_accuracy"]
 

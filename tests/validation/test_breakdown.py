@@ -9,6 +9,7 @@ from torchmetrics.functional.classification import binary_calibration_error
 
 from trendtrain.market import Labels, Series, label_bars, synthetic_market
 from trendtrain.market.bars import Bars
+from trendtrain.stream.pass_judge import attach
 from trendtrain.validation import Pending, Predictions, Scoreboard, Verdicts
 from trendtrain.validation.score import calendar_blocks, estimate
 
@@ -21,11 +22,13 @@ LABELS = Labels.stack({name: label_bars(bars, max_gap=3, flat_band=0.0005) for n
 GROUPED = ("direction", "kind", "delay_bars", "symbol", "timeframe", "hour")
 
 
-def judged(seed: int, n_classes: int = 2, n_steps: int = 1) -> tuple[Scoreboard, Verdicts]:
+def judged(seed: int, n_classes: int = 2, n_steps: int = 1, is_smooth: bool = False) -> tuple[Scoreboard, Verdicts]:
     random = np.random.default_rng(seed)
-    weight = random.integers(0, 5, (len(LABELS), n_classes)) + 1e-9
-    buffer, board, parts = Pending(), Scoreboard(LABELS, {}), []
-    buffer.add(Predictions(np.arange(len(LABELS)), weight / weight.sum(axis=1, keepdims=True)))
+    weight = random.integers(0, 5, (len(LABELS), n_classes)) + (random.random() if is_smooth else 1e-9)
+    weight *= random.random((len(LABELS), n_classes)) if is_smooth else 1.0
+    buffer, board, parts = Pending(), Scoreboard(LABELS.series, []), []
+    predictions = Predictions(np.arange(len(LABELS)), weight / weight.sum(axis=1, keepdims=True))
+    buffer.add(attach(predictions, LABELS, {}))
     times = np.unique(LABELS.close_time)
     for now in times[np.linspace(0, len(times) - 1, n_steps + 1).astype(int)[1:]]:
         parts.append(buffer.judge(LABELS.known_labels(now)))
@@ -101,11 +104,14 @@ def test_every_group_equals_slow_sums_over_its_events(n_classes: int) -> None:
 
 
 @pytest.mark.parametrize(("name", "share"), [("all", 1.0), ("top_20", 0.2), ("top_5", 0.05)])
-def test_the_top_share_holds_the_most_confident_and_all_level_with_the_last(name: str, share: float) -> None:
-    board, verdicts = judged(2)
-    confidence = verdicts.predictions.confidence.astype(np.float32).tolist()
-    least = sorted(confidence, reverse=True)[math.ceil(share * len(confidence)) - 1]
-    members = [i for i, value in enumerate(confidence) if value >= least]
+@pytest.mark.parametrize("is_smooth", [False, True])
+def test_the_top_share_holds_the_most_confident_and_the_bin_of_the_last(
+    name: str, share: float, is_smooth: bool
+) -> None:
+    board, verdicts = judged(2, is_smooth=is_smooth)
+    place = [math.floor(960 * float(value)) for value in verdicts.predictions.confidence.astype(np.float32)]
+    least = sorted(place, reverse=True)[math.ceil(share * len(place)) - 1]
+    members = [i for i, value in enumerate(place) if value >= least]
     assert flat(board.breakdown()["confidence"][name]) == pytest.approx(slow_scores(verdicts, members), rel=1e-9)
 
 
@@ -172,8 +178,8 @@ def every_bar_an_event(bars: Bars, random: np.random.Generator) -> tuple[Scorebo
     truth = np.append(random.integers(0, 2, n - 1), -1)
     labels = Labels.of_bars(bars, truth, known_at, np.append(np.arange(n - 1), -1))
     p_up = random.random(n - 1).astype(np.float32).astype(np.float64)
-    buffer, board = Pending(), Scoreboard(labels, {})
-    buffer.add(Predictions(np.arange(n - 1), np.column_stack([1 - p_up, p_up])))
+    buffer, board = Pending(), Scoreboard(labels.series, [])
+    buffer.add(attach(Predictions(np.arange(n - 1), np.column_stack([1 - p_up, p_up])), labels, {}))
     board.update(buffer.judge(labels.known_labels(n - 1)))
     return board, p_up, truth[:-1]
 
@@ -187,14 +193,14 @@ def test_labels_without_lines_or_names_leave_those_groups_out() -> None:
 
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_confusion_sums_to_one_and_its_diagonal_is_event_accuracy(n_classes: int) -> None:
-    board, _ = judged(6, n_classes)
+    board, verdicts = judged(6, n_classes)
     confusion = board.breakdown()["confusion"]
     share = np.array(confusion["share"])
     assert confusion["classes"] == ["down", "up", "flat"][:n_classes]
     assert share.sum() == pytest.approx(1.0)
     assert np.trace(share) == pytest.approx(board.scores()["event_accuracy"])
-    is_up = LABELS.direction[board.scored().row] == 1
-    assert share[1].sum() == pytest.approx(np.average(is_up, weights=board.scored().weight))
+    weight = 1.0 / np.bincount(verdicts.event)[verdicts.event]
+    assert share[1].sum() == pytest.approx(np.average(verdicts.truth == 1, weights=weight))
 
 
 def test_a_series_breaks_down_as_if_it_were_alone() -> None:
@@ -207,7 +213,7 @@ def test_a_series_breaks_down_as_if_it_were_alone() -> None:
 
 
 def test_nothing_judged_breaks_down_into_nothing() -> None:
-    found = Scoreboard(LABELS, {}).breakdown()
+    found = Scoreboard(LABELS.series, []).breakdown()
     assert all(found[by] == {} for by in GROUPED)
     assert found["confidence"]["top_5"]["n_events"] == 0
     assert math.isnan(found["confidence"]["all"]["event_accuracy"])
@@ -216,7 +222,17 @@ def test_nothing_judged_breaks_down_into_nothing() -> None:
 
 def test_a_restored_board_breaks_down_alike() -> None:
     board, _ = judged(8, n_steps=5)
-    restored = Scoreboard(LABELS, {})
+    restored = Scoreboard(LABELS.series, [])
     restored.load_state_dict(board.state_dict())
     assert repr(restored.breakdown()) == repr(board.breakdown())
     assert restored.delays().tolist() == board.delays().tolist()
+
+
+def test_an_event_has_no_more_cells_than_predictions_and_one_where_they_are_alike() -> None:
+    board, verdicts = judged(9)
+    state = board.state_dict()["events"]
+    assert state["count"].sum() == len(verdicts)
+    assert state["n_cells"].sum() == len(state["cell"]) < len(verdicts)
+    counts = np.bincount(verdicts.event)[verdicts.event[np.sort(np.unique(verdicts.event, return_index=True)[1])]]
+    assert (state["n_cells"] <= counts).all()
+    assert sum(array.nbytes for array in state.values()) == 34 * board.n_events + 8 * state["n_cells"].sum()

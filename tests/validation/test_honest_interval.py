@@ -7,6 +7,7 @@ import pytest
 
 from trendtrain.market import Bars, label_bars, random_walk
 from trendtrain.market.bars import IntArray
+from trendtrain.stream.pass_judge import attach
 from trendtrain.validation import Pending, Predictions, Scoreboard
 
 
@@ -28,10 +29,10 @@ def persistent_coin(bars: Bars, seed: int) -> IntArray:
 def judged(bars: Bars, answers: IntArray) -> tuple[bool, float]:
     """Return whether the interval holds one half, and how many errors the accuracy is away from it."""
     labels, buffer = label_bars(bars), Pending()
-    board = Scoreboard(labels, {})
+    board = Scoreboard(labels.series, [])
     for start in range(0, len(bars), 5000):
         rows = np.arange(start, min(len(bars), start + 5000))
-        buffer.add(Predictions(rows, np.eye(2)[answers[rows]]))
+        buffer.add(attach(Predictions(rows, np.eye(2)[answers[rows]]), labels, {}))
         board.update(buffer.judge(labels.known_labels(int(rows[-1]))))
     scores = board.scores()
     low, high = scores["accuracy_ci95"]

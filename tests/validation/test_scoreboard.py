@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trendtrain.errors import InputError
 from trendtrain.market import Labels, Series, label_bars, synthetic_market
+from trendtrain.stream.pass_judge import attach
 from trendtrain.validation import Pending, Predictions, Scoreboard, Verdicts, baseline_directions
 from trendtrain.validation.score import calendar_blocks, estimate
 from trendtrain.validation.scoreboard import delay_quantile
@@ -30,11 +30,12 @@ def predicted(seed: int, n_classes: int = 2) -> Predictions:
     """Return predictions with confidences of which many fall together, some of them certain."""
     random = np.random.default_rng(seed)
     weight = random.integers(0, 5, (len(STACKED), n_classes)) + 1e-9
-    return Predictions(np.arange(len(STACKED)), weight / weight.sum(axis=1, keepdims=True))
+    made = Predictions(np.arange(len(STACKED)), weight / weight.sum(axis=1, keepdims=True))
+    return attach(made, STACKED, BASELINES)
 
 
 def judged_at(predictions: Predictions, times: list[np.datetime64]) -> tuple[Scoreboard, list[Verdicts]]:
-    buffer, board, parts = Pending(), Scoreboard(STACKED, BASELINES), []
+    buffer, board, parts = Pending(), Scoreboard(STACKED.series, list(BASELINES)), []
     buffer.add(predictions)
     for now in [*times, STACKED.close_time.max()]:
         parts.append(buffer.judge(STACKED.known_labels(now)))
@@ -136,9 +137,9 @@ def test_the_running_metrics_agree_with_the_final_scores() -> None:
 def test_a_restored_board_equals_one_that_never_stopped() -> None:
     times = np.unique(STACKED.close_time)[200::500]
     whole, parts = judged_at(predicted(3), list(times))
-    board = Scoreboard(STACKED, BASELINES)
+    board = Scoreboard(STACKED.series, list(BASELINES))
     for part in parts:
-        restored = Scoreboard(STACKED, BASELINES)
+        restored = Scoreboard(STACKED.series, list(BASELINES))
         restored.load_state_dict(board.state_dict())
         board = restored
         board.update(part)
@@ -150,9 +151,9 @@ def test_a_series_scores_as_if_it_were_alone() -> None:
     name = Series("B", "5m")
     start = int(STACKED.offset[1])
     board, _ = judged_at(predicted(4), [])
-    alone = Scoreboard(LABELS[name], {rule: answers[start:] for rule, answers in BASELINES.items()})
-    buffer = Pending()
-    buffer.add(Predictions(np.arange(len(PARTS[name])), predicted(4).probability[start:]))
+    alone, buffer = Scoreboard([name], list(BASELINES)), Pending()
+    made = Predictions(np.arange(len(PARTS[name])), predicted(4).probability[start:])
+    buffer.add(attach(made, LABELS[name], {rule: answers[start:] for rule, answers in BASELINES.items()}))
     alone.update(buffer.judge(LABELS[name].known_labels(len(PARTS[name]) - 1)))
     assert flat(board.scores(1)) == pytest.approx(flat(alone.scores()), rel=1e-12, nan_ok=True)
 
@@ -176,7 +177,8 @@ def test_the_error_is_the_event_block_error_of_the_event_means() -> None:
 def test_a_baseline_is_paired_with_the_model_event_by_event() -> None:
     """A model that says what a baseline says differs from it by nothing, and by nothing for sure."""
     probability = np.eye(2)[BASELINES["reversal"].astype(np.int64)]
-    board, _ = judged_at(Predictions(np.arange(len(STACKED)), probability), [])
+    made = attach(Predictions(np.arange(len(STACKED)), probability), STACKED, BASELINES)
+    board, _ = judged_at(made, [])
     against = board.scores()["baselines"]["reversal"]
     assert (against["difference"], against["difference_se"]) == (0.0, 0.0)
 
@@ -196,12 +198,12 @@ def test_the_best_baseline_is_the_one_that_was_right_most_often() -> None:
 
 
 def test_without_baselines_none_is_best() -> None:
-    assert Scoreboard(STACKED, {}).scores()["best_baseline"] is None
-    assert Scoreboard(STACKED, BASELINES).scores()["best_baseline"] is None  # nothing judged yet
+    assert Scoreboard(STACKED.series, []).scores()["best_baseline"] is None
+    assert Scoreboard(STACKED.series, list(BASELINES)).scores()["best_baseline"] is None  # nothing judged yet
 
 
 def test_what_is_pending_is_expected_to_be_right_as_often_as_it_is_confident() -> None:
-    board, pending = Scoreboard(STACKED, BASELINES), predicted(8)[np.arange(0, len(STACKED), 7)]
+    board, pending = Scoreboard(STACKED.series, list(BASELINES)), predicted(8)[np.arange(0, len(STACKED), 7)]
     confidence = [max(chances) for chances in pending.probability.tolist()]
     of_second = [c for c, row in zip(confidence, pending.row.tolist(), strict=True) if row >= STACKED.offset[1]]
     assert board.metrics(pending)["expected_accuracy"] == pytest.approx(sum(confidence) / len(confidence))
@@ -210,7 +212,7 @@ def test_what_is_pending_is_expected_to_be_right_as_often_as_it_is_confident() -
 
 
 def test_the_counts_of_the_series_add_up() -> None:
-    buffer, board = Pending(), Scoreboard(STACKED, BASELINES)
+    buffer, board = Pending(), Scoreboard(STACKED.series, list(BASELINES))
     buffer.add(predicted(6))
     board.update(buffer.judge(STACKED.known_labels(np.unique(STACKED.close_time)[900])))
     parts = board.stats(buffer.pending)
@@ -220,7 +222,7 @@ def test_the_counts_of_the_series_add_up() -> None:
 
 
 def test_no_verdict_scores_nan_and_no_error() -> None:
-    board = Scoreboard(STACKED, BASELINES)
+    board = Scoreboard(STACKED.series, list(BASELINES))
     assert all(math.isnan(value) for value in board.metrics().values())
     scores = flat(board.scores())
     assert scores.pop("n_events") == 0
@@ -233,8 +235,19 @@ def test_a_delay_quantile_is_the_least_delay_that_enough_labels_kept(delays: lis
     assert delay_quantile(np.bincount(delays), q) == least
 
 
-@pytest.mark.parametrize(("code", "got"), [(0.9, "0.9"), (3, "3"), (-2, "-2"), (256, "256"), (float("nan"), "nan")])
-def test_a_baseline_predicts_directions(code: float, got: str) -> None:
-    mine = np.where(np.arange(len(STACKED)) == 5, code, 1)
-    with pytest.raises(InputError, match=rf"^`baselines\['mine'\]` must hold whole .* got {got}(\.0)? at position 5"):
-        Scoreboard(STACKED, {"mine": mine})
+def test_a_series_added_later_counts_as_one_there_from_the_start() -> None:
+    times = np.unique(STACKED.close_time)
+    whole, parts = judged_at(predicted(9)[STACKED.series_index == 0], [times[900]])
+    late = Scoreboard(STACKED.series[:1], list(BASELINES))
+    late.update(parts[0])
+    late.add_series(STACKED.series[1:])
+    late.update(parts[1])
+    buffer = Pending()
+    buffer.add(predicted(9)[STACKED.series_index == 1])
+    more = buffer.judge(STACKED.known_labels(times[-1]))
+    for board in (whole, late):
+        board.update(more)
+    for series in (None, 0, 1):
+        assert repr(late.scores(series)) == repr(whole.scores(series))
+        assert repr(late.breakdown(series)) == repr(whole.breakdown(series))
+    assert late.stats(buffer.pending) == whole.stats(buffer.pending)

@@ -55,25 +55,31 @@ def check_stream_trainer(trainer: pl.Trainer) -> None:
             raise InputError(f"`trainer.{name}` must be {whole}: every bar of the stream is predicted, got {got}.")
 
 
-def check_predictions(predictions: Predictions, n_rows: int, stream: Stream | None, is_partial: bool) -> None:
-    """Raise if predictions are not of labelled bars, each once; of a stream, all rows of its step.
+def check_pass(row: IntArray, n_rows: int) -> None:
+    """Raise an `InputError` if the rows of a pass, at least one, are no labelled bars, or come twice."""
+    if not 0 <= row.min() <= row.max() < n_rows:
+        raise InputError(f"`key` must give bars from 0 to {n_rows - 1}, as labelled, got {row.min()} to {row.max()}.")
+    times = np.bincount(row - row.min())  # linear in the bars of the pass, not in all there are
+    if times.max() > 1:
+        rule, bar = "`key` must give each bar once a pass", times.argmax() + row.min()
+        raise InputError(f"{rule}, got bar {bar} {times.max()} times: are these bar positions?")
+
+
+def check_step(predictions: Predictions, stream: Stream, is_partial: bool) -> None:
+    """Raise if predictions are not those of a stream's step, each of its rows once.
 
     Raises:
-        InputError: If rows are no bars, come twice in a pass, or the model has other classes than the stream.
-        RuntimeError: If a step is incomplete, unless it `is_partial`.
+        InputError: If the model has other classes than the stream.
+        RuntimeError: If the step is incomplete, or has other rows, unless it `is_partial`.
     """
-    row = predictions.row
-    if len(row) and not 0 <= row.min() <= row.max() < n_rows:
-        raise InputError(f"`key` must give bars from 0 to {n_rows - 1}, as labelled, got {row.min()} to {row.max()}.")
-    if stream is None:
-        _check_once(row)
-        return
+    row, due = predictions.row, stream.clock.rows
     n_classes, got = stream.n_classes, predictions.probability.shape[1]
     if len(row) and got != n_classes:
         raise InputError(f"`n_classes` must be what the model tells apart, got {n_classes} and a model of {got}.")
-    if not is_partial and not np.array_equal(np.sort(row), np.sort(stream.clock.rows)):
-        made, due = len(row), len(stream.clock.rows)
-        raise RuntimeError(f"A walk step must predict each of its rows once: {made} predictions for {due} rows.")
+    is_allowed = np.isin(row, due).all() if is_partial else np.array_equal(np.sort(row), np.sort(due))
+    if not is_allowed:
+        got = f"{len(row)} predictions for {len(due)} rows"
+        raise RuntimeError(f"A walk step must predict each of its rows once: {got}.")
 
 
 def _check_checkpoint(callback: Any) -> None:
@@ -84,13 +90,6 @@ def _check_checkpoint(callback: Any) -> None:
         got = getattr(callback, f"_{name}", None) or getattr(callback, name, None)
         if got:
             raise InputError(f"`ModelCheckpoint` {rule}, got {name}={got}.")
-
-
-def _check_once(row: IntArray) -> None:
-    times = np.bincount(row - row.min())  # linear in the bars of the pass, not in all there are
-    if times.max() > 1:
-        rule, bar = "`key` must give each bar once a pass", times.argmax() + row.min()
-        raise InputError(f"{rule}, got bar {bar} {times.max()} times: are these bar positions?")
 
 
 def _is_a(callback: Any, name: str) -> bool:

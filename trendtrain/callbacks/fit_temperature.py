@@ -1,13 +1,12 @@
 """Calibrate a model's confidence on its past verdicts, by temperature scaling."""
 
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple
 
 import lightning.pytorch as pl
 import numpy as np
 import torch
-from torch import Tensor
 
-from trendtrain.callbacks.listeners import Stream
+from trendtrain.callbacks.listeners import HasTemperature, Stream
 from trendtrain.errors import check_at_least, check_number
 from trendtrain.market.bars import FloatArray, IntArray
 from trendtrain.stream.walk_step import WalkStep
@@ -19,17 +18,10 @@ _SMALLEST_PROBABILITY = 1e-12  # its log is finite
 _REFIT_SHARE = 0.05  # of the events fitted to
 
 
-@runtime_checkable
-class HasTemperature(Protocol):
-    """A module that divides its logits of the stream by a temperature."""
-
-    temperature: Tensor
-
-
 class FitTemperature(pl.Callback):
     """At the end of a stream's step, fit the module's temperature to the newest judged events.
 
-    Stored predictions were divided by the temperature of their time, so this is undone first. Only verdicts known by
+    Stored predictions carry the temperature that divided their logits, so this is undone first. Only verdicts known by
     then count, and the new temperature applies from the next step on. It is fitted again when one event in twenty is
     new, or after a change of the market: a few new events would not move it by its own error. A module without a
     `temperature`, and loaders that are no stream, are left alone.
@@ -47,52 +39,45 @@ class FitTemperature(pl.Callback):
         check_number("spread", spread, 1e-6)
         self.n_events = n_events
         self.spread = spread
-        self._temperature = 1.0
+        self._temperature: float | None = None  # before the first fit
         self._fitted = _Sample(np.zeros((0, 2)), np.zeros(0, dtype=np.int64), np.zeros(0))
         self._new: list[_Sample] = []  # since the last fit
-        self._step_ends: list[int] = []  # milliseconds
-        self._step_temperatures: list[float] = []
 
     def on_walk_step(self, trainer: pl.Trainer, step: WalkStep) -> None:
         """Add the step's verdicts, fit if enough are new, and set the temperature."""
         module = trainer.lightning_module
         if not isinstance(module, HasTemperature) or not isinstance(getattr(trainer, "datamodule", None), Stream):
             return
-        self._step_ends.append(int(_milliseconds(step.now)))
-        self._step_temperatures.append(float(module.temperature))
-        self._add(step)
+        verdicts = step.verdicts[step.verdicts.is_validated]
+        if len(verdicts):
+            self._new.append(_sample_of(verdicts))
         n_new = sum(sample.weight.sum() for sample in self._new)
         if step.change is not None or n_new > _REFIT_SHARE * self._fitted.weight.sum():
             self._fitted = self._fitted.joined(self._new).newest(step.change or self.n_events)
             self._new = []
             self._temperature = fit_temperature(*self._fitted, self.spread)
-        module.temperature.fill_(self._temperature)
+        self._set(module)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Set the temperature again: with averaged weights, `on_walk_step` set it in the average, now put away."""
-        if self._step_ends and isinstance(pl_module, HasTemperature):
-            pl_module.temperature.fill_(self._temperature)
+        if isinstance(pl_module, HasTemperature):
+            self._set(pl_module)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the sample, and the temperature of each step."""
+        """Return the temperature and the sample."""
         return {
             "temperature": self._temperature,
             "judged": [[torch.from_numpy(values) for values in part] for part in (self._fitted, *self._new)],
-            "ends": self._step_ends.copy(),
-            "divisors": self._step_temperatures.copy(),
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore the state returned by `state_dict()`."""
         self._temperature = state_dict["temperature"]
         self._fitted, *self._new = [_Sample(*(values.numpy() for values in part)) for part in state_dict["judged"]]
-        self._step_ends, self._step_temperatures = list(state_dict["ends"]), list(state_dict["divisors"])
 
-    def _add(self, step: WalkStep) -> None:
-        verdicts = step.verdicts[step.verdicts.is_validated]
-        if len(verdicts):
-            made_in = np.searchsorted(self._step_ends, _milliseconds(step.labels.close_time[verdicts.row]))
-            self._new.append(_sample_of(verdicts, np.array(self._step_temperatures)[made_in]))
+    def _set(self, module: HasTemperature) -> None:
+        if self._temperature is not None:
+            module.temperature.fill_(self._temperature)
 
 
 class _Sample(NamedTuple):
@@ -111,12 +96,8 @@ class _Sample(NamedTuple):
         return _Sample(self.logits[-n:], self.truth[-n:], self.weight[-n:]) if n else self
 
 
-def _sample_of(verdicts: Verdicts, temperature: FloatArray) -> _Sample:
-    """Return the sample of verdicts, given the temperature by which each prediction was divided, shape (n,)."""
-    logits = temperature[:, None] * np.log(np.maximum(verdicts.predictions.probability, _SMALLEST_PROBABILITY))
+def _sample_of(verdicts: Verdicts) -> _Sample:
+    made = verdicts.predictions
+    logits = made.temperature[:, None] * np.log(np.maximum(made.probability, _SMALLEST_PROBABILITY))
     events = group(verdicts.event)
     return _Sample(logits, verdicts.truth.astype(np.int64), 1.0 / events.counts[events.inverse])
-
-
-def _milliseconds(time: Any) -> Any:
-    return time.astype("datetime64[ms]").astype(np.int64)

@@ -10,8 +10,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from trendtrain.callbacks.interrupts import delay_interrupts
 from trendtrain.errors import InputError
-from trendtrain.market.bars import IntArray, TimeArray
-from trendtrain.market.labels import Labels
+from trendtrain.market.bars import Series, TimeArray
 from trendtrain.market.timeframe import parse_timeframe
 from trendtrain.storage.ledger.ledger import Ledger
 from trendtrain.storage.ledger.rows import LineRows, PredictionRows, Progress, StepRows, VerdictRows
@@ -73,7 +72,7 @@ class LedgerWriter(pl.Callback):
 
     def on_walk_step(self, trainer: pl.Trainer, step: WalkStep) -> None:
         """Keep the step, and write if the last write was a second ago."""
-        predictions, verdicts = prediction_rows(step.predictions, step.labels), verdict_rows(step.verdicts, step.labels)
+        predictions, verdicts = prediction_rows(step.predictions, step.series), verdict_rows(step.verdicts, step.series)
         progress = Progress(step.n_steps, step.stats)
         self._waiting.append(StepRows(step.index, predictions, verdicts, step.pass_, progress))
         self._last_step = step.index
@@ -116,36 +115,34 @@ def model_class(module: pl.LightningModule) -> type:
     return type(getattr(net, "_orig_mod", net))
 
 
-def prediction_rows(predictions: Predictions, labels: Labels) -> PredictionRows:
+def prediction_rows(predictions: Predictions, series: tuple[Series, ...]) -> PredictionRows:
     """Return predictions as rows of the ledger, which names bars by series and open time."""
-    series, row = labels.series_index[predictions.row], predictions.row
-    open_time = _open_time(labels, row)
-    return PredictionRows(labels.series, series, open_time, predictions.direction, predictions.confidence)
+    open_time = _open_time(predictions, series)
+    return PredictionRows(series, predictions.series, open_time, predictions.direction, predictions.confidence)
 
 
-def verdict_rows(verdicts: Verdicts, labels: Labels) -> VerdictRows:
+def verdict_rows(verdicts: Verdicts, series: tuple[Series, ...]) -> VerdictRows:
     """Return verdicts and their lines as rows of the ledger, which names bars by series and open time."""
-    has_line = (verdicts.event >= 0) & (verdicts.event < len(labels.lines))
-    events, line = np.unique(verdicts.event[has_line], return_inverse=True)
+    judged = verdicts[verdicts.line >= 0]
+    judging, first, line = np.unique(judged.line, return_index=True, return_inverse=True)
     lines = np.full(len(verdicts), -1)
-    lines[has_line] = line
-    judging = labels.lines[events]
+    lines[verdicts.line >= 0] = line
     return VerdictRows(
-        series=labels.series,
-        series_index=labels.series_index[verdicts.row],
-        open_time=_open_time(labels, verdicts.row),
+        series=series,
+        series_index=verdicts.predictions.series,
+        open_time=_open_time(verdicts.predictions, series),
         outcome=verdicts.outcome,
         truth=verdicts.truth,
-        known_at=labels.close_time[verdicts.known_at],
+        known_at=verdicts.known_time,
         line=lines,
-        lines=LineRows.of(judging, labels.series_index[judging.first_bar], labels.close_time[judging.known_at]),
+        lines=LineRows.of(verdicts.lines[judging], judged.predictions.series[first], judged.known_time[first]),
     )
 
 
-def _open_time(labels: Labels, row: IntArray) -> TimeArray:
-    if not all(series.symbol for series in labels.series):
+def _open_time(predictions: Predictions, series: tuple[Series, ...]) -> TimeArray:
+    if not all(one.symbol for one in series):
         rule = "`labels` must name their series for the ledger"
         raise InputError(f'{rule}: Labels.stack({{Series("BTCUSDT", "5m"): labels}}), got labels without a name.')
-    timeframes = np.array([parse_timeframe(series.timeframe) for series in labels.series])
-    open_time: TimeArray = labels.close_time[row] - timeframes[labels.series_index[row]]
+    timeframes = np.array([parse_timeframe(one.timeframe) for one in series])
+    open_time: TimeArray = predictions.close_time - timeframes[predictions.series]
     return open_time

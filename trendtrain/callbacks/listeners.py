@@ -1,13 +1,21 @@
-"""What `TrendValidation` expects of a datamodule with a stream, and the hooks it calls on other callbacks."""
+"""What `TrendValidation` expects of a datamodule with a stream and of its module, and the hooks it calls."""
 
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import lightning.pytorch as pl
 import numpy as np
+from torch import Tensor
 
 from trendtrain.market.bars import IntArray
 from trendtrain.market.labels import Labels
 from trendtrain.validation.predictions import Predictions
+
+
+@runtime_checkable
+class HasTemperature(Protocol):
+    """A module that divides its logits of the stream by a temperature."""
+
+    temperature: Tensor
 
 
 @runtime_checkable

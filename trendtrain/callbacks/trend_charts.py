@@ -7,8 +7,10 @@ import lightning.pytorch as pl
 from torch.utils.tensorboard.writer import FileWriter
 
 from trendtrain.callbacks.interrupts import delay_interrupts
+from trendtrain.charts.recent_predictions import RecentPredictions
 from trendtrain.charts.run_page import run_end, run_summaries
 from trendtrain.charts.tensorboard import Intervals, event_files, points, write
+from trendtrain.data.arrays import to_arrays, to_tensors
 from trendtrain.stream.walk_step import WalkStep
 
 _FIRST_FIGURES: Final = 256  # steps
@@ -28,6 +30,7 @@ class TrendCharts(pl.Callback):
     def __init__(self, config: Mapping[str, Any] | None = None) -> None:
         self.config = config
         self._intervals = Intervals()
+        self._recent = RecentPredictions()
         self._last: WalkStep | None = None
 
     def on_walk_step(self, trainer: pl.Trainer, step: WalkStep) -> None:
@@ -36,38 +39,39 @@ class TrendCharts(pl.Callback):
         files, n_steps = event_files(trainer.loggers), step.index + 1
         if not files:
             return
+        self._recent.update(step)
         if not step.index:
             write(files, step, *run_summaries(self.config or {}, list(step.metrics)))
         write(files, step, points(step, self._intervals.update(step)))
         if n_steps >= _FIRST_FIGURES and n_steps.bit_count() == 1 and n_steps != step.n_steps:
-            _draw(trainer, files, step)
+            self._draw(trainer, files, step)
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Draw the figures, and note that the run ended well."""
         files = event_files(trainer.loggers)
         if self._last is None or not files:
             return
-        _draw(trainer, files, self._last)
+        self._draw(trainer, files, self._last)
         if self.config:
             write(files, self._last, run_end())
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the newest intervals."""
-        return self._intervals.state_dict()
+        """Return the newest intervals and predictions."""
+        return {"intervals": self._intervals.state_dict(), "recent": to_tensors(self._recent.state_dict())}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore the state returned by `state_dict()`."""
-        self._intervals.load_state_dict(state_dict)
+        self._intervals.load_state_dict(state_dict["intervals"])
+        self._recent.load_state_dict(to_arrays(state_dict["recent"]))
 
-
-@delay_interrupts()  # matplotlib turns them into errors of its own
-def _draw(trainer: pl.Trainer, files: list[FileWriter], step: WalkStep) -> None:
-    """Write the figures; without matplotlib, print what they need."""
-    try:
-        from trendtrain.charts.walk_pictures import draw_pictures
-    except ModuleNotFoundError as error:
-        if error.name != "matplotlib":
-            raise
-        trainer.print("no figures in TensorBoard: they need matplotlib (pip install trendtrain[plot])")
-        return
-    write(files, step, *draw_pictures(step, trainer.datamodule))  # type: ignore[attr-defined]
+    @delay_interrupts()  # matplotlib turns them into errors of its own
+    def _draw(self, trainer: pl.Trainer, files: list[FileWriter], step: WalkStep) -> None:
+        """Write the figures; without matplotlib, print what they need."""
+        try:
+            from trendtrain.charts.walk_pictures import draw_pictures
+        except ModuleNotFoundError as error:
+            if error.name != "matplotlib":
+                raise
+            trainer.print("no figures in TensorBoard: they need matplotlib (pip install trendtrain[plot])")
+            return
+        write(files, step, *draw_pictures(step, trainer.datamodule, self._recent))  # type: ignore[attr-defined]

@@ -2,22 +2,25 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import lightning.pytorch as pl
 import numpy as np
 import torch
 
-from trendtrain.callbacks.checks import check_predictions, check_stream_trainer, check_trainer
+from trendtrain.callbacks.checks import check_pass, check_step, check_stream_trainer, check_trainer
 from trendtrain.callbacks.interrupts import delay_interrupts
-from trendtrain.callbacks.listeners import Stream, call_hooks
+from trendtrain.callbacks.listeners import HasTemperature, Stream, call_hooks
 from trendtrain.callbacks.model_outputs import NotFiniteError, OutputBuffer, row_of, scores_of
 from trendtrain.data.arrays import to_arrays, to_tensors
 from trendtrain.errors import InputError
 from trendtrain.market.bars import IntArray
 from trendtrain.market.labels import Labels
 from trendtrain.replay.sampler import ReplaySampler
+from trendtrain.stream.pass_judge import PassJudge, attach
 from trendtrain.stream.walk_step import WalkStep, scalars
+from trendtrain.validation.judge import Judge
 from trendtrain.validation.pending import Pending
 from trendtrain.validation.predictions import Predictions, Verdicts
 from trendtrain.validation.scoreboard import Scoreboard
@@ -59,12 +62,9 @@ class TrendValidation(pl.Callback):
         self.direction = direction
         self.replay = replay
         self.on_verdicts = on_verdicts
-        self.buffer = Pending()
-        self.board: Scoreboard
-        self._stream: Stream | None = None  # None: loaders of the user's own
+        self._judge: PassJudge | _StreamJudge | None = None
         self._predicted = OutputBuffer()  # of the pass under way
         self._trained = OutputBuffer()  # since the last pass
-        self._n_steps = 0
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Find the labels, and raise if the trainer would cut the stream."""
@@ -73,9 +73,31 @@ class TrendValidation(pl.Callback):
         if isinstance(stream, Stream):
             self._attach(trainer, stream)
         elif self.labels is not None:
-            self._reset_scores()
+            if isinstance(self._judge, PassJudge) and self._judge.labels is self.labels:
+                self._judge.start()
+            else:
+                self._judge = PassJudge(self.labels, self.baselines, self.replay)
         elif self._stream is None or stage not in ("test", "predict"):  # after a walk, other loaders pass unjudged
             raise InputError("`labels` must be given where the datamodule has none: label_bars(bars) makes them.")
+
+    @property
+    def buffer(self) -> Pending:
+        """The pending predictions, and the counts so far."""
+        return self._core.buffer
+
+    @property
+    def board(self) -> Scoreboard:
+        """The scores so far."""
+        return self._core.board
+
+    @property
+    def _core(self) -> Judge:
+        assert self._judge is not None  # since `setup`
+        return self._judge.core
+
+    @property
+    def _stream(self) -> Stream | None:
+        return self._judge.stream if isinstance(self._judge, _StreamJudge) else None
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Stop at once if a resumed walk has already ended."""
@@ -98,9 +120,9 @@ class TrendValidation(pl.Callback):
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start a pass; reweight the stream's replay by the logits of training, all batches of a step at once."""
         self._predicted = OutputBuffer()
-        if self._stream is None:
-            self._reset_scores()
-        elif len(self._trained):
+        if isinstance(self._judge, PassJudge):
+            self._judge.start()
+        elif self._stream is not None and len(self._trained):
             with self._naming_the_step():
                 trained, self._trained = self._trained.predictions(), OutputBuffer()
             self._stream.update_verdicts(trained)
@@ -135,50 +157,21 @@ class TrendValidation(pl.Callback):
     on_test_batch_end = on_predict_batch_end = on_validation_batch_end
     on_test_epoch_end = on_predict_epoch_end = on_validation_epoch_end
 
-    def judge(self, is_partial: bool = False) -> WalkStep:
-        """Store the step's predictions, advance the clock, and judge what is known by then.
-
-        Raises:
-            InputError: If rows are no labelled bars, or come twice, or classes differ from the labels'.
-            RuntimeError: If a step of the stream did not predict each of its rows once, unless it `is_partial`.
-        """
-        with self._naming_the_step():
-            predictions, self._predicted = self._predicted.predictions(), OutputBuffer()
-        labels, stream = self.board.labels, self._stream
-        check_predictions(predictions, len(labels), stream, is_partial)
-        self.buffer.add(predictions)
-        rows = self.buffer.pending.row
-        now = labels.close_time[predictions.row].max() if stream is None else stream.close_step()
-        verdicts = self.buffer.judge(labels.known_labels(now, rows=rows))
-        self.board.update(verdicts)
-        if self.replay is not None:
-            self.replay.reweight(verdicts)
-        self._n_steps += 1
-        return self._step(now, predictions, verdicts, is_partial)
-
     def summary(self) -> dict[str, Any]:
         """Return the statistics and scores so far, of all series and of each, as `summary.json` holds them."""
-        by_series: dict[str, dict[str, Any]] = {}
-        for i, (series, stats) in enumerate(self.board.stats(self.buffer.pending).items()):
-            scores = {"stats": stats.as_dict(), **self.board.scores(i, self.buffer.pending)}
-            by_series.setdefault(series.symbol, {})[series.timeframe] = scores
-        scores = {"stats": self.buffer.stats.as_dict(), **self.board.scores(pending=self.buffer.pending)}
-        return {**scores, "series": by_series, "breakdown": self.board.breakdown()}
+        return self._core.summary()
 
     def state_dict(self) -> dict[str, Any]:
         """Return the pending predictions and the scores."""
-        if not hasattr(self, "board"):  # a Trainer may save on an exception in `setup`
+        if self._judge is None:  # a Trainer may save on an exception in `setup`
             return {}
-        board = to_tensors(self.board.state_dict())
-        return {"buffer": to_tensors(self.buffer.state_dict()), "board": board, "n_steps": self._n_steps}
+        return {"judge": to_tensors(self._core.state_dict()), "n_steps": self._judge.n_steps}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore the state returned by `state_dict()`."""
-        if not state_dict:
-            return
-        self.buffer.load_state_dict(to_arrays(state_dict["buffer"]))
-        self.board.load_state_dict(to_arrays(state_dict["board"]))
-        self._n_steps = state_dict["n_steps"]
+        if state_dict and self._judge is not None:
+            self._core.load_state_dict(to_arrays(state_dict["judge"]))
+            self._judge.n_steps = state_dict["n_steps"]
 
     @contextmanager
     def _naming_the_step(self) -> Iterator[None]:
@@ -187,7 +180,7 @@ class TrendValidation(pl.Callback):
             yield
         except NotFiniteError as error:
             is_warmup = self._stream is not None and self._stream.clock.warmup
-            step = "in the warm-up" if is_warmup else f"at step {self._n_steps}"
+            step = "in the warm-up" if is_warmup or self._judge is None else f"at step {self._judge.n_steps}"
             raise InputError(f"{str(error).removesuffix('.')} {step}; try a lower `model.lr`.") from error
 
     @property
@@ -206,26 +199,32 @@ class TrendValidation(pl.Callback):
         if trainer.fast_dev_run:  # type: ignore[attr-defined]
             stream.clock.warmup = 0  # its one epoch is to show a step
         if stream is not self._stream:  # otherwise the walk continues, such as `fit` after `validate`
-            self._stream, self._n_steps = stream, 0
-            self._reset_scores()
-
-    def _reset_scores(self) -> None:
-        self.buffer = Pending()
-        if self._stream is not None:
-            self.board = Scoreboard(self._stream.labels, self._stream.baselines)
-        elif self.labels is not None:
-            self.board = Scoreboard(self.labels, self.baselines or {})
+            self._judge = _StreamJudge(stream)
 
     def _complete_step(self, trainer: pl.Trainer) -> None:
         """Judge, call the hooks of other callbacks, and update the monitors."""
         with delay_interrupts():
-            step = self.judge(is_partial=bool(trainer.fast_dev_run))  # type: ignore[attr-defined]
+            step = self._judge_all(trainer.lightning_module, bool(trainer.fast_dev_run))  # type: ignore[attr-defined]
             if self.on_verdicts is not None and len(step.verdicts):
                 self.on_verdicts(step.verdicts)
             call_hooks(trainer, "on_walk_step", step)
             if step.change is not None:
                 call_hooks(trainer, "on_change", step)
         _update_monitors(trainer, step.scalars)
+
+    def _judge_all(self, module: pl.LightningModule, is_partial: bool) -> WalkStep:
+        """Judge what was predicted in the pass or step that ends."""
+        with self._naming_the_step():
+            predictions, self._predicted = self._predicted.predictions(), OutputBuffer()
+        assert self._judge is not None
+        if isinstance(self._judge, PassJudge):
+            check_pass(predictions.row, len(self._judge.labels))
+        else:
+            check_step(predictions, self._judge.stream, is_partial)
+            if isinstance(module, HasTemperature):
+                temperature = np.full(len(predictions), float(module.temperature))
+                predictions = replace(predictions, temperature=temperature)
+        return self._judge.judge(predictions, is_partial)
 
     def _complete_warmup(self, trainer: pl.Trainer, stream: Stream) -> None:
         """Complete an epoch in which nothing was predicted: nothing is judged, and no step counted."""
@@ -235,38 +234,39 @@ class TrendValidation(pl.Callback):
             call_hooks(trainer, "on_warmup", stream.n_warmup - stream.clock.warmup, stream.n_warmup)
         _update_monitors(trainer, self._scalars())
 
-    def _step(self, now: np.datetime64, predictions: Predictions, verdicts: Verdicts, is_partial: bool) -> WalkStep:
-        pending, index = self.buffer.pending, self._n_steps - 1
-        return WalkStep(
-            index=index,
-            now=now,
-            predictions=predictions,
-            verdicts=verdicts,
-            stats=self.buffer.stats,
-            series_stats=self.board.stats(pending),
-            metrics=self.board.metrics(pending),
-            labels=self.board.labels,
-            board=self.board,
-            pending=pending,
-            is_partial=is_partial,
-            **({"pass_": index} if self._stream is None else _update_replay(self._stream, verdicts)),
-        )
-
     def _scalars(self) -> dict[str, float]:
         return scalars(self.board.metrics(self.buffer.pending), self.buffer.stats)
 
 
-def _update_replay(stream: Stream, verdicts: Verdicts) -> dict[str, Any]:
-    """Reweight the stream's replay by verdicts, look for a change, and return the stream's part of a `WalkStep`."""
-    stream.replay.reweight(verdicts)
-    change = stream.replay.detect(verdicts)
-    is_cut = change is not None and bool(stream.replay.forgets)
-    return {
-        "n_steps": stream.clock.n_steps,
-        "change": change,
-        "is_cut": is_cut,
-        "replay": stream.replay.take_metrics(),
-    }
+class _StreamJudge:
+    """Judge the steps of a datamodule's stream."""
+
+    def __init__(self, stream: Stream) -> None:
+        self.stream = stream
+        self.labels = stream.labels
+        self.core = Judge(stream.labels.series, tuple(stream.baselines))
+        self.n_steps = 0
+
+    def judge(self, predictions: Predictions, is_partial: bool) -> WalkStep:
+        """Close the step, judge what became known in it, reweight the replay, and look for a change."""
+        stream, before, index = self.stream, self.stream.clock.now, self.n_steps
+        now, self.n_steps = stream.close_step(), self.n_steps + 1
+        predictions = attach(predictions, self.labels, stream.baselines)
+        verdicts = self.core.judge(predictions, self.labels.known_labels(now, before))
+        stream.replay.reweight(verdicts)
+        change = stream.replay.detect(verdicts)
+        return WalkStep.of(
+            self.core,
+            predictions,
+            verdicts,
+            index=index,
+            now=now,
+            is_partial=is_partial,
+            n_steps=stream.clock.n_steps,
+            change=change,
+            is_cut=change is not None and bool(stream.replay.forgets),
+            replay=stream.replay.take_metrics(),
+        )
 
 
 def _update_monitors(trainer: pl.Trainer, values: dict[str, float]) -> None:

@@ -11,17 +11,15 @@ from matplotlib.patches import Patch
 
 from trendtrain.charts.candles import draw_market, draw_strip, mark_handles
 from trendtrain.charts.date_ticks import date_ticks
+from trendtrain.charts.recent_predictions import N_BARS, PENDING, RecentPredictions
 from trendtrain.market.bars import Bars, IntArray, Series
-from trendtrain.market.directions import DIRECTION_COLOURS, DIRECTION_WORDS, DOWN, FLAT, UNKNOWN, UP
-from trendtrain.market.labels import Labels, label_bars
-from trendtrain.market.lines import Lines
+from trendtrain.market.directions import DIRECTION_COLOURS, DIRECTION_WORDS, DOWN, UP
+from trendtrain.market.labels import label_bars
+from trendtrain.market.lines import NO_LINES, Lines
 from trendtrain.market.pivots import Pivots, find_pivots
 from trendtrain.market.timeframe import format_minute
 from trendtrain.stream.walk_step import WalkStep
 from trendtrain.validation.predictions import CORRECT, VOID_FLAT, VOID_GAP, WRONG
-
-PENDING: Final = -1  # beside the outcomes of verdicts
-NONE: Final = -2  # no prediction, or no outcome
 
 _VERDICTS: Final = {  # distinguishable with any kind of colour vision, also from the directions
     CORRECT: ("correct", "#009e73"),
@@ -29,7 +27,6 @@ _VERDICTS: Final = {  # distinguishable with any kind of colour vision, also fro
     PENDING: ("pending", "#b8b8b8"),
     VOID_FLAT: ("void", "#f0e442"),
 }
-_N_BARS: Final = 240  # drawn
 _BEFORE: Final = 300  # read besides, so that the first pivots are those of the whole series
 _SIZE: Final = (11.5, 5.8)  # inches
 
@@ -89,51 +86,23 @@ def _explain(figure: Figure, chart: Axes, recent: RecentBars, part: slice) -> No
     figure.legend(handles=handles, loc="lower center", ncols=7, frameon=False, fontsize=8.5)
 
 
-def recent_bars(step: WalkStep, name: Series, bars: Bars, labeler: Any) -> RecentBars:
-    """Return the newest bars of a series as they were known when the step ended, with predictions and verdicts."""
-    offset = int(step.labels.offset[step.labels.series.index(name)])
+def recent_bars(step: WalkStep, index: int, bars: Bars, labeler: Any, predictions: RecentPredictions) -> RecentBars:
+    """Return the newest bars of a series as they were known when the step ended, with predictions and verdicts.
+
+    Args:
+        step: The step.
+        index: The number of the series.
+        bars: Its bars.
+        labeler: What labels them. Pivots are by its rules, or by the default rules where it is not `label_bars`; then
+            there are no lines.
+        predictions: The newest predictions.
+    """
     stop = int(np.searchsorted(bars.close_time, step.now, side="right"))
-    start = max(0, stop - _N_BARS - _BEFORE)
-    part = bars[start:stop]
-    direction, outcome = _predicted(step, offset + start, offset + stop)
-    return RecentBars(
-        series=name,
-        bars=part,
-        pivots=_pivots(labeler, part),
-        lines=_lines(step.labels, offset + start, offset + stop),
-        first=max(0, len(part) - _N_BARS),
-        direction=direction,
-        outcome=outcome,
-    )
-
-
-def _predicted(step: WalkStep, start: int, stop: int) -> tuple[IntArray, IntArray]:
-    """Return the prediction and the outcome of each row from `start` to `stop`."""
-    direction, outcome = np.full(stop - start, NONE), np.full(stop - start, NONE)
-    scored = step.board.scored()
-    here = (scored.row >= start) & (scored.row < stop)
-    row = scored.row[here] - start
-    direction[row], outcome[row] = scored.direction[here], np.where(scored.is_correct[here], CORRECT, WRONG)
-    pending = step.pending[(step.pending.row >= start) & (step.pending.row < stop)]
-    direction[pending.row - start], outcome[pending.row - start] = pending.direction, PENDING
-    seen = np.flatnonzero(outcome != NONE)
-    rows = np.arange(start + (seen[0] if len(seen) else stop - start), stop)  # the board keeps no void predictions
-    is_void = step.labels.known(step.now, rows) & (outcome[rows - start] == NONE)
-    truth = step.labels.direction[rows]
-    outcome[rows[is_void & (truth == FLAT)] - start] = VOID_FLAT
-    outcome[rows[is_void & (truth == UNKNOWN)] - start] = VOID_GAP
-    return direction, outcome
-
-
-def _lines(labels: Labels, start: int, stop: int) -> Lines:
-    """Return the lines that became known at rows from `start` to `stop`; bars count from `start`."""
-    lines = labels.lines[(labels.lines.known_at >= start) & (labels.lines.known_at < stop)]
-    bars = (lines.first_bar - start, lines.last_bar - start, lines.first_price, lines.last_price)
-    return Lines(lines.kind, *bars, lines.start_time, lines.end_time, lines.known_at - start, lines.direction)
-
-
-def _pivots(labeler: Any, bars: Bars) -> tuple[Pivots, Pivots]:
-    """Return highs and lows by the labeler's rules, or by the default rules where it is not `label_bars`."""
-    options = dict(labeler.keywords) if isinstance(labeler, partial) and labeler.func is label_bars else {}
+    part = bars[max(0, stop - N_BARS - _BEFORE) : stop]
+    is_ours = isinstance(labeler, partial) and labeler.func is label_bars
+    options = dict(labeler.keywords) if is_ours else {}
+    lines = label_bars(part, **options).lines if is_ours else NO_LINES
     options.pop("flat_band", None)
-    return find_pivots(bars, **options)
+    direction, outcome = predictions.at(index, part.close_time)
+    first = max(0, len(part) - N_BARS)
+    return RecentBars(step.series[index], part, find_pivots(part, **options), lines, first, direction, outcome)

@@ -12,12 +12,12 @@ from matplotlib.figure import Figure
 from tensorboard.compat.proto.summary_pb2 import Summary
 
 from trendtrain.charts.recent_chart import draw_recent, recent_bars
+from trendtrain.charts.recent_predictions import MOST_SERIES, RecentPredictions
 from trendtrain.charts.score_charts import draw_confusion, draw_delays, draw_hours, draw_reliability
 from trendtrain.market.bars import Bars, Series
 from trendtrain.stream.walk_step import WalkStep
 
-_MOST_SERIES: Final = 12  # in a heat map
-_MOST_CHARTS: Final = 4  # pivot charts: one of each of the first series
+_MOST_HOURS: Final = 12  # in a heat map
 _DOTS: Final = 90  # an inch
 
 
@@ -29,15 +29,16 @@ class HasBars(Protocol):
     labeler: Any
 
 
-def draw_pictures(step: WalkStep, datamodule: Any) -> list[Summary]:
+def draw_pictures(step: WalkStep, datamodule: Any, predictions: RecentPredictions) -> list[Summary]:
     """Return the pictures in TensorBoard's format: scores once there is a verdict, pivots where there are bars.
 
     Args:
         step: The step after which to draw.
         datamodule: Where the bars are, if it is one of ours.
+        predictions: The newest predictions.
     """
     with style.context("default"), _no_garbage_collection():
-        return [_picture(tag, figure) for tag, figure in _figures(step, datamodule)]
+        return [_picture(tag, figure) for tag, figure in _figures(step, datamodule, predictions)]
 
 
 @contextmanager
@@ -52,14 +53,15 @@ def _no_garbage_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _figures(step: WalkStep, datamodule: Any) -> Iterator[tuple[str, Figure]]:
+def _figures(step: WalkStep, datamodule: Any, predictions: RecentPredictions) -> Iterator[tuple[str, Figure]]:
     if step.board.n_events:
         yield from _score_figures(step)
     if isinstance(datamodule, HasBars):
         all_series = (
-            recent_bars(step, name, datamodule.series[name], datamodule.labeler) for name in step.labels.series
+            recent_bars(step, i, datamodule.series[name], datamodule.labeler, predictions)
+            for i, name in enumerate(step.series)
         )
-        for recent in islice((recent for recent in all_series if len(recent.bars)), _MOST_CHARTS):  # begun by now
+        for recent in islice((recent for recent in all_series if len(recent.bars)), MOST_SERIES):  # begun by now
             yield f"figures/pivots/{recent.series.symbol}/{recent.series.timeframe}", draw_recent(recent)
 
 
@@ -79,6 +81,6 @@ def _score_figures(step: WalkStep) -> Iterator[tuple[str, Figure]]:
     yield "figures/confusion", draw_confusion(breakdown["confusion"], n_events)
     delay = scores["label_delay_bars"]
     yield "figures/delays", draw_delays(board.delays(), delay["p50"], delay["p95"])
-    names = [" ".join(series) for series in step.labels.series][:_MOST_SERIES]
+    names = [" ".join(series) for series in step.series][:_MOST_HOURS]
     hours = [board.breakdown(i)["hour"] for i in range(len(names))] if len(names) > 1 else [breakdown["hour"]]
     yield "figures/accuracy_by_hour", draw_hours(dict(zip(names, hours, strict=True)))

@@ -150,8 +150,11 @@ class Labels:
             A mask, shape (n_bars,) or that of `bars`.
         """
         known_at = self.known_at if bars is None else self.known_at[bars]
-        is_known: BoolArray = (known_at >= 0) & (self.close_time[known_at] <= self._time_of(now))
-        return is_known
+        if isinstance(now, np.datetime64):
+            is_known: BoolArray = (known_at >= 0) & (self.close_time[known_at] <= now)
+            return is_known
+        self._check_bar(now)
+        return (known_at >= 0) & (known_at <= now)
 
     def newly_known(self, after: np.datetime64 | None, now: np.datetime64) -> IntArray:
         """Return the bars whose labels became known after `after` (None: ever) and by `now`, in that order.
@@ -169,14 +172,17 @@ class Labels:
         Args:
             now: The last closed bar of the only series, or its close time.
             after: A close time.
-            rows: The bars to ask about; None for all. Other bars of their runs are returned too.
+            rows: The bars to ask about, None for all; to find few costs less. Others may be returned too.
         """
-        if rows is None:
+        if rows is None or len(rows) >= len(self.start):
             runs, known_time = self._arrivals
         else:
             runs, known_time = self._in_order(np.unique(np.searchsorted(self.start, rows, side="right") - 1))
+        if not isinstance(now, np.datetime64):
+            self._check_bar(now)
+            now = self.close_time[now] if now >= 0 else _BEFORE_ALL
         first = 0 if after is None else int(np.searchsorted(known_time, after, side="right"))
-        part = slice(first, int(np.searchsorted(known_time, self._time_of(now), side="right")))
+        part = slice(first, int(np.searchsorted(known_time, now, side="right")))
         runs, event = runs[part], self.run_event[runs[part]]
         judging, line = np.unique(event[self._has_line(event)], return_inverse=True)
         return KnownLabels(
@@ -206,13 +212,9 @@ class Labels:
         has_line: BoolArray = (event >= 0) & (event < len(self.lines))
         return has_line
 
-    def _time_of(self, now: Now) -> np.datetime64:
-        if isinstance(now, np.datetime64):
-            return now
+    def _check_bar(self, now: int | np.integer) -> None:
         if len(self.series) > 1:
             raise InputError(f"`now` must be a time where labels span {len(self.series)} series, got bar {now}.")
-        closed = self.close_time[: max(0, int(now) + 1)]
-        return closed[-1] if len(closed) else _BEFORE_ALL
 
     @classmethod
     def of_bars(cls, bars: Bars, direction: IntArray, known_at: IntArray, event: IntArray) -> "Labels":

@@ -1,11 +1,12 @@
 """The result of a walk step, as every listener gets it."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from trendtrain.market.bars import Series
-from trendtrain.market.labels import Labels
+from trendtrain.validation.judge import Judge
 from trendtrain.validation.predictions import Predictions, Verdicts
 from trendtrain.validation.scoreboard import Scoreboard
 from trendtrain.validation.stats import TrendStats
@@ -23,7 +24,7 @@ class WalkStep:
         stats: The six numbers so far, of all series.
         series_stats: The six numbers of each series.
         metrics: The running scores, by TensorBoard name without `trend/`.
-        labels: The labels that judged.
+        series: The name of each series; predictions and verdicts hold their number.
         board: The scores so far; it moves on with the walk.
         pending: The predictions that wait for their label.
         is_partial: Whether rows were left out (`fast_dev_run`).
@@ -41,7 +42,7 @@ class WalkStep:
     stats: TrendStats
     series_stats: dict[Series, TrendStats]
     metrics: dict[str, float]
-    labels: Labels
+    series: tuple[Series, ...]
     board: Scoreboard
     pending: Predictions
     is_partial: bool
@@ -50,6 +51,22 @@ class WalkStep:
     replay: dict[str, float] = field(default_factory=dict)
     change: int | None = None
     is_cut: bool = False
+
+    @classmethod
+    def of(cls, judge: Judge, predictions: Predictions, verdicts: Verdicts, **rest: Any) -> "WalkStep":
+        """Return what a judge has after verdicts; `rest` are the other fields."""
+        pending = judge.buffer.pending
+        return cls(
+            predictions=predictions,
+            verdicts=verdicts,
+            stats=judge.buffer.stats,
+            series_stats=judge.board.stats(pending),
+            metrics=judge.board.metrics(pending),
+            series=judge.board.series,
+            board=judge.board,
+            pending=pending,
+            **rest,
+        )
 
     @property
     def scalars(self) -> dict[str, float]:

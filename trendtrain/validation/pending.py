@@ -55,8 +55,8 @@ class Pending:
             between two classes.
         """
         first, last = np.searchsorted(self.pending.row, known.start), np.searchsorted(self.pending.row, known.end)
-        due, run = ranges(first, last), np.repeat(np.arange(len(known)), last - first)
-        verdicts = _verdicts(self.pending[due], known, run)
+        due = ranges(first, last)
+        verdicts = _verdicts(self.pending[due], known, last - first)
         validated, correct = int(verdicts.is_validated.sum()), int(verdicts.is_correct.sum())
         self._stats += TrendStats(validated, correct, void=len(verdicts) - validated)
         is_left = np.ones(len(self.pending), dtype=bool)
@@ -77,12 +77,12 @@ class Pending:
         self._stats = TrendStats(*state["counts"].tolist())
 
 
-def _verdicts(predictions: Predictions, known: KnownLabels, run: IntArray) -> Verdicts:
-    """Return the verdicts on predictions, given the run of `known` that labels each."""
-    truth = known.direction[run]
+def _verdicts(predictions: Predictions, known: KnownLabels, counts: IntArray) -> Verdicts:
+    """Return the verdicts on predictions, of which each run of `known` labels so many, one run after another."""
+    truth = np.repeat(known.direction, counts)
     outcome = WRONG + (CORRECT - WRONG) * (predictions.direction == truth).astype(np.int8)
     if predictions.probability.shape[1] == 2:
         outcome[truth == FLAT] = VOID_FLAT
     outcome[truth == UNKNOWN] = VOID_GAP
-    columns = {name: getattr(known, name)[run] for name in ("event", "known_at", "known_time", "line")}
+    columns = {name: np.repeat(getattr(known, name), counts) for name in ("event", "known_at", "known_time", "line")}
     return Verdicts(predictions, truth, outcome, **columns, lines=known.lines)

@@ -156,8 +156,9 @@ class Verdicts:
 
 
 def _positions(index: IntArray | BoolArray | slice) -> IntArray | slice:
-    """Return the positions at which a mask is true, as a slice if they are contiguous: a slice copies nothing."""
-    if isinstance(index, slice) or index.dtype != bool:
-        return index  # type: ignore[return-value]
-    here = np.flatnonzero(index)
-    return slice(here[0], here[-1] + 1) if len(here) and here[-1] - here[0] < len(here) else here
+    """Return positions, or those at which a mask is true, as a slice if they are contiguous: a slice copies nothing."""
+    if isinstance(index, slice):
+        return index
+    here: IntArray = np.flatnonzero(index) if index.dtype == bool else index  # type: ignore[assignment]
+    is_contiguous = len(here) > 0 and here[-1] - here[0] == len(here) - 1 and (np.diff(here) == 1).all()
+    return slice(here[0], here[-1] + 1) if is_contiguous else here

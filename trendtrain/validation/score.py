@@ -207,17 +207,23 @@ def negative_log_likelihood(probability: FloatArray, truth: IntArray) -> FloatAr
     return -np.log(np.maximum(given, 1e-7))
 
 
-def calibration_bins(confidence: AnyArray, correct: AnyArray, weight: FloatArray) -> FloatArray:
-    """Sum weight, weighted confidence and weighted correctness in 15 equal bins of confidence, shape (15, 3)."""
-    bin_index = calibration_index(confidence)
+def calibration_bins(
+    confidence: AnyArray, correct: AnyArray, weight: FloatArray, series: IntArray | int = 0, n_series: int = 1
+) -> FloatArray:
+    """Sum weight, weighted confidence and weighted correctness in 15 equal bins of confidence, series by series.
+
+    Returns:
+        Shape (n_series * 15, 3).
+    """
+    index = series * N_CALIBRATION_BINS + calibration_index(confidence)
     columns = (weight, weight * confidence, weight * correct)
-    return np.column_stack([np.bincount(bin_index, column, N_CALIBRATION_BINS) for column in columns])
+    return np.column_stack([np.bincount(index, column, n_series * N_CALIBRATION_BINS) for column in columns])
 
 
-def calibration_index(confidence: AnyArray) -> IntArray:
-    """Return which of 15 equal bins each confidence falls in, an edge into the bin above it, shape (n,)."""
-    place: FloatArray = confidence.astype(np.float64) * N_CALIBRATION_BINS
-    return np.minimum(place.astype(np.int64), N_CALIBRATION_BINS - 1)
+def calibration_index(confidence: AnyArray, n_bins: int = N_CALIBRATION_BINS) -> IntArray:
+    """Return which of equal bins each confidence falls in, an edge into the bin above it, shape (n,)."""
+    place: FloatArray = confidence.astype(np.float64) * n_bins
+    return np.minimum(place.astype(np.int64), n_bins - 1)
 
 
 def expected_calibration_error(bins: FloatArray) -> float:

@@ -1,22 +1,18 @@
 """The scores of a run: per event, per series, beside those of the baselines."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from trendtrain.market.bars import AnyArray, FloatArray, IntArray, Series
-from trendtrain.market.codes import whole_numbers
-from trendtrain.market.directions import DIRECTION_MEANING, FLAT, UNKNOWN
-from trendtrain.market.labels import Labels
-from trendtrain.validation.breakdown import Breakdown, ScoredPredictions
+from trendtrain.validation.breakdown import Breakdown, ScoredEvents
 from trendtrain.validation.predictions import CORRECT, OUTCOME_NAMES, WRONG, Predictions, Verdicts
 from trendtrain.validation.score import (
     N_CALIBRATION_BINS,
     SHARES,
     Scores,
     best_baseline,
-    calendar_blocks,
     calibration_bins,
     estimate,
     expected_calibration_error,
@@ -29,33 +25,34 @@ from trendtrain.validation.stats import TrendStats
 
 
 class Scoreboard:
-    """Keep the scores of each event, whose predictions are all judged at once, and 9 bytes a prediction.
+    """Keep the scores of each event, whose predictions are all judged at once.
 
-    A step costs what its verdicts cost; what only a summary or a figure needs is computed when it is asked for.
+    A step costs what its verdicts cost; what only a summary or a figure needs is computed when it is asked for. State
+    grows with events alone: `ScoredEvents` says by how much.
 
     Args:
-        labels: The labels that judge.
-        baselines: The predictions of each baseline at each row, shape (n_rows,) each.
-
-    Raises:
-        InputError: If a baseline's predictions are no directions, one a row.
+        series: The name of each series; predictions hold their number.
+        baselines: The name of each baseline, in the order of the predictions' columns.
     """
 
-    def __init__(self, labels: Labels, baselines: Mapping[str, IntArray]) -> None:
-        self.labels = labels
-        self.baselines = {
-            name: whole_numbers(f"baselines[{name!r}]", codes, UNKNOWN, FLAT, DIRECTION_MEANING, len(labels))
-            for name, codes in baselines.items()
-        }
-        self._scored: list[ScoredPredictions] = []
-        self._known_at: list[IntArray] = []  # of each event: the row at whose close it was known
-        self._values: list[FloatArray] = []  # of each event: correct, nll, and whether each baseline was right
-        self._sums = np.zeros(2 + len(baselines))
+    def __init__(self, series: Sequence[Series], baselines: Sequence[str]) -> None:
+        self.series: tuple[Series, ...] = ()
+        self.baselines = tuple(baselines)
+        self._events = [ScoredEvents.none(2 + len(self.baselines))]
+        self._sums = np.zeros(2 + len(self.baselines))
         self._fading = (0.0, 0.0)
-        self._counts = np.zeros((len(labels.series), 3), dtype=np.int64)  # of each series: validated, correct, void
-        self._bins = np.zeros((N_CALIBRATION_BINS, 3))
-        self._delays: IntArray = np.zeros(0, dtype=np.int64)  # counts of each delay in bars
+        self._counts = np.zeros((0, 3), dtype=np.int64)  # of each series: validated, correct, void
+        self._bins = np.zeros((0, N_CALIBRATION_BINS, 3))
+        self._delays = np.zeros((0, 1), dtype=np.int64)  # of each series: counts of each delay in bars
         self.n_events = 0
+        self.add_series(series)
+
+    def add_series(self, series: Sequence[Series]) -> None:
+        """Number further series on from the last."""
+        self.series = (*self.series, *series)
+        self._counts = _padded(self._counts, len(self.series))
+        self._bins = _padded(self._bins, len(self.series))
+        self._delays = _padded(self._delays, len(self.series))
 
     def update(self, verdicts: Verdicts) -> None:
         """Add new verdicts; void ones are counted and have no score."""
@@ -63,38 +60,32 @@ class Scoreboard:
         verdicts = verdicts[verdicts.is_validated]
         if not len(verdicts):
             return
-        events, scored = group(verdicts.event), ScoredPredictions.of(verdicts, self.labels)
-        means = np.stack([events.means(column) for column in self._scores(verdicts)], axis=-1)
-        self._scored.append(scored)
-        self._known_at.append(verdicts.known_at[events.first])
-        self._values.append(means)
+        made, events = verdicts.predictions, group(verdicts.event)
+        means = np.stack([events.means(column) for column in _scores(verdicts)], axis=-1)
+        self._events.append(ScoredEvents.of(verdicts, events, means))
         self._sums += means.sum(axis=0)
         self._fading = fade(means[:, 0], self._fading)
         self.n_events += len(means)
         weight = (1.0 / events.counts)[events.inverse]
-        self._bins += calibration_bins(scored.confidence, verdicts.is_correct, weight)
-        delays = np.bincount(verdicts.known_at - verdicts.row, minlength=len(self._delays))
-        delays[: len(self._delays)] += self._delays
-        self._delays = delays
+        confidence = made.confidence.astype(np.float32)
+        bins = calibration_bins(confidence, verdicts.is_correct, weight, made.series, len(self.series))
+        self._bins += bins.reshape(self._bins.shape)
+        delay = verdicts.known_at - verdicts.row
+        self._delays = _padded(self._delays, len(self.series), int(delay.max()) + 1)
+        np.add.at(self._delays.reshape(-1), made.series * self._delays.shape[1] + delay, 1)
 
     def stats(self, pending: Predictions) -> dict[Series, TrendStats]:
         """Return the six numbers of each series, given the pending predictions."""
-        n_pending = np.bincount(self.labels.series_index[pending.row], minlength=len(self.labels.series))
+        n_pending = np.bincount(pending.series, minlength=len(self.series))
         rows = np.column_stack([self._counts, n_pending]).tolist()
-        return {series: TrendStats(*row) for series, row in zip(self.labels.series, rows, strict=True)}
+        return {series: TrendStats(*row) for series, row in zip(self.series, rows, strict=True)}
 
     def _count(self, verdicts: Verdicts) -> None:
-        n_series, n_outcomes = len(self._counts), len(OUTCOME_NAMES)
-        code = self.labels.series_index[verdicts.row] * n_outcomes + verdicts.outcome
+        n_series, n_outcomes = len(self.series), len(OUTCOME_NAMES)
+        code = verdicts.predictions.series * n_outcomes + verdicts.outcome
         counts = np.bincount(code, minlength=n_series * n_outcomes).reshape(n_series, n_outcomes)
         validated = counts[:, WRONG] + counts[:, CORRECT]
         self._counts += np.column_stack([validated, counts[:, CORRECT], counts.sum(axis=1) - validated])
-
-    def _scores(self, verdicts: Verdicts) -> list[AnyArray]:
-        """Return of each verdict: whether it is correct, its nll, and whether each baseline was right."""
-        nll = negative_log_likelihood(verdicts.predictions.probability, verdicts.truth)
-        right = [directions[verdicts.row] == verdicts.truth for directions in self.baselines.values()]
-        return [verdicts.is_correct, nll, *right]
 
     def metrics(self, pending: Predictions | None = None) -> dict[str, float]:
         """Return the running scores under their TensorBoard names, without `trend/`; NaN before the first event.
@@ -107,9 +98,9 @@ class Scoreboard:
             "event_accuracy": float(mean[0]),
             "accuracy_fading": total / count if count else float("nan"),
             "nll": float(mean[1]),
-            "ece": expected_calibration_error(self._bins),
+            "ece": expected_calibration_error(self._bins.sum(axis=0)),
             "expected_accuracy": self._expected(pending),
-            "delay_bars": delay_quantile(self._delays, 0.5),
+            "delay_bars": delay_quantile(self.delays(), 0.5),
             **{f"baseline_{name}": float(value) for name, value in zip(self.baselines, mean[2:], strict=True)},
         }
 
@@ -124,26 +115,19 @@ class Scoreboard:
             series: Its number; None for all.
             pending: The pending predictions.
         """
-        known_at, values = self._table()
-        event_series = self.labels.series_index[known_at]
-        if series is not None:
-            part = event_series == series
-            known_at, values, event_series = known_at[part], values[part], event_series[part]
-        block = calendar_blocks(self.labels.close_time[known_at], event_series)
-        scores = self._scores_of(values, block, self.scored(series))
+        events, bins = self._scored(series), self._bins_of(series)
+        scores = self._scores_of(events.values, events.block, bins, self.delays(series))
         scores["expected_accuracy"]["pending"] = self._expected(pending, series)
         return scores
 
     def _expected(self, pending: Predictions | None, series: int | None = None) -> float:
         """Return the mean confidence of pending predictions, of one series or of all; NaN if there are none."""
         if pending is not None and series is not None:
-            pending = pending[self.labels.series_index[pending.row] == series]
+            pending = pending[pending.series == series]
         return float(pending.confidence.mean()) if pending else float("nan")
 
-    def _scores_of(self, values: FloatArray, block: IntArray, scored: ScoredPredictions) -> Scores:
+    def _scores_of(self, values: FloatArray, block: IntArray, bins: FloatArray, delays: IntArray) -> Scores:
         model = estimate(values[:, 0], block, SHARES)
-        bins = calibration_bins(scored.confidence, scored.is_correct, scored.weight)
-        delays = np.bincount(scored.delay)
         columns = zip(self.baselines, values[:, 2:].T, strict=True)
         baselines = {name: paired_scores(values[:, 0], column, block) for name, column in columns}
         return {
@@ -169,8 +153,8 @@ class Scoreboard:
 
         Returns:
             `confidence`: groups `all`, `top_20` and `top_5`: the 20 % and 5 % of judged predictions with the highest
-            confidence, and those as confident as the last of them. The threshold is that of the whole run, known only
-            in hindsight.
+            confidence, and all that lie in one of 960 equal bins with the last of them. The threshold is that of the
+            whole run, known only in hindsight.
             `direction`: groups `down`, `up`, `flat`, by what was predicted.
             `kind`: groups `L2H`, `L2L`, by the kind of the event's line; empty for labels without lines.
             `delay_bars`: groups `1-8`, `9-16`, `17-32`, `33-64`, `65-128`, `129+`, by bars until the verdict.
@@ -181,50 +165,59 @@ class Scoreboard:
             `confusion`: `classes`, their names, and `share[i][j]`, the share of events (event-weighted, all sum to 1)
             that were class i and predicted as class j.
         """
-        return self.scored(series).breakdown()
+        return self._scored(series).breakdown(self.series, self._bins_of(series))
 
-    def delays(self) -> IntArray:
-        """Return the number of predictions that waited 0, 1, 2, ... bars for their verdict."""
-        return self._delays.copy()
+    def delays(self, series: int | None = None) -> IntArray:
+        """Return how many predictions, of one series or of all, waited 0, 1, 2, ... bars for their verdict."""
+        delays: IntArray = self._delays.sum(axis=0) if series is None else self._delays[series].copy()
+        return delays
 
-    def scored(self, series: int | None = None) -> ScoredPredictions:
-        """Return the predictions found correct or wrong, of one series or of all."""
-        self._scored = [ScoredPredictions.join(self._scored, self.labels)]
-        return self._scored[0] if series is None else self._scored[0].of_series(series)
+    def _bins_of(self, series: int | None) -> FloatArray:
+        bins: FloatArray = self._bins.sum(axis=0) if series is None else self._bins[series]
+        return bins
 
-    def _table(self) -> tuple[IntArray, FloatArray]:
-        if not self._values:
-            return np.zeros(0, dtype=np.int64), np.zeros((0, len(self._sums)))
-        return np.concatenate(self._known_at), np.concatenate(self._values)
+    def _scored(self, series: int | None = None) -> ScoredEvents:
+        """Return the events so far, of one series or of all."""
+        self._events = [ScoredEvents.join(self._events)]
+        return self._events[0] if series is None else self._events[0].of_series(series)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the scores so far: numbers, and arrays of them."""
-        known_at, values = self._table()
-        scored = self.scored()
         return {
-            "row": scored.row,
-            "direction": scored.direction,
-            "confidence": scored.confidence,
-            "known_at": known_at,
-            "values": values,
+            "events": self._scored().state_dict(),
             "sums": self._sums.copy(),
             "fading": list(self._fading),
             "counts": self._counts.copy(),
             "bins": self._bins.copy(),
-            "delays": self._delays,
+            "delays": self._delays.copy(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore the state returned by `state_dict()`."""
-        self.n_events = len(state["known_at"])
-        self._scored = [ScoredPredictions(state["row"], state["direction"], state["confidence"], self.labels)]
-        self._known_at = [state["known_at"]]
-        self._values = [state["values"]]
+        """Restore the state returned by `state_dict()` of a board with the same series and baselines."""
+        self._events = [ScoredEvents.from_state(state["events"])]
+        self.n_events = len(self._events[0])
         self._sums = state["sums"].copy()
         self._fading = (state["fading"][0], state["fading"][1])
         self._counts = state["counts"].copy()
         self._bins = state["bins"].copy()
-        self._delays = state["delays"]
+        self._delays = state["delays"].copy()
+
+
+def _scores(verdicts: Verdicts) -> list[AnyArray]:
+    """Return of each verdict: whether it is correct, its nll, and whether each baseline was right."""
+    nll = negative_log_likelihood(verdicts.predictions.probability, verdicts.truth)
+    right = (verdicts.predictions.baselines == verdicts.truth[:, None]).T
+    return [verdicts.is_correct, nll, *right]
+
+
+def _padded(values: AnyArray, n: int, width: int = 0) -> AnyArray:
+    """Return an array with at least `n` rows and `width` columns, the new ones 0."""
+    shape = (max(n, len(values)), max(width, values.shape[1]), *values.shape[2:])
+    if shape == values.shape:
+        return values
+    padded = np.zeros(shape, values.dtype)
+    padded[: len(values), : values.shape[1]] = values
+    return padded
 
 
 def delay_quantile(counts: IntArray, q: float) -> float:

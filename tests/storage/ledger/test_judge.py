@@ -12,6 +12,7 @@ from sqlalchemy import text
 from trendtrain.errors import InputError
 from trendtrain.market import label_bars, synthetic_market
 from trendtrain.storage import BarStore, Ledger, LedgerJudge, open_database
+from trendtrain.stream.pass_judge import attach
 from trendtrain.validation import JudgedPrediction, Pending, Predictions, Scoreboard, TrendJudge
 
 BARS = synthetic_market(300, seed=1)
@@ -63,8 +64,8 @@ def test_event_accuracy_is_that_of_arrays(engine: Any) -> None:
     live(LedgerJudge(Ledger(engine), "live"), 0, 300)
     buffer, labels = Pending(), label_bars(BARS)
     row = np.arange(9, 300, 10)
-    buffer.add(Predictions(row, np.tile([0.4, 0.6], (len(row), 1))))
-    board = Scoreboard(labels, {})
+    buffer.add(attach(Predictions(row, np.tile([0.4, 0.6], (len(row), 1))), labels, {}))
+    board = Scoreboard(labels.series, [])
     board.update(buffer.judge(labels.known_labels(now=299)))
     (always,) = [stats for stats in Ledger(engine).stats("live") if stats.model == "always"]
     assert always.n_events == board.n_events > 10
