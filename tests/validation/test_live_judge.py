@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trendtrain.errors import InputError
-from trendtrain.market import Bars, Labels, label_bars, synthetic_market
+from trendtrain.market import Bars, Labels, find_pivots, label_bars, synthetic_market
 from trendtrain.replay import Lessons, make_sampler, weigh
 from trendtrain.validation import Pending, Predictions
 from trendtrain.validation.judged_prediction import JudgedPrediction, to_verdicts
@@ -310,3 +310,21 @@ def test_a_replay_memory_learns_from_a_judge() -> None:
     wrong = {one.bar for one in judged if one.outcome == "wrong"}
     assert wrong
     assert set(replay.memory.rows[replay.memory.weight == 3.0]) == wrong
+
+
+@given(some_bars(min_bars=3), label_options(), st.data())
+def test_labels_do_not_change_where_bars_before_pivots_of_both_kinds_are_left_out(
+    bars: Bars, options: dict[str, Any], data: st.DataObject
+) -> None:
+    options["inside"] = "keep"
+    start = data.draw(st.integers(0, len(bars) - 1))
+    part, rules = bars[start:], {name: value for name, value in options.items() if name != "flat_band"}
+    early = [pivots.at_level(2).bar.min(initial=len(bars)) for pivots in find_pivots(part, **rules)]
+    whole, cut = label_bars(bars, **options), label_bars(part, **options)
+    for bar in range(max(early), len(part)):
+        known_at = int(whole.known_at[start + bar])
+        assert (cut.direction[bar], cut.known_at[bar]) == (whole.direction[start + bar], max(-1, known_at - start))
+        if cut.event[bar] >= 0:
+            ours, theirs = (labels.lines[[labels.event[at]]] for labels, at in ((cut, bar), (whole, start + bar)))
+            assert ours.start_time == theirs.start_time
+            assert (ours.kind, ours.end_time) == (theirs.kind, theirs.end_time)

@@ -100,6 +100,31 @@ def test_a_verdict_that_was_never_written_is_reached_again(engine: Any) -> None:
     assert again.stats() == judge.judge.stats()
 
 
+@pytest.mark.parametrize("n_before", [60, 100])
+def test_a_restart_needs_the_bars_since_the_oldest_pending_prediction_and_some_before(
+    engine: Any, n_before: int
+) -> None:
+    whole = TrendJudge()
+    live(whole, 0, 200)
+    expected = whole.update("A", "5m", BARS[200:])
+    live(LedgerJudge(Ledger(engine), "live"), 0, 200)
+    restarted = LedgerJudge(Ledger(engine), "live")
+    oldest = int(np.searchsorted(BARS.close_time, min(one.at for one in expected)))
+    got = restarted.update("A", "5m", BARS[oldest - n_before :])
+    told = ("model_type", "at", "direction", "confidence", "truth", "outcome", "known_at")
+    assert [[getattr(one, name) for name in told] for one in got] == [
+        [getattr(one, name) for name in told] for one in expected
+    ]
+
+
+def test_bars_that_start_after_a_pending_prediction_are_refused(engine: Any) -> None:
+    live(LedgerJudge(Ledger(engine), "live"), 0, 100)
+    judge = LedgerJudge(Ledger(engine), "live")
+    with pytest.raises(InputError, match=r"^`bars` of A 5m must start before its oldest pending prediction, 2020-"):
+        judge.update("A", "5m", BARS[100:])
+    assert len(judge.update("A", "5m", BARS)) > 0
+
+
 PROCESS = """
 import sys
 sys.path.insert(0, sys.argv[2])
@@ -144,6 +169,8 @@ def test_what_the_judge_refuses_is_not_written(engine: Any) -> None:
     judge.update("A", "5m", BARS)
     with pytest.raises(InputError, match="`at` must not lie where labels are known already"):
         judge.store(**said, at=BARS.close_time[3])
+    with pytest.raises(InputError, match="`at` must not lie before the close of the bar fed first, 2020-"):
+        judge.store(**said, at=BARS.open_time[0])
     assert rows(engine) == []
 
 

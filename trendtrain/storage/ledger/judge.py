@@ -1,11 +1,11 @@
 """Store the predictions and verdicts of a `TrendJudge` in the ledger at once, so that a kill loses none."""
 
-from dataclasses import fields
 from typing import Any
 
 import numpy as np
 from sqlalchemy import select
 
+from trendtrain.errors import InputError
 from trendtrain.market.bars import Bars, Series
 from trendtrain.market.directions import DIRECTION_CODES, DIRECTION_WORDS
 from trendtrain.market.lines import Lines
@@ -23,8 +23,11 @@ from trendtrain.validation.stats import TrendStats
 class LedgerJudge:
     """A `TrendJudge` that writes each prediction and verdict to a run of the ledger at once.
 
-    After a restart it reads the pending predictions from the ledger. Then feed the bars of each series from its first
-    one again (a `BarStore` has them): verdicts that the ledger does not have are returned and written, others are not.
+    After a restart it reads the pending predictions from the ledger. Then feed the bars of each series again (a
+    `BarStore` has them), from any bar early enough: verdicts that the ledger does not have are returned and written,
+    others are not. Early enough is what has a level-2 high and a level-2 low at or before the bar of the oldest pending
+    prediction, as a hundred bars before it nearly always have; with `inside="skip"`, where each bar hangs on those
+    before it, start at the first of the series. Bars and events of a verdict count from the bar fed first.
 
     Args:
         ledger: Where to write.
@@ -52,6 +55,8 @@ class LedgerJudge:
         self.judge = TrendJudge(**rules)
         ledger.begin(run_id, str(rules), np.datetime64("now", "ms"))
         self._models: set[str] = set()
+        self._first: dict[Series, np.datetime64] = {}  # the close of the bar fed first
+        self._oldest: dict[Series, np.datetime64] = {}  # pending when the judge started
         self._recover()
 
     def store(
@@ -67,10 +72,13 @@ class LedgerJudge:
         """Store a prediction, as `TrendJudge.store` does, and write it.
 
         Raises:
-            InputError: If an argument breaks its rule, or the label is known already.
+            InputError: If an argument breaks its rule, the label is known already, or no bar fed is as early.
         """
         last = self.judge.last_close(symbol, timeframe)
         moment = last if at is None else np.datetime64(to_milliseconds("at", at), "ms")
+        first = self._first[name_series(symbol, timeframe)]
+        if moment < first:
+            raise InputError(f"`at` must not lie before the close of the bar fed first, {first}, got {moment}.")
         names = {"model_type": model_type, "symbol": symbol, "timeframe": timeframe, "direction": direction}
         self.judge.store(**names, confidence=confidence, at=moment)
         if model_type not in self._models:
@@ -89,13 +97,18 @@ class LedgerJudge:
         """Return the verdicts that the next bars of a series bring, and write them, model by model.
 
         Raises:
-            InputError: If the bars do not follow the last ones, or their timeframe differs.
+            InputError: If the bars do not follow the last ones, their timeframe differs, or those fed first after a
+                restart start after a pending prediction.
         """
+        name = name_series(symbol, timeframe)
+        first = self._first.get(name) or self._first_close(name, bars)
         judged = self.judge.update(symbol, timeframe, bars)
+        if first is not None:
+            self._first[name] = first
         if judged:
             self._step += 1
         for model in dict.fromkeys(one.model_type for one in judged):
-            rows = _verdict_rows([one for one in judged if one.model_type == model], name_series(symbol, timeframe))
+            rows = _verdict_rows([one for one in judged if one.model_type == model], name)
             self.ledger.record(self.run_id, model, self._step, None, rows)
         return judged
 
@@ -111,6 +124,14 @@ class LedgerJudge:
         ]
         return sum(rows, start=TrendStats()).as_dict()
 
+    def _first_close(self, name: Series, bars: Bars) -> np.datetime64 | None:
+        """Return the close of the first of the bars fed first, if there is one and it is early enough."""
+        first: np.datetime64 | None = bars.close_time[0] if len(bars) else None
+        if first is not None and first > self._oldest.get(name, first):
+            rule = f"`bars` of {' '.join(name)} must start before its oldest pending prediction, {self._oldest[name]}"
+            raise InputError(f"{rule}, early enough for pivots before it, got bars from the close {first} on.")
+        return first
+
     def _recover(self) -> None:
         made, judged = prediction_rows.c, verdict_rows.c
         columns = (series.c.symbol, series.c.timeframe, tracks.c.model, made.open_time, made.direction, made.confidence)
@@ -121,13 +142,15 @@ class LedgerJudge:
         with self.ledger.engine.connect() as connection:
             self._step: int = connection.execute(select(runs.c.step).where(runs.c.id == self.run_id)).scalar_one() + 1
             for symbol, timeframe, model, open_time, direction, confidence in connection.execute(query):
+                name, at = Series(symbol, timeframe), np.datetime64(open_time, "ms") + parse_timeframe(timeframe)
+                self._oldest[name] = min(at, self._oldest.get(name, at))
                 self.judge.store(
                     model_type=model,
                     symbol=symbol,
                     timeframe=timeframe,
                     direction=DIRECTION_WORDS[direction],
                     confidence=confidence,
-                    at=np.datetime64(open_time, "ms") + parse_timeframe(timeframe),
+                    at=at,
                 )
 
 
@@ -149,6 +172,6 @@ def _verdict_rows(judged: list[JudgedPrediction], name: Series) -> VerdictRows:
 def _line_rows(none: Lines, verdicts: list[JudgedPrediction]) -> LineRows:
     """Return the lines of one verdict for each event, after those of `none`, which are none."""
     parts = [none, *(one.line for one in verdicts)]
-    lines = Lines(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Lines)))
+    lines = Lines.join(parts)
     known_at = np.array([one.known_at for one in verdicts], "datetime64[ms]")
     return LineRows.of(lines, np.zeros(len(lines), np.int64), known_at)
