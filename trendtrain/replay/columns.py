@@ -68,6 +68,6 @@ class Columns:
         """Move what is held to the front of new arrays with room for n entries and a quarter more."""
         for name in self._places:
             held = self[name]
-            self._places[name] = np.empty(n + n // 4, held.dtype)
+            self._places[name] = np.empty((n + n // 4, *held.shape[1:]), held.dtype)
             self._places[name][: len(held)] = held
         self._origin = self.start

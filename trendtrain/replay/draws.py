@@ -22,8 +22,7 @@ _SCALE = 2.0 ** (np.arange(32) - 25.0)
 @compiled
 def draw_rows(
     seed: np.uint64,
-    end: IntArray,
-    first: IntArray,
+    span: IntArray,
     half_life: float,
     rows: IntArray,
     weight: npt.NDArray[np.uint16],
@@ -38,17 +37,17 @@ def draw_rows(
 
     Args:
         seed: Start of the random numbers.
-        end: Event e has the slots from `end[e]` to `end[e + 1]`, shape (n_events + 1,), at least one event.
-        first: The first row of each event whose rows are consecutive, which saves a wait; else -1.
+        span: Event e has the slots from `span[e, 0]` to `span[e + 1, 0]`; where its rows are consecutive, which saves
+            a wait, the first is `span[e + 1, 1]`, else that is -1. Shape (n_events + 1, 2), at least one event.
         half_life: In events; infinity draws all events alike.
-        rows: The rows, the first that of slot `end[0]`.
+        rows: The rows, the first that of slot `span[0, 0]`.
         weight: The bits of each row's float16 weight, a normal number.
         largest: At least the largest weight.
         slot, drawn, age: The results, shape (n,), int64.
     """
     scale = _SCALE / largest
     uniform, found = np.empty((2, _PART)), np.empty((3, _PART), dtype=np.int64)  # of the part: age, place, weight
-    newest = len(end) - 2
+    newest, first_slot = len(span) - 2, span[0, 0]
     n_drawn = 0
     while n_drawn < len(drawn):
         n_proposed = min(_BLOCK, len(drawn) - n_drawn)  # no more than may all be accepted
@@ -59,8 +58,8 @@ def draw_rows(
             fill_ages(uniform[0, :n], newest + 1, half_life, found[0])
             for i in range(n):
                 event = newest - found[0, i]
-                place = uniform[1, i] * (end[event + 1] - end[event])
-                found[1, i] = end[event] - end[0] + int(place)
+                place = uniform[1, i] * (span[event + 1, 0] - span[event, 0])
+                found[1, i] = span[event, 0] - first_slot + int(place)
                 uniform[1, i] = place - int(place)  # uniform again, and independent of the place
             for i in range(n):
                 found[2, i] = weight[found[1, i]]
@@ -69,8 +68,9 @@ def draw_rows(
                 n_drawn += uniform[1, i] < (1024 + (found[2, i] & 1023)) * scale[found[2, i] >> 10]
             for i in range(before, n_drawn):
                 event = newest - age[i]
-                slot[i] += end[0]
-                drawn[i] = first[event] + slot[i] - end[event] if first[event] >= 0 else rows[slot[i] - end[0]]
+                first = span[event + 1, 1]
+                drawn[i] = first + slot[i] + first_slot - span[event, 0] if first >= 0 else rows[slot[i]]
+                slot[i] += first_slot
         seed += np.uint64(2 * n_proposed) * _STRIDE
 
 

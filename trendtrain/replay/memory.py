@@ -130,6 +130,11 @@ class ReplayMemory:
         """Bytes of the arrays."""
         return self._rows.n_bytes + self._events.n_bytes
 
+    @property
+    def _end(self) -> IntArray:
+        """Event e has the slots from the e-th of these to the next, shape (n_events + 1,)."""
+        return self._events["span"][:, 0]
+
     def clear(self) -> None:
         """Remove all rows."""
         self.cut(0)
@@ -151,10 +156,9 @@ class ReplayMemory:
         known_at = np.full(n, -1) if known.known_at is None else known.known_at
         known_at = whole_numbers("known_at", known_at, -1, _LARGEST_ROW, length=n)
         change = _numbers("change", np.zeros(n) if known.change is None else known.change, n)
-        first = _first_rows(row, last)
-        end = self._rows.stop + last + 1
+        span = np.stack([self._rows.stop + last + 1, _first_rows(row, last)], axis=1)
         self._rows.append(row=row, weight=weight, label=label)
-        self._events.append(end=end, first=first, event=event[last], known_at=known_at[last], change=change[last])
+        self._events.append(span=span, event=event[last], known_at=known_at[last], change=change[last])
         self.largest_weight = max(self.largest_weight, float(weight.max()))
         if self.max_bars is not None:
             self.trim(self.max_bars)
@@ -162,12 +166,11 @@ class ReplayMemory:
     def cut(self, n_events: int) -> None:
         """Remove all but the newest events."""
         self._events.drop(upto=self._events.stop - 1 - n_events)
-        self._rows.drop(upto=int(self._events["end"][0]))
+        self._rows.drop(upto=int(self._end[0]))
 
     def trim(self, n_rows: int) -> None:
         """Remove the oldest events until at most `n_rows` rows are held; the newest event always stays."""
-        end = self._events["end"]
-        n_leaving = int(np.searchsorted(end[:-1], end[-1] - n_rows))
+        n_leaving = int(np.searchsorted(self._end[:-1], self._end[-1] - n_rows))
         self.cut(max(self.n_events - n_leaving, 1))
 
     def find(self, rows: IntArray) -> IntArray:
@@ -180,7 +183,7 @@ class ReplayMemory:
 
     def position_of_event(self, slots: IntArray) -> IntArray:
         """Return at which position of `event`, `known_at` and `change` the events of slots are."""
-        return np.searchsorted(self._events["end"], slots, side="right") - 1
+        return np.searchsorted(self._end, slots, side="right") - 1
 
     def reweight(self, rows: IntArray, weights: FloatArray) -> None:
         """Set the weights of rows; `reweight_slots` does the same without a search.
@@ -232,18 +235,17 @@ class ReplayMemory:
         if self.n_events < 1:
             raise InputError("`draw` must come after `add`, got an empty memory.")
         drawn = Drawn(*np.empty((3, n), dtype=np.int64))
-        events = (self._events["end"], self._events["first"][1:], half_life)
         seed = random.integers(2**64, dtype=np.uint64)
         weight = self.weight.view(np.uint16)
         with np.errstate(over="ignore"):  # uncompiled, the random numbers overflow with a warning
-            draw_rows(seed, *events, self.rows, weight, self.largest_weight, *drawn)
+            draw_rows(seed, self._events["span"], half_life, self.rows, weight, self.largest_weight, *drawn)
         return drawn
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that is held."""
         rows = {name: self._rows[name].copy() for name in ("row", "weight", "label")}
         events = {name: self._events[name].copy() for name in _EVENT}
-        events["end"] -= self.first_slot
+        events["span"][:, 0] -= self.first_slot
         return {"rows": rows, "events": events, "largest_weight": self.largest_weight}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -282,8 +284,14 @@ def _numbers(name: str, values: npt.ArrayLike, n: int) -> npt.NDArray[Any]:
     return array
 
 
-# Each event, and before them an entry for the end of what left last: event e has the slots from its end to the next.
-_EVENT = {"end": np.int64, "first": np.int64, "event": np.int64, "known_at": np.int64, "change": np.float64}
+# `span`: the end of an event's slots, and its first row if its rows are consecutive, else -1; one look gets both. The
+# first entry is that of the event that left last: the slots of the oldest begin at its end.
+_EVENT: dict[str, npt.DTypeLike] = {
+    "span": np.dtype((np.int64, (2,))),
+    "event": np.int64,
+    "known_at": np.int64,
+    "change": np.float64,
+}
 
 
 def _no_rows() -> Columns:
