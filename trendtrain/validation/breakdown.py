@@ -69,7 +69,8 @@ class ScoredEvents:
         """Return the events of validated verdicts, given how they group and the `values` of each event."""
         key = np.sort(events.inverse * _N_CODES + _codes(verdicts), kind="stable")  # fast where it nearly is already
         start = np.flatnonzero(np.append(True, key[1:] != key[:-1]))
-        event, cell = np.divmod(key[start], _N_CODES)
+        event = key[start] // _N_CODES  # `divmod` and `%` take several times as long
+        cell = key[start] - _N_CODES * event
         first = events.first
         return ScoredEvents(
             verdicts.known_time[first],
@@ -233,7 +234,8 @@ class ScoredEvents:
 def _codes(verdicts: Verdicts) -> IntArray:
     """Return the code of the cell of each verdict."""
     made = verdicts.predictions
-    hour = made.close_time.astype("datetime64[ms]").view(np.int64) // 3_600_000 % 24
+    hours = made.close_time.astype("datetime64[ms]").view(np.int64) // 3_600_000
+    hour = hours - 24 * (hours // 24)
     delay = _DELAY_GROUP[np.minimum(verdicts.known_at - verdicts.row, len(_DELAY_GROUP) - 1)]
     code: IntArray = made.direction.astype(np.int64)
     for group, size in ((delay, _SHAPE[1]), (hour, _SHAPE[2])):
