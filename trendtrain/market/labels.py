@@ -184,17 +184,22 @@ class Labels:
         first = 0 if after is None else int(np.searchsorted(known_time, after, side="right"))
         part = slice(first, int(np.searchsorted(known_time, now, side="right")))
         runs, event = runs[part], self.run_event[runs[part]]
-        judging, line = np.unique(event[self._has_line(event)], return_inverse=True)
+        line, has_line = np.full(len(event), -1), (event >= 0) & (event < len(self.lines))  # a user's own have none
+        judging, line[has_line] = np.unique(event[has_line], return_inverse=True)
         return KnownLabels(
             start=self.start[runs],
-            end=np.append(self.start[1:], len(self))[runs],
+            end=self._end[runs],
             direction=self.run_direction[runs],
             known_at=self.run_known_at[runs],
             known_time=known_time[part],
             event=event,
-            line=_placed(line, self._has_line(event)),
+            line=line,
             lines=self.lines[judging],
         )
+
+    @cached_property
+    def _end(self) -> IntArray:
+        return np.append(self.start[1:], len(self))
 
     @cached_property
     def _arrivals(self) -> tuple[IntArray, TimeArray]:
@@ -206,11 +211,6 @@ class Labels:
         known_time = self.close_time[self.run_known_at[runs]]
         order = np.lexsort((runs, self.run_event[runs], known_time))
         return runs[order], known_time[order]
-
-    def _has_line(self, event: IntArray) -> BoolArray:
-        """Return which events are lines; those of a user's own rule are not."""
-        has_line: BoolArray = (event >= 0) & (event < len(self.lines))
-        return has_line
 
     def _check_bar(self, now: int | np.integer) -> None:
         if len(self.series) > 1:
@@ -377,13 +377,6 @@ def ranges(start: IntArray, end: IntArray) -> IntArray:
     """
     counts = end - start
     return np.repeat(end - np.cumsum(counts), counts) + np.arange(counts.sum())
-
-
-def _placed(values: IntArray, here: BoolArray) -> IntArray:
-    """Return values where `here` is true, and -1, which stands for none, elsewhere."""
-    placed = np.full(len(here), -1)
-    placed[here] = values
-    return placed
 
 
 _UNNAMED = (Series("", ""),)

@@ -17,7 +17,6 @@ VOID_FLAT: Final = 2
 VOID_GAP: Final = 3
 OUTCOME_NAMES: Final = ("wrong", "correct", "void_flat", "void_gap")
 
-
 _UNSET: Final[AnyArray] = np.zeros(0)
 
 
