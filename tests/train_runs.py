@@ -61,6 +61,10 @@ class RunIn:
         finally:
             sys.argv = argv
 
+    def go_on(self, *overrides: str) -> int:
+        """Train in this process, from the last checkpoint if the run has begun."""
+        return self.here(*overrides, *(["ckpt=last"] if (self.folder / "run.json").exists() else []))
+
     def start(self, *overrides: str) -> "subprocess.Popen[str]":
         """Train in a process of its own."""
         command = [sys.executable, "-m", "trendtrain.cli", "train", *self.overrides, *overrides]
@@ -70,7 +74,7 @@ class RunIn:
     def summary(self) -> dict[str, Any]:
         """What the run found, without what may differ."""
         summary = json.loads((self.folder / "summary.json").read_text())
-        del summary["wall_seconds"], summary["config"]["ckpt"]
+        del summary["name"], summary["wall_seconds"], summary["config"]["ckpt"]
         return summary
 
     def ledger_stats(self) -> dict[str, dict[str, float]]:

@@ -3,12 +3,11 @@
 import json
 import logging
 import math
+import re
 import time
-import uuid
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,8 +26,11 @@ from trendtrain.data.arena import build_arena
 from trendtrain.data.datamodule import PivotDataModule
 from trendtrain.errors import EXIT_CTRL_C, EXIT_SIGTERM, InputError, check_at_least, check_choice, check_number
 from trendtrain.market.synthetic import synthetic_market
+from trendtrain.market.timeframe import format_timeframe, parse_timeframe
 from trendtrain.models.weights import load_weights
-from trendtrain.reports.summary import Summary, write_json
+from trendtrain.reports.run_file import RunFile, delete_run, run_to_go_on_with
+from trendtrain.reports.summary import Summary
+from trendtrain.reports.terminal import show
 from trendtrain.storage.bars.store import BarStore
 from trendtrain.storage.database import is_missing, open_database
 from trendtrain.storage.ledger.ledger import Ledger
@@ -36,6 +38,7 @@ from trendtrain.storage.ledger.ledger import Ledger
 _N_PROBE_BARS = 100  # enough to count columns
 _NEEDED = ("data", "data.source", "data.features", "labels", "model", "replay", "walk", "trainer", "callbacks")
 _WORST = {"event_accuracy": -math.inf, "nll": math.inf, "ece": math.inf}
+_NOT_OF_THE_CONFIG = ("db", "run", "overwrite", "metric")  # what describes no run: it changes no number
 _LARGEST_SEED = 2**32 - 1  # of numpy's global generator
 
 
@@ -47,16 +50,17 @@ def train(cfg: DictConfig, folder: Path | None = None) -> Summary:
         folder: The run folder; None for Hydra's.
 
     Raises:
-        InputError: If the configuration or the bars break a rule.
+        InputError: If the configuration or the bars break a rule, or the folder holds a run that would be lost.
         StorageError: If the database or the disk fails.
     """
     started = time.perf_counter()
     _check(cfg)
     fill_counts(cfg)
     folder = folder or Path(HydraConfig.get().runtime.output_dir)
+    kept = run_to_go_on_with(folder, cfg.ckpt, cfg.overwrite)
     engine = open_database(cfg.db.url)
     try:
-        run = _Run(cfg, folder, Ledger(engine), BarStore(engine))
+        run = _Run(cfg, folder, Ledger(engine), BarStore(engine), kept)
         exit_code = run.walk()
     finally:
         engine.dispose()
@@ -69,28 +73,31 @@ def train(cfg: DictConfig, folder: Path | None = None) -> Summary:
 class _Run:
     """The parts of a run."""
 
-    def __init__(self, cfg: DictConfig, folder: Path, ledger: Ledger, store: BarStore) -> None:
+    def __init__(self, cfg: DictConfig, folder: Path, ledger: Ledger, store: BarStore, kept: RunFile | None) -> None:
         self.cfg = cfg
         self.folder = folder
+        self.ledger = ledger
+        self.kept = kept  # as it was, where the run goes on
         self.config = resolved(cfg)
         self.checkpoint = self._checkpoint()
-        self.id = self._identity()
+        self.name = _new_name(cfg, ledger) if kept is None else _kept_name(cfg, kept, self.config)
         torch.set_num_threads(cfg.n_threads)
         pl.seed_everything(cfg.seed, verbose=False)
         self.module = instantiate(cfg.model)
         if cfg.init_from is not None:
             load_weights(getattr(self.module, "net", self.module), cfg.init_from, "init_from")
-        self.datamodule = _datamodule(cfg, store)
+        self.datamodule = _datamodule(cfg, store, {} if kept is None else kept.grid or {})
         self.validation: TrendValidation = instantiate(cfg.callbacks.validation)
-        self.trainer = self._trainer(ledger)
+        self.trainer = self._trainer()
         if self.trainer.world_size > 1:
             raise InputError(f"`trainer.devices` must be 1, got {self.trainer.world_size} processes.")
 
     def walk(self) -> int:
         """Fit to the end of the walk and return the exit code."""
-        if self.checkpoint is None:  # not to mistake another run's for ours
-            WalkCheckpoint(self.folder / "checkpoints").path.unlink(missing_ok=True)
-        write_json(self.folder / "run.json", {"id": self.id, "config": self.config})
+        if self.cfg.overwrite:
+            delete_run(self.folder)
+            self.ledger.delete(self.name)
+        RunFile(name=self.name, grid=self._grid(), config=self.config).save(self.folder)
         try:
             with _quiet_lightning():
                 self.trainer.fit(self.module, self.datamodule, ckpt_path=self.checkpoint, weights_only=True)
@@ -110,16 +117,16 @@ class _Run:
         ended = {0: "finished" if is_done else "stopped", EXIT_CTRL_C: "interrupted", EXIT_SIGTERM: "terminated"}
         is_partial = bool(self.trainer.fast_dev_run)  # type: ignore[attr-defined]
         steps = {"status": "partial" if is_partial else ended[exit_code], "steps": self.datamodule.clock.step}
-        return {**self.validation.summary(), **steps, "config": self.config}
+        return {"name": self.name, **self.validation.summary(), **steps, "config": self.config}
 
-    def _trainer(self, ledger: Ledger) -> pl.Trainer:
+    def _trainer(self) -> pl.Trainer:
         """Return the trainer of the configuration; some callbacks also need what only the run has."""
         cfg, folder = self.cfg, self.folder / "checkpoints"
         checkpoint_config = json.dumps({**self.config, "ckpt": None})  # the same for a resumed run
         arguments: dict[str, dict[str, Any]] = {
-            "ledger": {"ledger": ledger, "run_id": self.id, "config": json.dumps(self.config)},
+            "ledger": {"ledger": self.ledger, "run_id": self.name, "config": json.dumps(self.config)},
             "checkpoint": {"folder": folder, "config": checkpoint_config},
-            "charts": {"config": self.config},
+            "charts": {"config": {"run": {"name": self.name}, **self.config}},
         }
         left_out = ("validation",) if cfg.trainer.enable_progress_bar else ("validation", "progress")
         parts = {name: part for name, part in cfg.callbacks.items() if part is not None and name not in left_out}
@@ -133,7 +140,7 @@ class _Run:
 
     def _checkpoint(self) -> Path | None:
         path = WalkCheckpoint(self.folder / "checkpoints").path
-        return path if self.cfg.ckpt == "last" and path.exists() else None
+        return path if self.kept is not None and path.exists() else None
 
     def _first_step(self) -> int:
         """Return the first walk step to come; in the warm-up, minus the number of its epochs to come."""
@@ -143,18 +150,13 @@ class _Run:
         clock = state[type(self.datamodule).__qualname__]
         return int(clock["step"] - clock["warmup"])
 
-    def _identity(self) -> str:
-        """Return a new id; on resume the one in the run folder, if the configuration has not changed."""
-        file = self.folder / "run.json"
-        if self.cfg.ckpt == "last" and file.exists():
-            kept = json.loads(file.read_text())
-            changed = [key for key in self.config if key != "ckpt" and kept["config"].get(key) != self.config[key]]
-            if changed:
-                raise InputError(
-                    f"`ckpt=last` must keep the configuration of the run, got another {', '.join(changed)}."
-                )
-            return str(kept["id"])
-        return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}"
+    def _grid(self) -> dict[str, str]:
+        """Return when the walk starts and how long its steps are, so that later bars change neither."""
+        if self.kept is not None and self.kept.grid is not None:
+            return self.kept.grid
+        smallest = min(parse_timeframe(series.timeframe) for series in self.datamodule.series)
+        step = self.datamodule.walk.length(smallest)
+        return {"start": str(self.datamodule.clock.start), "step": format_timeframe(step)}
 
 
 def fill_counts(cfg: DictConfig) -> None:
@@ -185,11 +187,32 @@ def worst_value(metric: str) -> float:
 
 
 def resolved(cfg: DictConfig) -> dict[str, Any]:
-    """Return the configuration in plain types, without the database and what only sweepers read."""
+    """Return the configuration in plain types, without what does not describe the run."""
     config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]
-    for name in ("db", "metric"):  # what changes no number of a run
-        config.pop(name, None)
-    return config
+    return {key: value for key, value in config.items() if key not in _NOT_OF_THE_CONFIG}
+
+
+def _new_name(cfg: DictConfig, ledger: Ledger) -> str:
+    """Return the name of a run that starts."""
+    name = str(cfg.run.name)
+    if not re.fullmatch(r"\w[\w. +=,-]*", name) or name in ("all", "None"):  # `stats --run all` means all runs
+        rule = "must begin with a letter or digit, hold no slash, and not be null or `all`"
+        raise InputError(f"`run.name` {rule}, got {cfg.run.name!r}.")
+    if not cfg.overwrite and name in ledger.names():
+        fix = "overwrite=true deletes the run of before"
+        raise InputError(f"`run.name` must be new to the ledger ({fix}), got {name}.")
+    return name
+
+
+def _kept_name(cfg: DictConfig, kept: RunFile, config: dict[str, Any]) -> str:
+    """Return the name of a run that goes on, and print which settings have changed."""
+    is_given = not OmegaConf.is_interpolation(cfg.run, "name")
+    if is_given and str(cfg.run.name) != kept.name:
+        raise InputError(f"`run.name` must stay {kept.name} where the run goes on, got {cfg.run.name}.")
+    written: dict[str, Any] = OmegaConf.to_container(cfg, resolve=False)  # type: ignore[assignment]
+    if changes := kept.changes(config, written):
+        show(f"{kept.name} goes on with {changes}")
+    return kept.name
 
 
 def _check(cfg: DictConfig) -> None:
@@ -207,16 +230,14 @@ def _check(cfg: DictConfig) -> None:
     check_at_least("n_threads", cfg.n_threads, 1)
     if cfg.n_classes not in (2, 3):
         raise InputError(f"`n_classes` must be 2 or 3, got {cfg.n_classes!r}.")
-    if cfg.ckpt is not None:
-        check_choice("ckpt", cfg.ckpt, ("last",))
     if str(cfg.data.source.get("_target_")).endswith(".from_database") and is_missing(cfg.db.url):
         raise InputError(f"`db.url` must name a database that exists for data=database, got {cfg.db.url}.")
     if cfg.callbacks.get("validation") is None:
         raise InputError("`callbacks.validation` must be there: without it nothing is judged, got null.")
 
 
-def _datamodule(cfg: DictConfig, store: BarStore) -> PivotDataModule:
-    walk, replay = instantiate(cfg.walk), _plain_partial(instantiate(cfg.replay))
+def _datamodule(cfg: DictConfig, store: BarStore, grid: dict[str, str]) -> PivotDataModule:
+    walk, replay = instantiate(cfg.walk, **grid), _plain_partial(instantiate(cfg.replay))
     replay(seed=cfg.seed)  # checks its arguments before bars are loaded, which may take long
     datamodule = PivotDataModule(
         series=instantiate(cfg.data.source)(store),

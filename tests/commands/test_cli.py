@@ -127,7 +127,7 @@ BASELINES = {"majority", "persistence", "reversal", "ema_reversal", "online_logi
 
 def test_a_summary_has_every_promised_key(run: SimpleNamespace) -> None:
     summary = summary_of(run.folder)
-    assert set(summary) == SCORES | {"series", "breakdown", "wall_seconds", "config", "status", "steps"}
+    assert set(summary) == SCORES | {"name", "series", "breakdown", "wall_seconds", "config", "status", "steps"}
     assert set(summary["series"]) == {"SYNTH-A", "SYNTH-B"}
     for scores in (summary, summary["series"]["SYNTH-A"]["5m"], summary["series"]["SYNTH-B"]["5m"]):
         assert set(scores) >= SCORES
@@ -201,7 +201,7 @@ def test_stats_of_one_run_are_told_by_its_folder(run: SimpleNamespace, capfd: py
 
 def test_a_folder_without_a_run_is_refused(run: SimpleNamespace, capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["stats", "--db", f"sqlite:///{run.db}", "--compare", str(run.folder), str(run.folder.parent)]) == 2
-    assert "`run` must be a run's id or its folder" in one_line(capfd)
+    assert "`run` must be a run's name or its folder" in one_line(capfd)
 
 
 def test_one_run_is_compared_with_none(run: SimpleNamespace, capfd: pytest.CaptureFixture[str]) -> None:
@@ -233,9 +233,9 @@ def test_two_runs_are_shown_side_by_side(tmp_path: Path, capfd: pytest.CaptureFi
     assert (pair["n_events"], pair["run"], pair["against_run"]) == (200, "second", "first")
 
 
-def test_stats_of_one_run_are_told_by_its_id(run: SimpleNamespace, capfd: pytest.CaptureFixture[str]) -> None:
-    run_id = json.loads((run.folder / "run.json").read_text())["id"]
-    assert main(["stats", "--db", f"sqlite:///{run.db}", "--run", run_id]) == 0
+def test_stats_of_one_run_are_told_by_its_name(run: SimpleNamespace, capfd: pytest.CaptureFixture[str]) -> None:
+    name = json.loads((run.folder / "run.json").read_text())["name"]
+    assert main(["stats", "--db", f"sqlite:///{run.db}", "--run", name]) == 0
     assert "CnnNet" in capfd.readouterr().out
 
 
@@ -253,7 +253,8 @@ def test_stats_of_an_empty_database_say_so(tmp_path: Path, capfd: pytest.Capture
 def test_the_same_seed_gives_the_same_summary(run: SimpleNamespace, tmp_path: Path) -> None:
     assert train(tmp_path / "again", *MARKET, "data.symbols=[SYNTH-A,SYNTH-B]", "labels.max_gap=5") == 0
     first, second = summary_of(run.folder), summary_of(tmp_path / "again")
-    del first["wall_seconds"], second["wall_seconds"]
+    for summary in (first, second):
+        del summary["wall_seconds"], summary["name"]
     assert second == first
 
 
@@ -326,43 +327,6 @@ def test_a_database_is_walked_like_the_files_in_it(tmp_path: Path, csv: Callable
     assert train(tmp_path / "one", "data=database", "data.symbols=ETH", db=db) == 0
     assert train(tmp_path / "two", "data=files", f"data.path={path}") == 0
     assert summary_of(tmp_path / "one")["stats"] == summary_of(tmp_path / "two")["stats"]
-
-
-# -- resume -----------------------------------------------------------------------------------------------------------
-
-
-def test_a_finished_run_can_be_resumed_without_change(tmp_path: Path) -> None:
-    assert train(tmp_path / "run", *MARKET) == 0
-    before = summary_of(tmp_path / "run")
-    assert train(tmp_path / "run", *MARKET, "ckpt=last") == 0
-    after = summary_of(tmp_path / "run")
-    del before["wall_seconds"], after["wall_seconds"], before["config"]["ckpt"], after["config"]["ckpt"]
-    assert after == before
-
-
-def test_a_resumed_run_must_keep_its_configuration(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    assert train(tmp_path / "run", *MARKET, "walk.steps=2") == 0
-    before = summary_of(tmp_path / "run")
-    assert train(tmp_path / "run", *MARKET, "walk.steps=2", "ckpt=last", "model.lr=0.1", "seed=3") == 2
-    assert "`ckpt=last` must keep the configuration of the run, got another " in (line := one_line(capfd))
-    assert "model" in line
-    assert "seed" in line
-    assert summary_of(tmp_path / "run") == before
-
-
-def test_resuming_where_there_is_no_run_starts_one_and_says_so(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    assert train(tmp_path / "run", *MARKET, "walk.steps=2", "ckpt=last") == 0
-    assert "last.ckpt yet: starting at the first step." in " ".join(capfd.readouterr().out.split())
-    assert summary_of(tmp_path / "run")["steps"] == 2
-
-
-def test_another_run_in_the_folder_never_resumes_from_the_last_ones_checkpoint(tmp_path: Path) -> None:
-    assert train(tmp_path / "run", *MARKET, "walk.steps=2") == 0
-    assert (tmp_path / "run" / "checkpoints" / "last.ckpt").exists()
-    assert train(tmp_path / "run", *MARKET, "walk.steps=2", "seed=1", "callbacks.checkpoint=null") == 0
-    assert not (tmp_path / "run" / "checkpoints" / "last.ckpt").exists()
 
 
 # -- import -----------------------------------------------------------------------------------------------------------

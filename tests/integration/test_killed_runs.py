@@ -16,6 +16,7 @@ from train_runs import RunIn
 import trendtrain.train
 from trendtrain.callbacks import WalkCheckpoint
 from trendtrain.data import sources
+from trendtrain.reports.run_file import RunFile
 from trendtrain.reports.summary import Summary
 from trendtrain.storage import Ledger
 
@@ -57,7 +58,7 @@ class Runs:
         exit_code = 130
         with suppress(KeyboardInterrupt):
             signal.pthread_sigmask(signal.SIG_UNBLOCK, INTERRUPTS)
-            exit_code = self.now.here("ckpt=last")
+            exit_code = self.now.go_on()
         signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTS)
         sys.exit(exit_code)
 
@@ -133,7 +134,7 @@ STORES = [
     (Ledger, "end"),
     (sources, "from_synthetic"),
     (trendtrain.train, "open_database"),
-    (trendtrain.train, "write_json"),
+    (RunFile, "save"),
     (Summary, "save"),
 ]
 

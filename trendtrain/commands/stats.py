@@ -23,7 +23,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 
 def run(options: argparse.Namespace) -> int:
-    """Show what the ledger holds; a run is its id, or its folder."""
+    """Show what the ledger holds; a run is its name, or its folder."""
     from trendtrain.reports.ledger_report import comparison_table, stats_table
     from trendtrain.reports.summary import without_nan
     from trendtrain.reports.terminal import show
@@ -47,15 +47,15 @@ def run(options: argparse.Namespace) -> int:
 
 
 def run_id(name: str) -> str:
-    """Return the id of a run given by its id or by its folder, whose `run.json` holds it.
+    """Return the name of a run given by it or by its folder.
 
     Raises:
-        InputError: If it is a folder without one.
+        InputError: If it is a folder without a run.
     """
-    folder = Path(name)
-    if not folder.is_dir():
+    from trendtrain.reports.run_file import RunFile, has_run
+
+    if not Path(name).is_dir():
         return name
-    file = folder / "run.json"
-    if not file.is_file():
-        raise InputError(f"`run` must be a run's id or its folder, got {name}, which has no run.json.")
-    return str(json.loads(file.read_text())["id"])
+    if not has_run(Path(name)):
+        raise InputError(f"`run` must be a run's name or its folder, got {name}, which has no run.json.")
+    return RunFile.read(Path(name)).name

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from trendtrain.commands.errors import exit_code_of, line_of
+from trendtrain.commands.keys import check_keys
 from trendtrain.errors import EXIT_CTRL_C, EXIT_FAILED, EXIT_SIGTERM
 
 if TYPE_CHECKING:
@@ -55,13 +56,16 @@ class SweepReport(Callback):
         running.pop()  # one that is left could not be reported
 
 
-def report_interrupted() -> None:
+def report_interrupted(overrides: Sequence[str]) -> None:
     """Report the runs that ended before Ctrl-C or SIGTERM interrupted the sweep: Hydra calls no callback then."""
+    from trendtrain.commands.resume import resume_line
     from trendtrain.reports.sweep import read_sweep
+    from trendtrain.reports.terminal import show
 
     for folder in running:
         if runs := read_sweep(folder, is_cut=True):
             _report(folder, runs)
+        show(resume_line(overrides, "hydra.sweep.dir", folder))
 
 
 def _report(folder: Path, runs: Sequence["SweptRun"]) -> None:
@@ -89,6 +93,7 @@ def run_job(cfg: DictConfig, expected: tuple[type[Exception], ...]) -> float:
     A failure is reported and kept in the run's folder, and the other runs go on. It counts as the worst value, as does
     a run without one: many sweepers end at NaN.
     """
+    from trendtrain.reports.run_file import has_run
     from trendtrain.reports.sweep import note_failure, note_run
     from trendtrain.reports.sweep_report import run_line
     from trendtrain.reports.terminal import show
@@ -99,7 +104,12 @@ def run_job(cfg: DictConfig, expected: tuple[type[Exception], ...]) -> float:
     note_run(Path(hydra.runtime.cwd) / hydra.sweep.dir, hydra.job.num, folder, hydra.overrides.task)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # within this process, Lightning handles SIGTERM
     cfg.trainer.enable_progress_bar = False  # several runs at once would write over each other's line
+    written: Any = OmegaConf.to_container(cfg.run, resolve=False)
+    cfg.run.name = f"{written['name']}-{hydra.job.num}"  # where it is given, all runs of the sweep have the same
+    if cfg.ckpt == "last" and not has_run(folder):
+        cfg.ckpt = None  # a sweep that goes on starts the runs that had not begun
     try:
+        check_keys(cfg)
         summary = train(cfg)
     except expected as error:
         note_failure(folder, exit_code_of(error), line_of(error))

@@ -17,10 +17,17 @@ if TYPE_CHECKING:
 def run_overrides(overrides: list[str]) -> int:
     """Let Hydra compose the configuration and call the job; an error of Hydra's is the user's mistake."""
     import hydra
-    from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+    from hydra.errors import (
+        ConfigCompositionException,
+        HydraException,
+        MissingConfigException,
+        OverrideParseException,
+    )
     from omegaconf.errors import OmegaConfBaseException
 
     from trendtrain.commands import sweep
+    from trendtrain.commands.keys import unknown_key
+    from trendtrain.commands.run_start import RefusedError
 
     expected = (InputError, StorageError, HydraException, OmegaConfBaseException)
 
@@ -34,7 +41,7 @@ def run_overrides(overrides: list[str]) -> int:
         if sweep.is_running():
             return sweep.run_job(cfg, expected)
         try:
-            exit_codes.append(_run_job(cfg))
+            exit_codes.append(_run_job(cfg, overrides))
         except expected as error:
             exit_codes.append(report_error(error))
         return None
@@ -44,12 +51,16 @@ def run_overrides(overrides: list[str]) -> int:
         _prepare_hydra(_with_choices(overrides))
         job()
     except (KeyboardInterrupt, SystemExit):
-        sweep.report_interrupted()
+        sweep.report_interrupted(overrides)
         raise
+    except RefusedError as refused:
+        return report_error(refused.error)
     except OverrideParseException as error:
         return report_error(_unquoted(error.override) or error)
     except MissingConfigException as error:
         return report_error(_unknown_choice(error))
+    except ConfigCompositionException as error:
+        return report_error(unknown_key(error))
     except expected as error:
         return report_error(error)
     except OSError as error:
@@ -128,17 +139,22 @@ def _unknown_choice(error: "MissingConfigException") -> Exception:
     return InputError(f"`{group}` must be one of {', '.join(choices)}, got {choice!r}.") if choices else error
 
 
-def _run_job(cfg: "DictConfig") -> int:
+def _run_job(cfg: "DictConfig", overrides: list[str]) -> int:
     from hydra.core.hydra_config import HydraConfig
 
     from trendtrain.callbacks.walk_checkpoint import WalkCheckpoint
+    from trendtrain.commands.resume import resume_line
     from trendtrain.reports.report import summary_table
-    from trendtrain.reports.terminal import show
+    from trendtrain.reports.terminal import from_here, show
     from trendtrain.train import train
 
-    checkpoint = WalkCheckpoint(Path(HydraConfig.get().runtime.output_dir) / "checkpoints").path
+    runtime = HydraConfig.get().runtime
+    folder, here = Path(runtime.output_dir), Path(runtime.cwd)  # Hydra may have changed the current folder
+    checkpoint = WalkCheckpoint(folder / "checkpoints").path
     if cfg.ckpt == "last" and not checkpoint.exists():
-        show(f"There is no {checkpoint} yet: starting at the first step.")
+        show(f"There is no {from_here(checkpoint, here)} yet: starting at the first step.")
     summary = train(cfg)
-    show(summary_table(summary, Path(HydraConfig.get().runtime.cwd)))  # Hydra may have changed the current folder
+    show(summary_table(summary, here))
+    if summary.exit_code:
+        show(resume_line(overrides, "hydra.run.dir", from_here(folder, here)))
     return summary.exit_code

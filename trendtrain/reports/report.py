@@ -18,7 +18,7 @@ from trendtrain.market.bars import BarsError
 from trendtrain.market.timeframe import format_minute
 from trendtrain.reports.label_report import LabelReport
 from trendtrain.reports.summary import Summary
-from trendtrain.reports.terminal import charts_line, compared, number
+from trendtrain.reports.terminal import charts_line, compared, from_here, number
 
 _MOST_PARAGRAPHS = 5
 
@@ -33,6 +33,7 @@ def summary_table(summary: Summary, here: Path | None = None) -> RenderableType:
     values = summary.values
     title = f"trend predictions, {values['status']} after {values['steps']} steps"
     table = Table(title=title, title_justify="left", show_header=False)
+    table.add_row("run", Text(values["name"]))
     series = [f"{symbol} {timeframe}" for symbol, timeframes in values["series"].items() for timeframe in timeframes]
     table.add_row("series", ", ".join(series))
     for name, value in values["stats"].items():
@@ -44,7 +45,7 @@ def summary_table(summary: Summary, here: Path | None = None) -> RenderableType:
     table.add_row("skill", _skill(values["best_baseline"]))
     table.add_row("expected", _expected(values))
     table.add_row("label delay", _delay(values["label_delay_bars"]))
-    folder = _from_here(summary.folder, here or Path.cwd())
+    folder = from_here(summary.folder, here or Path.cwd())
     return Group(table, f"summary: {folder / 'summary.json'}{charts_line(summary.folder, folder)}")
 
 
@@ -190,11 +191,6 @@ def labels_table(reports: Sequence[LabelReport], written: Sequence[Path]) -> Ren
         )
     paths = "\n".join(f"written: {path}" for path in written)
     return Group(table, Text(paths, no_wrap=True, overflow="ignore"))
-
-
-def _from_here(folder: Path, here: Path) -> Path:
-    """Return a folder as a user would type it."""
-    return folder.relative_to(here) if folder.is_relative_to(here) else folder
 
 
 def _delay(delay: dict[str, float]) -> str:

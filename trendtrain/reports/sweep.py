@@ -71,14 +71,14 @@ def forget_runs(sweep: Path) -> None:
 
 
 def note_run(sweep: Path, number: int, folder: Path, overrides: Sequence[str]) -> None:
-    """Write down, in the folder of a sweep, where Hydra put a run that starts."""
+    """Write down, in the folder of a sweep, where Hydra put a run that starts, and forget its failure of before."""
+    (folder / _FAILURE_FILE).unlink(missing_ok=True)
     (sweep / _NOTES).mkdir(parents=True, exist_ok=True)
     write_json(sweep / _NOTES / f"{number}.json", {"folder": str(folder.absolute()), "overrides": list(overrides)})
 
 
 def note_failure(folder: Path, exit_code: int, reason: str) -> None:
-    """Write why a run failed into its folder, for the table of its sweep."""
-    (folder / "summary.json").unlink(missing_ok=True)  # of an earlier run
+    """Write why a run failed into its folder, for the table of its sweep; what an earlier run left stays."""
     write_json(folder / _FAILURE_FILE, {"exit_code": exit_code, "reason": reason})
 
 
@@ -116,7 +116,7 @@ def as_json(runs: Sequence[SweptRun]) -> dict[str, Any]:
 def _run(home: Path, sweep: Path, overrides: dict[str, str]) -> SweptRun:
     name = str(home.relative_to(sweep) if home.is_relative_to(sweep) else home)
     summary, failure = home / "summary.json", home / _FAILURE_FILE
-    if summary.exists():
+    if summary.exists() and not failure.exists():
         values = json.loads(summary.read_text())
         return SweptRun(name, overrides, values["status"], 0, values)
     noted: dict[str, Any] = {"exit_code": 1, "reason": "it left no summary"}

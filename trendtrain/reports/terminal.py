@@ -63,6 +63,11 @@ def compared(difference: float, ci95: Sequence[float], better: str, worse: str, 
     return f"{better if low > 0.0 else worse} by {abs(difference):.4f} {interval}"
 
 
+def from_here(path: Path, here: Path) -> Path:
+    """Return a path as a user who is in the folder `here` would type it."""
+    return path.relative_to(here) if path.is_relative_to(here) else path
+
+
 def charts_line(folder: Path, shown: Path) -> str:
     """Return a line that shows how to see the charts in a folder, or nothing where no logger wrote any.
 

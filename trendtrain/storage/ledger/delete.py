@@ -60,11 +60,12 @@ def delete_runs(connection: Connection, older_than: timedelta | None, keep_runs:
         if updated_at <= latest and not (status == "running" and updated_at > now - _DAY_MS)
     ]
     for run_id in chosen:
-        _delete_run(connection, run_id)
+        delete_run(connection, run_id)
     return chosen
 
 
-def _delete_run(connection: Connection, run_id: str) -> None:
+def delete_run(connection: Connection, run_id: str) -> None:
+    """Delete all that a run wrote, and its entry."""
     # Whole tables at a time, children first: a cascade goes row by row, which takes several times as long.
     own_tracks = select(tracks.c.id).where(tracks.c.run_id == run_id)
     for table in (verdict_rows, prediction_rows):

@@ -11,9 +11,9 @@ from sqlalchemy.exc import IntegrityError
 from trendtrain.market.bars import Series
 from trendtrain.market.timeframe import Time, to_milliseconds
 from trendtrain.storage.ledger.compare import Comparison, compare_runs
-from trendtrain.storage.ledger.delete import check_rule, delete_after, delete_runs
+from trendtrain.storage.ledger.delete import check_rule, delete_after, delete_run, delete_runs
 from trendtrain.storage.ledger.rows import PredictionRows, Progress, StepRows, VerdictRows
-from trendtrain.storage.ledger.stats import LedgerStats, count_runs
+from trendtrain.storage.ledger.stats import LedgerStats, count_runs, run_names
 from trendtrain.storage.ledger.write import write_steps
 from trendtrain.storage.schema import alarms, models, runs
 from trendtrain.storage.series import find_or_add_series
@@ -146,6 +146,16 @@ class Ledger:
         with self.engine.begin() as connection:
             _update_run(connection, run_id)
             delete_after(connection, run_id, step)
+
+    def names(self) -> list[str]:
+        """Return the names of all runs, by their start."""
+        with self.engine.connect() as connection:
+            return run_names(connection)
+
+    def delete(self, run_id: str) -> None:
+        """Delete a run with all it wrote, in one transaction; nothing where there is none of that name."""
+        with self.engine.begin() as connection:
+            delete_run(connection, run_id)
 
     def prune(
         self, older_than: timedelta | None = None, keep_runs: int | None = None, now: Time | None = None

@@ -1,0 +1,28 @@
+"""The command with which a run or a sweep that was interrupted goes on."""
+
+import re
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def resume_line(overrides: Sequence[str], key: str, folder: Path) -> str:
+    """Return what to type into a shell: the overrides of before, and where to go on.
+
+    Args:
+        overrides: As they were given.
+        key: The key that names the folder: of a run, or of a sweep.
+        folder: Where the run, or the sweep, was.
+
+    Example:
+        >>> print(resume_line(["seed=1", "overwrite=true", "--config-dir", "my"], "hydra.run.dir", Path("runs/a b")))
+        resume:  trendtrain train seed=1 ckpt=last 'hydra.run.dir="runs/a b"' --config-dir my
+    """
+    again = [one for one in overrides if one.lstrip("+").partition("=")[0] not in ("ckpt", "overwrite", key)]
+    text = str(folder)
+    if not re.fullmatch(r"[A-Za-z0-9_./-]+", text):  # otherwise Hydra reads more than a text in it
+        escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("${", "\\${")
+        text = f'"{escaped}"'
+    # Hydra takes no override behind an option that stands behind overrides.
+    end = max((i for i, one in enumerate(again, 1) if "=" in one and not one.startswith("-")), default=len(again))
+    return f"resume:  trendtrain train {shlex.join([*again[:end], 'ckpt=last', f'{key}={text}', *again[end:]])}"
