@@ -57,6 +57,17 @@ def test_the_model_says_of_the_last_step_what_it_said_in_the_run(run: SimpleName
     assert said == {time: told[time] for time in said}
 
 
+def test_a_run_is_told_by_its_folder(run: SimpleNamespace, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = [tmp_path / name for name in ("folder.csv", "file.csv")]
+    for ckpt, path in zip((run.ckpt.parents[1], run.ckpt), out, strict=True):
+        assert main(["predict", "--ckpt", str(ckpt), str(run.file), "--out", str(path)]) == 0
+    assert out[0].read_bytes() == out[1].read_bytes()
+    capsys.readouterr()
+    assert main(["predict", "--ckpt", str(tmp_path), str(run.file), "--out", str(out[0])]) == 2
+    rule = "`--ckpt` must be a checkpoint, or the folder of a run that has written one"
+    assert f"{rule}, got {tmp_path}, in which there is no checkpoints/last.ckpt." in capsys.readouterr().err
+
+
 def test_no_answer_changes_when_later_bars_come(run: SimpleNamespace) -> None:
     predictor = Predictor(run.ckpt)
 

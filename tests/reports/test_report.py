@@ -29,6 +29,7 @@ def row_of(text: str, name: str) -> str:
 def summary_with(**values: Any) -> Summary:
     scores = {"event_accuracy": 0.48, "difference": 0.05, "difference_se": 0.01}
     known = {
+        "name": "mine",
         "status": "finished",
         "steps": 12,
         "series": {"BTC": {"5m": {}, "1h": {}}, "ETH": {"5m": {}}},

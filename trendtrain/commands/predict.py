@@ -4,12 +4,14 @@ import argparse
 import sys
 from pathlib import Path
 
+from trendtrain.errors import InputError
+
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the command and its options."""
     parser = commands.add_parser("predict", help="predictions of a trained model for files of bars; no database needed")
     parser.add_argument("path", nargs="+", type=Path, help="CSV, Parquet, Feather or JSON files, or folders of them")
-    parser.add_argument("--ckpt", type=Path, required=True, help="checkpoints/last.ckpt of a run")
+    parser.add_argument("--ckpt", type=Path, required=True, help="a run's folder, or a checkpoint of it")
     out = "FILE.parquet or FILE.csv; of several files a folder, for a SYMBOL_TIMEFRAME.parquet each"
     parser.add_argument("--out", type=Path, required=True, help=out)
     parser.add_argument("--format", help="of the files in a folder: parquet or csv (parquet)")
@@ -35,10 +37,23 @@ def run(options: argparse.Namespace) -> int:
     torch.set_num_threads(1)
     files = [file for path in options.path for file in find_files(path, options.layout)]
     read, targets = read_all(options, files)
-    predictor = Predictor(options.ckpt)
+    predictor = Predictor(_checkpoint(options.ckpt))
     everything = [(series, bars, predictor.predict(bars)) for series, bars in read]
     make_folder_of(targets, options.out)
     for (_, bars, predicted), target in zip(everything, targets, strict=True):
         write_table(prediction_table(bars, predicted), target)
     show(newest_table(everything, targets))
     return 0
+
+
+def _checkpoint(path: Path) -> Path:
+    """Return a checkpoint, or the last of a run given by its folder."""
+    from trendtrain.callbacks.walk_checkpoint import WalkCheckpoint
+
+    if not path.is_dir():
+        return path
+    last = WalkCheckpoint(path / "checkpoints").path
+    if not last.exists():
+        rule = "`--ckpt` must be a checkpoint, or the folder of a run that has written one"
+        raise InputError(f"{rule}, got {path}, in which there is no {last.relative_to(path)}.")
+    return last
