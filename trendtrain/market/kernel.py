@@ -14,19 +14,23 @@ from trendtrain.market.directions import DOWN, FLAT, UNKNOWN, UP
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Codes = npt.NDArray[np.int8]
-Positions = npt.NDArray[np.int32]
 BarArrays = tuple[Floats, Floats, Ints]
 RuleValues = tuple[Ints, bool, bool, int, int]
-PivotState = tuple[Ints, Floats, Ints, Ints, Floats]
+PivotState = tuple[Ints, Floats, Ints, Floats]
 PivotArrays = tuple[Ints, Floats, Codes]
-Scratch = tuple[Ints, Floats, Positions]
+PointState = tuple[Ints, Floats, Ints]
+Times = tuple[Ints, int, int]  # of the bars of a chunk; number of bars before it; segment
+Scratch = tuple[Ints, Floats, Ints]
 
 HIGH, LOW = 0, 1
+ALL_BITS, ONE = 0xFFFFFFFF, np.uint64(1)
 NO_LIMIT = np.iinfo(np.int64).max  # for `longest_step`: no step in time is longer
 
 # Rows of the integer and the float columns of points, pivots and lines.
 BAR, KNOWN_AT, TIME, SEGMENT = 0, 1, 2, 3
 PRICE, PROMINENCE = 0, 1
+BASE = 2
+OWN, AFTER, CONFIRMING, PLACE = 0, 1, 2, 3
 FIRST_BAR, LAST_BAR, START_TIME, END_TIME, LINE_KNOWN_AT = 0, 1, 2, 3, 4
 RUN_START, RUN_END, RUN_KNOWN_AT, RUN_EVENT = 0, 1, 2, 3
 
@@ -43,10 +47,10 @@ def find_pivots_in_bars(
             hide a pivot (otherwise a run of equal prices is one point); whether to drop bars inside the last kept bar;
             the lowest level to write out, from 1; how many bars to process at once.
         longest_step: A longer step in time, in ms, starts a new segment.
-        state: What is carried from chunk to chunk, a row for highs and one for lows: number of bars so far, open time
-            of the last and its segment, shape (2, 3); low and high of the last kept bar, (2, 2); per level, how many of
-            its last points are kept, (2, n_levels); bar and time of these points, (2, n_levels, 2, room), and their
-            prices, (2, n_levels, room), where room is twice the largest strength.
+        state: What is carried from chunk to chunk: number of bars so far, open time of the last and its segment, shape
+            (3,); for highs and for lows, low and high of the last kept bar, (2, 2), and of the last points that each
+            level has read, bar and time, (2, n_levels, 2, room), and price, negated for lows and infinite for no point,
+            (2, n_levels, room), where room is twice the largest strength.
         out: Where pivots are written in the order in which they become known, the lower level first, a row for highs
             and one for lows: bar, known_at, time and segment, shape (2, 4, capacity); price and prominence, (2, 2,
             capacity); level, (2, capacity).
@@ -54,105 +58,36 @@ def find_pivots_in_bars(
     Returns:
         How many highs and how many lows were found.
     """
-    clock, kept, n_tail, tail, tail_price = state
-    ints, floats, levels = out
-    n_levels, room = n_tail.shape[1], min(rules[4], len(bars[2])) + tail_price.shape[2] + 1
-    scratch = (
-        np.empty((n_levels + 1, 2, room), np.int64),
-        np.empty((n_levels + 1, 2, room)),
-        np.empty((4, room), np.int32),
-    )
-    own_state, own_out = (clock[0], kept[0], n_tail[0], tail[0], tail_price[0]), (ints[0], floats[0], levels[0])
-    n_highs = _find_kind(1.0, bars, rules, longest_step, own_state, scratch, own_out)
-    own_state, own_out = (clock[1], kept[1], n_tail[1], tail[1], tail_price[1]), (ints[1], floats[1], levels[1])
-    n_lows = _find_kind(-1.0, bars, rules, longest_step, own_state, scratch, own_out)  # highs of negated prices
-    return n_highs, n_lows
-
-
-@compiled
-def _find_kind(
-    sign: float,
-    bars: BarArrays,
-    rules: RuleValues,
-    longest_step: int,
-    state: PivotState,
-    scratch: Scratch,
-    out: PivotArrays,
-) -> int:
-    """Find the pivots of one kind; see `find_pivots_in_bars`.
-
-    Level m reads the points in row m of `ints` and `floats`, the first of them kept from earlier blocks, and appends
-    its pivots to those in row m + 1.
-    """
     high, low, time = bars
-    strength, is_strict, skips_inside, lowest, block = rules
-    clock, kept, n_tail, tail, tail_price = state
-    ints, floats, places = scratch
-    n_bars, n_levels = len(time), len(strength)
-    first, n_new = np.zeros(n_levels + 1, np.int64), np.zeros(n_levels + 1, np.int64)
-    early, first_bar = tail.copy(), clock[0]
-    n_found, start = 0, 0
-    while start < n_bars:
+    clock, kept, tail, tail_price = state
+    ints, floats, levels = out
+    n_levels, room = tail_price.shape[1], tail_price.shape[2]
+    size = room + min(rules[4], len(time)) + 1
+    scratch = (
+        np.empty((n_levels + 1, 3, size), np.int64),
+        np.empty((n_levels + 1, 2, size)),
+        np.empty((4, size), np.int64),
+    )
+    early, first_bar, start, n_found = tail.copy(), clock[0], 0, np.zeros(2, np.int64)
+    while start < len(time):
         if clock[0] > 0 and time[start] - clock[1] > longest_step:
-            _start_segment(clock, kept, n_tail)
-        end = _block_end(time, start, block, longest_step)
-        for level in range(n_levels):
-            first[level] = n_tail[level]
-            _read_tail(n_tail[level], tail[level], tail_price[level], ints[level], floats[level])
-        prices = (high[start:end], low[start:end])
-        n_new[0] = _read_bars(sign, prices, clock[0], skips_inside, kept, ints[0], floats[0], first[0])
-        for level in range(n_levels):
-            values, above = floats[level, PRICE][: first[level] + n_new[level]], level + 1
-            known_at = ints[level, BAR if level == 0 else KNOWN_AT]  # a bar is known at itself
-            own = (values, ints[level, BAR], known_at)
-            n_new[above] = _find_level(
-                own, strength[level], is_strict, places, ints[above], floats[above], first[above]
-            )
-            n_tail[level] = _keep_tail(
-                values, 2 * strength[level], is_strict, ints[level, BAR], tail[level], tail_price[level]
-            )
-            _look_up_times(tail[level, BAR, : n_tail[level]], time, first_bar, early[: level + 1], tail[level, 1])
-        n_before = n_found
-        for level in range(lowest, n_levels + 1):
-            rows = (ints[level], floats[level])
-            n_found = _insert_rows(sign, level, rows, first[level], n_new[level], out, n_before, n_found)
-        _look_up_times(out[0][BAR, n_before:n_found], time, first_bar, early, out[0][TIME, n_before:])
-        for i in range(n_before, n_found):
-            out[0][SEGMENT, i] = clock[2]
+            clock[2] += 1
+            for kind in range(2):
+                kept[kind, 0], kept[kind, 1] = np.inf, -np.inf
+            tail.fill(-1)  # nothing spans a hole
+            tail_price.fill(np.inf)
+        end = _block_end(time, start, rules[4], longest_step)
+        times = (time, first_bar, clock[2])
+        for kind in range(2):
+            prices = (high[start:end], low[start:end])
+            n = _read_bars(kind, prices, clock[0], rules, kept[kind], scratch)
+            own_state, own_out = (tail[kind], tail_price[kind], early[kind]), (ints[kind], floats[kind], levels[kind])
+            sign = 1.0 - 2.0 * kind
+            n_found[kind] = _find_kind(sign, n, rules, times, own_state, scratch, own_out, n_found[kind])
         clock[0] += end - start
         clock[1] = time[end - 1]
         start = end
-    return n_found
-
-
-@compiled
-def _start_segment(clock: Ints, kept: Floats, n_tail: Ints) -> None:
-    """Forget all points: nothing spans a hole."""
-    clock[2] += 1
-    for level in range(len(n_tail)):
-        n_tail[level] = 0
-    kept[0], kept[1] = np.inf, -np.inf
-
-
-@compiled
-def _find_level(
-    points: tuple[Floats, Ints, Ints],
-    k: int,
-    is_strict: bool,
-    places: Positions,
-    ints: Ints,
-    floats: Floats,
-    offset: int,
-) -> np.int64:
-    """Write the pivots of points (price, bar, known_at) as points of the next level, from `offset`; return how many."""
-    values, bar, known_at = points
-    run, own, after, later = places
-    if k == 1:
-        n, confirming = _turns(values, is_strict, own, after), after
-    else:
-        n, confirming = _peaks(values, k, is_strict, run, own, after, later), later
-    _write_points(values, (own[:n], after, confirming), bar, known_at, ints, floats, offset)
-    return n
+    return n_found[HIGH], n_found[LOW]
 
 
 @compiled
@@ -168,33 +103,21 @@ def _block_end(time: Ints, start: int, block: int, longest_step: int) -> int:
 
 
 @compiled
-def _read_tail(n: int, tail: Ints, tail_price: Floats, ints: Ints, floats: Floats) -> None:
-    """Put the points that earlier blocks left undecided before the new ones."""
-    for i in range(n):
-        ints[BAR, i], floats[PRICE, i] = tail[BAR, i], tail_price[i]
-
-
-@compiled
 def _read_bars(
-    sign: float,
-    prices: tuple[Floats, Floats],
-    first_bar: int,
-    skips_inside: bool,
-    kept: Floats,
-    ints: Ints,
-    floats: Floats,
-    offset: int,
+    kind: int, prices: tuple[Floats, Floats], first_bar: int, rules: RuleValues, kept: Floats, scratch: Scratch
 ) -> int:
-    """Write the bars of a block as the points that level 1 reads, from `offset`; return how many there are."""
+    """Write the bars of a block as the points that level 1 reads; lows are the highs of negated prices.
+
+    Returns:
+        How many there are.
+    """
     high, low = prices
-    source = high if sign > 0 else low
-    bar, price = ints[BAR][offset:], floats[PRICE][offset:]
-    n = 0
-    if not skips_inside:
-        n = len(source)
-        for i in range(n):
+    source, sign, n = (high, 1.0, 0) if kind == HIGH else (low, -1.0, 0)
+    bar, price = scratch[0][0, BAR, 2 * rules[0][0] :], scratch[1][0, PRICE, 2 * rules[0][0] :]
+    if not rules[2]:
+        for i in range(len(source)):
             price[i], bar[i] = sign * source[i], first_bar + i
-        return n
+        return len(source)
     for i in range(len(source)):
         if high[i] > kept[1] or low[i] < kept[0]:
             kept[0], kept[1] = low[i], high[i]
@@ -204,140 +127,213 @@ def _read_bars(
 
 
 @compiled
-def _look_up_times(bar: Ints, time: Ints, first_bar: int, early: Ints, out: Ints) -> None:
-    """Write the open time of each bar: of this chunk, which starts at `first_bar`, or of the points kept before it."""
-    n_levels, room = len(early), early.shape[2]
-    for i in range(len(bar)):
-        if bar[i] >= first_bar:
-            out[i] = time[bar[i] - first_bar]
-            continue
-        for step in range(n_levels * room):  # a kept point moves by few places, mostly in its own level, the last
-            level, j = n_levels - 1 - step // room, (i + step) % room
-            if early[level, 0, j] == bar[i]:
-                out[i] = early[level, 1, j]
-                break
+def _find_kind(
+    sign: float,
+    n: int,
+    rules: RuleValues,
+    times: Times,
+    state: PointState,
+    scratch: Scratch,
+    out: PivotArrays,
+    row: int,
+) -> int:
+    """Find the pivots of one kind in a block of `n` bars, and write them from `row`; return the row after the last.
+
+    Level m reads the points in row m of `ints` and `floats`, behind those kept from earlier blocks, and writes its
+    pivots as points to row m + 1. Each becomes known together with a pivot of every level below: so its row follows
+    from how many pivots of higher levels become known with each pivot of the lowest.
+    """
+    strength, is_strict, _, lowest, _ = rules
+    ints, floats, picked = scratch
+    tail, tail_price, early = state
+    n_levels = len(strength)
+    n_new, place = np.zeros(max(n_levels, lowest) + 1, np.int64), picked[PLACE]
+    first_row = row
+    for level in range(n_levels):
+        above, k = level + 1, strength[level]
+        for i in range(2 * k):  # no earlier point can be decided later
+            ints[level, BAR, i], floats[level, PRICE, i] = tail[level, BAR, i], tail_price[level, i]
+        values = floats[level, PRICE][: 2 * k + n]
+        n = _turns(values, is_strict, picked) if k == 1 else _peaks(values, k, is_strict, picked)
+        offset = 2 * strength[above] if above < n_levels else 0
+        known_row = BAR if level == 0 else KNOWN_AT  # a bar is known at itself
+        _write_points(values, ints[level], known_row, picked, n, above - lowest, ints[above], floats[above], offset)
+        _keep_tail(values, k, is_strict, ints[level, BAR], state, times, level)
+        n_new[above] = n
+    for j in range(n_new[lowest]):
+        row, place[j] = row + 1 + place[j], row
+    for level in range(lowest, n_levels + 1):
+        offset = 2 * strength[level] if level < n_levels else 0
+        part = slice(offset, offset + n_new[level])
+        _write_rows(sign, level, level - lowest, (ints[level], floats[level]), part, place, out)
+    _write_times(out[0][BAR, first_row:row], times, early, out[0][TIME, first_row:], out[0][SEGMENT, first_row:])
+    return row
 
 
 @compiled
-def _turns(values: Floats, is_strict: bool, own: Positions, after: Positions) -> np.int64:
-    """Find the values above their neighbours: where a rise is followed by a fall, whatever stands still between.
+def _turns(values: Floats, is_strict: bool, picked: Ints) -> int:
+    """Find where a rise is followed by a fall, whatever stands still between.
+
+    Moves are the bits of words of 32 values, because a loop that sets bits takes several values at once.
 
     Args:
         values: Shape (n,).
         is_strict: Whether a value that stands still ends a rise.
-        own, after: Written: position of each, the first of equal values, and of the first lower value after it.
+        picked: Written: position of the last value before each such fall, of the first in it, and this again.
 
     Returns:
         How many there are.
     """
-    n, start, is_rise, last = np.uint64(0), 0, 0, np.nan
-    may_stand = 0 if is_strict else -1  # a tie ends a rise, or leaves it as it is (a mask of all bits)
-    for i in range(len(values)):
-        value = values[i]
-        is_up, is_down = int(value > last), int(value < last)
-        own[n], after[n] = start, i
-        n += np.uint64(is_rise & is_down)
-        start ^= (start ^ i) & -is_up  # i after a rise, without a branch
-        is_rise = is_up | (is_rise & ~is_down & may_stand)
-        last = value
-    return np.int64(n)
+    n_words, rises, falls, after = (len(values) + 30) // 32, 0, picked[OWN], picked[AFTER]
+    for word in range(n_words):
+        if word < n_words - 1:
+            up, down = _moves(values[word * 32 :], 32)
+        else:
+            up, down = _moves(values[word * 32 :], len(values) - 1 - word * 32)
+        stand = 0 if is_strict else ~(up | down) & ALL_BITS
+        start = (up << 1 | rises) & stand  # where values stand after a rise
+        rising = up | ((stand ^ (stand + start)) & stand)  # the carry of the sum runs through all that stand
+        falls[word] = down & (rising << 1 | rises)
+        rises = rising >> 31
+    n = np.uint64(0)
+    for word in range(n_words):
+        for j in range(32):
+            after[n] = word * 32 + j + 1
+            n += np.uint64(falls[word] >> j & 1)
+    for i in range(np.int64(n)):
+        picked[OWN, i], picked[CONFIRMING, i] = after[i] - 1, after[i]
+    return int(n)
 
 
 @compiled
-def _peaks(
-    values: Floats,
-    k: int,
-    is_strict: bool,
-    run: Positions,
-    own: Positions,
-    after: Positions,
-    confirming: Positions,
-) -> np.int64:
+def _moves(values: Floats, n: int) -> tuple[int, int]:
+    """Return in which of the first `n` steps values go up, and in which they go down, a bit each."""
+    up, down = 0, 0
+    for j in range(n):
+        up |= int(values[j + 1] > values[j]) << j
+        down |= int(values[j + 1] < values[j]) << j
+    return up, down
+
+
+@compiled
+def _peaks(values: Floats, k: int, is_strict: bool, picked: Ints) -> int:
     """Find the values above the k values on either side, where a run of equal ones counts as one.
 
     Args:
         values: Shape (n,).
         k: How many values on either side.
         is_strict: Whether equal values count one by one.
-        run: Scratch, at least n + 1 long.
-        own, after, confirming: Written: position of each, of the next value and of the k-th one after it.
+        picked: Written: position of each, of the next value and of the k-th one after it.
 
     Returns:
         How many there are.
     """
-    n_runs = np.uint64(0)
+    run, n_found, most = np.zeros(2 * k + 1, np.int64), 0, 2 * k  # where the last values start
     for i in range(len(values)):
-        run[n_runs] = i
-        n_runs += np.uint64(is_strict or i == 0 or values[i] != values[i - 1])
-    n_found = 0
-    for i in range(k, np.int64(n_runs) - k):
-        is_higher = True
-        for shift in range(1, k + 1):
-            is_higher &= values[run[i]] > values[run[i - shift]] and values[run[i]] > values[run[i + shift]]
-        own[n_found], after[n_found], confirming[n_found] = run[i], run[i + 1], run[i + k]
+        if _is_equal(values, i, is_strict):
+            continue
+        for j in range(most):
+            run[j] = run[j + 1]
+        run[most] = i
+        is_higher = i >= most
+        for j in range(1, k + 1):
+            is_higher &= values[run[k]] > values[run[k - j]] and values[run[k]] > values[run[k + j]]
+        picked[OWN, n_found], picked[AFTER, n_found], picked[CONFIRMING, n_found] = run[k], run[k + 1], i
         n_found += is_higher
-    return np.int64(n_found)
+    return n_found
+
+
+@compiled
+def _is_equal(values: Floats, i: int, is_strict: bool) -> bool:
+    """Return whether a value belongs to the point before it; an infinite one stands for no point."""
+    return bool(not is_strict and i > 0 and values[i] == values[i - 1] and values[i] < np.inf)
 
 
 @compiled
 def _write_points(
     values: Floats,
-    picked: tuple[Positions, Positions, Positions],
-    bar: Ints,
-    known_at: Ints,
-    out: Ints,
-    out_float: Floats,
+    below: Ints,
+    known_row: int,
+    picked: Ints,
+    n: int,
+    height: int,
+    ints: Ints,
+    floats: Floats,
     offset: int,
 ) -> None:
-    """Write the pivots at the positions picked as points of the next level, from `offset`."""
-    own, after, confirming = picked
-    out_bar, out_known_at = out[BAR][offset:], out[KNOWN_AT][offset:]
-    price, prominence = out_float[PRICE][offset:], out_float[PROMINENCE][offset:]
-    for j in range(len(own)):
-        value = values[own[j]]
-        out_bar[j], out_known_at[j], price[j] = bar[own[j]], known_at[confirming[j]], value
-        prominence[j] = min(value - values[own[j] - 1], value - values[after[j]])
+    """Write the `n` pivots picked as points of the next level, from `offset`.
 
-
-@compiled
-def _keep_tail(values: Floats, most: int, is_strict: bool, bar: Ints, tail: Ints, tail_price: Floats) -> int:
-    """Keep the last points, at most `most`: no other can be decided later. Return how many they are."""
-    n = 0
-    for i in range(len(values) - 1, -1, -1):
-        if is_strict or i == 0 or values[i] != values[i - 1]:
-            tail[BAR, n], tail_price[n] = bar[i], values[i]
-            n += 1
-            if n == most:
-                break
-    for i in range(n // 2):  # into the order of time
-        j = n - 1 - i
-        tail[BAR, i], tail[BAR, j] = tail[BAR, j], tail[BAR, i]
-        tail_price[i], tail_price[j] = tail_price[j], tail_price[i]
-    return n
-
-
-@compiled
-def _insert_rows(
-    sign: float, level: int, rows: tuple[Ints, Floats], first: int, n: int, out: PivotArrays, start: int, end: int
-) -> int:
-    """Insert the pivots of a level among those of lower levels, the rows from `start` to `end`; return the new end.
-
-    Rows are ordered by known_at, and by level where that is equal: moved from the last one on, each goes to its place.
+    The base of each is the pivot of the lowest level written, `height` levels below, that becomes known with it;
+    how many have the same base is counted.
     """
-    bar, known_at = rows[0][BAR][first:], rows[0][KNOWN_AT][first:]
-    price, prominence = rows[1][PRICE][first:], rows[1][PROMINENCE][first:]
-    out_bar, out_known_at, out_level = out[0][BAR], out[0][KNOWN_AT], out[2]
-    out_price, out_prominence = out[1][PRICE], out[1][PROMINENCE]
-    i, to = end - 1, end + n - 1
-    for j in range(n - 1, -1, -1):
-        while i >= start and out_known_at[i] > known_at[j]:
-            out_bar[to], out_known_at[to], out_level[to] = out_bar[i], out_known_at[i], out_level[i]
-            out_price[to], out_prominence[to] = out_price[i], out_prominence[i]
-            i, to = i - 1, to - 1
-        out_bar[to], out_known_at[to], out_level[to] = bar[j], known_at[j], level
-        out_price[to], out_prominence[to] = sign * price[j], prominence[j]
-        to -= 1
-    return end + n
+    n_above = picked[PLACE]
+    for j in range(n):
+        at, confirming, to = np.uint64(picked[OWN, j]), np.uint64(picked[CONFIRMING, j]), np.uint64(offset + j)
+        value, left, right = values[at], values[at - ONE], values[np.uint64(picked[AFTER, j])]
+        while left == value:  # a run of equal values lies where it starts
+            at -= ONE
+            left = values[at - ONE]
+        ints[BAR, to], ints[KNOWN_AT, to] = below[BAR, at], below[known_row, confirming]
+        floats[PRICE, to], floats[PROMINENCE, to] = value, value - (left if left > right else right)
+        if height > 0:
+            ints[BASE, to] = below[BASE, confirming]
+            n_above[below[BASE, confirming]] += 1
+        else:
+            ints[BASE, to], n_above[j] = j, 0
+
+
+@compiled
+def _keep_tail(values: Floats, k: int, is_strict: bool, bar: Ints, state: PointState, times: Times, level: int) -> None:
+    """Keep the last 2 k points of a level: no other can be decided later."""
+    tail, tail_price, early = state
+    i = len(values) - 1
+    for j in range(2 * k - 1, -1, -1):
+        while _is_equal(values, i, is_strict):
+            i -= 1
+        tail[level, BAR, j], tail_price[level, j] = bar[i], values[i]
+        tail[level, 1, j] = _time_of(bar[i], times, early, level, j)
+        i -= 1
+
+
+@compiled
+def _write_rows(
+    sign: float, level: int, height: int, points: tuple[Ints, Floats], part: slice, place: Ints, out: PivotArrays
+) -> None:
+    """Write the pivots of a level, each as many rows behind its base as it lies levels above."""
+    bar, known_at, base = points[0][BAR, part], points[0][KNOWN_AT, part], points[0][BASE, part]
+    price, prominence = points[1][PRICE, part], points[1][PROMINENCE, part]
+    out_bar, out_known_at, out_price, out_prominence = out[0][BAR], out[0][KNOWN_AT], out[1][PRICE], out[1][PROMINENCE]
+    for j in range(len(bar)):
+        row = np.uint64(place[np.uint64(base[j])] + height)
+        out_bar[row], out_known_at[row], out[2][row] = bar[j], known_at[j], level
+        out_price[row], out_prominence[row] = sign * price[j], prominence[j]
+
+
+@compiled
+def _write_times(bar: Ints, times: Times, early: Ints, out: Ints, out_segment: Ints) -> None:
+    """Write open time and segment of each bar."""
+    time, first_bar, segment = times
+    for i in range(len(bar)):
+        if bar[i] >= first_bar:
+            out[i] = time[np.uint64(bar[i] - first_bar)]
+        else:
+            out[i] = _time_of(bar[i], times, early, len(early) - 1, 0)
+        if segment > 0:  # it is 0 already, and memory that nobody touched costs nothing
+            out_segment[i] = segment
+
+
+@compiled
+def _time_of(bar: int, times: Times, early: Ints, level: int, near: int) -> int:
+    """Return the open time of a bar: of this chunk, or of a point kept before it, of this level or of one below."""
+    time, first_bar, _ = times
+    if bar >= first_bar:
+        return int(time[bar - first_bar])
+    room = early.shape[2]
+    for step in range((level + 1) * room if bar >= 0 else 0):
+        below, i = level - step // room, (near + step) % room  # a kept point moves by few places, in its own level
+        if early[below, BAR, i] == bar:
+            return int(early[below, 1, i])
+    return -1
 
 
 @compiled
@@ -382,42 +378,40 @@ def join_pivots(
     Returns:
         How many lines and how many runs were written.
     """
-    highs, lows = pivots[HIGH, :, :n_highs], pivots[LOW, :, :n_lows]
-    high_price, low_price = price[HIGH, PRICE], price[LOW, PRICE]
     n_lines, n_runs, i, j = 0, 0, 0, 0
     hole = _next_hole(time, 0, first_bar, last_time, longest_step)
-    while hole < len(time) or i < highs.shape[1] or j < lows.shape[1]:
-        is_high = _comes_first(highs, i, lows, j)
-        bar = first_bar + hole
-        if hole < len(time) and bar <= _known_at(highs, i, lows, j, is_high):  # no later line is known by then
-            n_runs = _add_run(bar, UNKNOWN, bar, -1, state, runs, run_direction, n_runs)
+    while hole < len(time) or i < n_highs or j < n_lows:
+        is_high = int(_comes_first(pivots, i, n_highs, j, n_lows))  # a number: no branch can be predicted on it
+        kind, at = LOW - is_high, j + (i - j) * is_high
+        known_at = pivots[kind, KNOWN_AT, at] if i < n_highs or j < n_lows else NO_LIMIT
+        if hole < len(time) and first_bar + hole <= known_at:  # no later line is known by then
+            end, direction, known_at, event = first_bar + hole, UNKNOWN, first_bar + hole, -1
             hole = _next_hole(time, hole + 1, first_bar, last_time, longest_step)
-            continue
-        kind, rows, at = (HIGH, highs, i) if is_high else (LOW, lows, j)
-        own_price = high_price[i] if is_high else low_price[j]
-        if last[kind, BAR] >= 0 and last[kind, SEGMENT] == rows[SEGMENT, at]:
-            direction = _direction(last_price[kind], own_price, flat_band)
-            _write_line(last[kind], rows, at, lines, n_lines)
-            line_price[0, n_lines], line_price[1, n_lines] = last_price[kind], own_price
-            line_code[0, n_lines], line_code[1, n_lines] = kind, direction
-            n_lines += 1
-            event = state[0]
-            state[0] += 1
-            known_at = rows[KNOWN_AT, at]
-            n_runs = _add_run(last[kind, BAR], direction, known_at, event, state, runs, run_direction, n_runs)
-        for column in (BAR, KNOWN_AT, TIME, SEGMENT):
-            last[kind, column] = rows[column, at]
-        last_price[kind] = own_price
-        i, j = i + is_high, j + (not is_high)
+        else:
+            i, j = i + is_high, j + 1 - is_high
+            end, event = last[kind, BAR], state[0]
+            own_price = price[kind, PRICE, at]
+            is_line = end >= 0 and last[kind, SEGMENT] == pivots[kind, SEGMENT, at]
+            direction = UNKNOWN
+            if is_line:
+                direction = _direction(last_price[kind], own_price, flat_band)
+                lines[FIRST_BAR, n_lines], lines[LAST_BAR, n_lines] = end, pivots[kind, BAR, at]
+                lines[START_TIME, n_lines], lines[END_TIME, n_lines] = last[kind, TIME], pivots[kind, TIME, at]
+                lines[LINE_KNOWN_AT, n_lines] = known_at
+                line_price[0, n_lines], line_price[1, n_lines] = last_price[kind], own_price
+                line_code[0, n_lines], line_code[1, n_lines] = kind, direction
+                n_lines += 1
+                state[0] += 1
+            last_price[kind] = own_price
+            for column in range(4):
+                last[kind, column] = pivots[kind, column, at]
+            if not is_line:
+                continue
+        runs[RUN_START, n_runs], runs[RUN_END, n_runs] = state[1], end
+        runs[RUN_KNOWN_AT, n_runs], runs[RUN_EVENT, n_runs], run_direction[n_runs] = known_at, event, direction
+        n_runs += int(end > state[1])  # where all these bars have a label, the next run overwrites this one
+        state[1] = max(state[1], end)
     return n_lines, n_runs
-
-
-@compiled
-def _write_line(first: Ints, rows: Ints, at: int, lines: Ints, n_lines: int) -> None:
-    """Write bars and times of the line from the pivot `first` to the one in column `at` of `rows`."""
-    lines[FIRST_BAR, n_lines], lines[LAST_BAR, n_lines] = first[BAR], rows[BAR, at]
-    lines[START_TIME, n_lines], lines[END_TIME, n_lines] = first[TIME], rows[TIME, at]
-    lines[LINE_KNOWN_AT, n_lines] = rows[KNOWN_AT, at]
 
 
 @compiled
@@ -433,20 +427,12 @@ def _next_hole(time: Ints, start: int, first_bar: int, last_time: int, longest_s
 
 
 @compiled
-def _comes_first(highs: Ints, i: int, lows: Ints, j: int) -> bool:
+def _comes_first(pivots: Ints, i: int, n_highs: int, j: int, n_lows: int) -> bool:
     """Return whether the next high comes before the next low: known first, or lying earlier, or equal in both."""
-    if i >= highs.shape[1] or j >= lows.shape[1]:
-        return bool(i < highs.shape[1])
-    difference = highs[KNOWN_AT, i] - lows[KNOWN_AT, j]
-    return bool(difference < 0 or (difference == 0 and highs[BAR, i] <= lows[BAR, j]))
-
-
-@compiled
-def _known_at(highs: Ints, i: int, lows: Ints, j: int, is_high: bool) -> int:
-    """Return when the next pivot is known, if there is one."""
-    if is_high:
-        return int(highs[KNOWN_AT, i])
-    return int(lows[KNOWN_AT, j]) if j < lows.shape[1] else NO_LIMIT
+    if i >= n_highs or j >= n_lows:
+        return bool(i < n_highs)
+    wait = pivots[HIGH, KNOWN_AT, i] - pivots[LOW, KNOWN_AT, j]
+    return bool((wait < 0) | ((wait == 0) & (pivots[HIGH, BAR, i] <= pivots[LOW, BAR, j])))
 
 
 @compiled
@@ -454,17 +440,3 @@ def _direction(first: float, last: float, flat_band: float) -> int:
     if last == first or (flat_band > 0 and abs(last - first) / first <= flat_band):
         return FLAT
     return DOWN + int(last > first) * (UP - DOWN)  # no branch: up and down alternate at random
-
-
-@compiled
-def _add_run(
-    end: int, direction: int, known_at: int, event: int, state: Ints, runs: Ints, run_direction: Codes, n_runs: int
-) -> int:
-    """Label the bars before `end` that have no label; return how many runs there are."""
-    if end <= state[1]:
-        return n_runs
-    runs[RUN_START, n_runs], runs[RUN_END, n_runs] = state[1], end
-    runs[RUN_KNOWN_AT, n_runs], runs[RUN_EVENT, n_runs] = known_at, event
-    run_direction[n_runs] = direction
-    state[1] = end
-    return n_runs + 1

@@ -116,11 +116,10 @@ class PivotTracker:
         strength, is_strict = np.array(self.rules.strength, np.int64), self.rules.tie == "strict"
         self._values = (strength, is_strict, self.rules.inside == "skip", lowest, _BLOCK)
         self._state = (
-            np.zeros((2, 3), np.int64),
+            np.zeros(3, np.int64),
             np.tile([np.inf, -np.inf], (2, 1)),
-            np.zeros((2, n_levels), np.int64),
             np.full((2, n_levels, 2, room), -1, np.int64),
-            np.zeros((2, n_levels, room)),
+            np.full((2, n_levels, room), np.inf),
         )
         self._timeframe: np.timedelta64 | None = None  # of the series; None before the first bar
         self._few = self._room(_FEW)
@@ -133,7 +132,7 @@ class PivotTracker:
     @property
     def clock(self) -> tuple[int, int, int]:
         """Bars seen so far; of the last one, open time in ms since 1970 and segment."""
-        n_bars, last_time, segment = self._state[0][0].tolist()
+        n_bars, last_time, segment = self._state[0].tolist()
         return n_bars, last_time, segment
 
     @property
@@ -174,6 +173,7 @@ class PivotTracker:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore the state returned by `state_dict()` of a tracker with the same rules."""
         restore_arrays(self._state, state["arrays"])
+        self._few = self._room(_FEW)  # the kernel writes no segment 0, and this may hold later ones
         self._timeframe = None if state["timeframe"] is None else np.timedelta64(state["timeframe"], "ms")
 
     def _check_follows(self, bars: Bars) -> None:
