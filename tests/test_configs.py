@@ -105,6 +105,13 @@ def test_every_replay_makes_a_sampler_whose_memory_is_as_large_as_told(option: s
     assert sampler.memory.max_bars == 300
 
 
+def test_each_configuration_has_one_name_for_its_run_also_without_hydra() -> None:
+    first, second = composed(), composed()
+    assert first.run.name == first.copy().run.name == OmegaConf.to_container(first, resolve=True)["run"]["name"]
+    assert re.fullmatch(r"\d{8}-\d{6}-[0-9a-f]{6}", first.run.name)
+    assert first.run.name != second.run.name
+
+
 def test_the_uniform_replay_weighs_all_alike() -> None:
     config = composed("replay=uniform")
     assert config.replay.weigh.wrong == 1.0

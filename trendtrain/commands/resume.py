@@ -21,8 +21,9 @@ def resume_line(overrides: Sequence[str], key: str, folder: Path) -> str:
     again = [one for one in overrides if one.lstrip("+").partition("=")[0] not in ("ckpt", "overwrite", key)]
     text = str(folder)
     if not re.fullmatch(r"[A-Za-z0-9_./-]+", text):  # otherwise Hydra reads more than a text in it
-        escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("${", "\\${")
-        text = f'"{escaped}"'
+        # Backslashes count before a quote, the end, or what would be a reference, and stand for themselves elsewhere.
+        escaped = re.sub(r'(\\*)("|\$\{)', r"\1\1\\\2", text)
+        text = '"' + re.sub(r"(\\+)$", r"\1\1", escaped) + '"'
     # Hydra takes no override behind an option that stands behind overrides.
     end = max((i for i, one in enumerate(again, 1) if "=" in one and not one.startswith("-")), default=len(again))
     return f"resume:  trendtrain train {shlex.join([*again[:end], 'ckpt=last', f'{key}={text}', *again[end:]])}"
