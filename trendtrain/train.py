@@ -8,7 +8,6 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from omegaconf import DictConfig, OmegaConf
 
@@ -28,12 +28,15 @@ from trendtrain.errors import EXIT_CTRL_C, EXIT_SIGTERM, InputError, check_at_le
 from trendtrain.market.synthetic import synthetic_market
 from trendtrain.market.timeframe import format_timeframe, parse_timeframe
 from trendtrain.models.weights import load_weights
+from trendtrain.parts import call, check_kind, check_source, drop_defaults, make, make_labeler, make_replay
+from trendtrain.replay.sampler import ReplaySampler
 from trendtrain.reports.run_file import RunFile, delete_run, run_to_go_on_with
 from trendtrain.reports.summary import Summary
 from trendtrain.reports.terminal import show
 from trendtrain.storage.bars.store import BarStore
 from trendtrain.storage.database import is_missing, open_database
 from trendtrain.storage.ledger.ledger import Ledger
+from trendtrain.stream.walk import Walk
 
 _N_PROBE_BARS = 100  # enough to count columns
 _NEEDED = ("data", "data.source", "data.features", "labels", "model", "replay", "walk", "trainer", "callbacks")
@@ -55,6 +58,7 @@ def train(cfg: DictConfig, folder: Path | None = None) -> Summary:
     """
     started = time.perf_counter()
     _check(cfg)
+    drop_defaults(cfg)
     fill_counts(cfg)
     folder = folder or Path(HydraConfig.get().runtime.output_dir)
     kept = run_to_go_on_with(folder, cfg.ckpt, cfg.overwrite)
@@ -83,11 +87,11 @@ class _Run:
         self.name = _new_name(cfg, ledger) if kept is None else _kept_name(cfg, kept, self.config)
         torch.set_num_threads(cfg.n_threads)
         pl.seed_everything(cfg.seed, verbose=False)
-        self.module = instantiate(cfg.model)
+        self.module = make(cfg, "model", pl.LightningModule)
         if cfg.init_from is not None:
             load_weights(getattr(self.module, "net", self.module), cfg.init_from, "init_from")
         self.datamodule = _datamodule(cfg, store, {} if kept is None else kept.grid or {})
-        self.validation: TrendValidation = instantiate(cfg.callbacks.validation)
+        self.validation: TrendValidation = make(cfg, "callbacks.validation", TrendValidation)
         self.trainer = self._trainer()
         if self.trainer.world_size > 1:
             raise InputError(f"`trainer.devices` must be 1, got {self.trainer.world_size} processes.")
@@ -131,10 +135,13 @@ class _Run:
         left_out = ("validation",) if cfg.trainer.enable_progress_bar else ("validation", "progress")
         parts = {name: part for name, part in cfg.callbacks.items() if part is not None and name not in left_out}
         made = {name: instantiate(part) for name, part in parts.items()}
-        callbacks = [make(**arguments[name]) if name in arguments else make for name, make in made.items()]
+        for name in arguments.keys() & made.keys():
+            made[name] = call(f"callbacks.{name}", made[name], **arguments[name])
+        callbacks = [check_kind(f"callbacks.{name}", part, pl.Callback) for name, part in made.items()]
         logger: Any = instantiate(cfg.logger) if cfg.get("logger") else None
-        if logger is not None:
-            logger = logger(save_dir=self.folder, purge_step=self._first_step())  # drop later points of an earlier run
+        if logger is not None:  # drop later points of an earlier run
+            logger = call("logger", logger, save_dir=self.folder, purge_step=self._first_step())
+            check_kind("logger", logger, Logger)
         with _quiet_lightning():
             return instantiate(cfg.trainer, callbacks=[self.validation, *callbacks], logger=logger or False)  # type: ignore[no-any-return]
 
@@ -237,11 +244,12 @@ def _check(cfg: DictConfig) -> None:
 
 
 def _datamodule(cfg: DictConfig, store: BarStore, grid: dict[str, str]) -> PivotDataModule:
-    walk, replay = instantiate(cfg.walk, **grid), _plain_partial(instantiate(cfg.replay))
-    replay(seed=cfg.seed)  # checks its arguments before bars are loaded, which may take long
+    walk, replay = check_kind("walk", instantiate(cfg.walk, **grid), Walk), make_replay(cfg)
+    # Checks its arguments before bars are loaded, which may take long.
+    check_kind("replay", call("replay", replay, seed=cfg.seed), ReplaySampler)
     datamodule = PivotDataModule(
-        series=instantiate(cfg.data.source)(store),
-        labeler=instantiate(cfg.labels),
+        series=check_source(instantiate(cfg.data.source)(store)),
+        labeler=make_labeler(cfg),
         features=instantiate(cfg.data.features),
         side=instantiate(cfg.data.side),
         transitions=cfg.data.transitions,
@@ -259,13 +267,6 @@ def _datamodule(cfg: DictConfig, store: BarStore, grid: dict[str, str]) -> Pivot
         if given != actual:
             raise InputError(f"`data.{name}` must be the {meaning} there are, {actual}, got {given}.")
     return datamodule
-
-
-def _plain_partial(made: Any) -> Any:
-    """Return Hydra's partial as a plain one: Hydra's checks its arguments at every call, 0.1 ms a batch."""
-    if not isinstance(made, partial):
-        return made
-    return partial(made.func, *made.args, **{name: _plain_partial(value) for name, value in made.keywords.items()})
 
 
 @contextmanager

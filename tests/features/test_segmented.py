@@ -108,14 +108,14 @@ def test_bars_that_came_before_are_refused() -> None:
     ids=["nan", "inf", "too few rows", "too many rows"],
 )
 def test_features_must_be_finite_and_one_row_a_bar(function: Any, fault: str) -> None:
-    with pytest.raises(InputError, match=rf"`features` must give a finite row for each of 800 bars, got {fault}"):
+    with pytest.raises(InputError, match=rf"`data.features` must give a finite row for each of 800 bars.* {fault}"):
         by_segment(function, BARS, None)
-    with pytest.raises(InputError, match="`side` must give a finite row for each of 800 bars"):
+    with pytest.raises(InputError, match="`data.side` must give a finite row for each of 800 bars"):
         by_segment(function, BARS, None, "side")
 
 
 def test_a_tracker_in_place_of_its_class_is_refused() -> None:
-    with pytest.raises(InputError, match=r"`features` must be a function of bars, .*, got one tracker: Counted"):
+    with pytest.raises(InputError, match=r"`data.features` must be a function of bars, .*, got one tracker: Counted"):
         by_segment(Counted(), BARS, None)
 
 

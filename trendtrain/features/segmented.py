@@ -13,6 +13,7 @@ from trendtrain.market.bars import PRICES, Bars, FloatArray, segments
 FeatureFunction = Callable[[Bars], FloatArray]
 
 _COLUMNS = (*PRICES, "volume")
+_LARGEST = float(np.finfo(np.float32).max)  # nets see features in single precision
 
 
 class FeatureTracker(Protocol):
@@ -39,7 +40,7 @@ class SegmentedFeatures:
             tracker for each segment. A function keeps no state: each update calls it on all bars of the segment so far,
             which is fast for whole series and slow for single bars.
         max_gap: Most missing bars inside a segment; None for any hole.
-        name: What an error calls the features.
+        name: Which of the keys of `data` an error names.
     """
 
     def __init__(self, features: Features, max_gap: int | None = None, name: str = "features") -> None:
@@ -53,17 +54,16 @@ class SegmentedFeatures:
         """Return a row for each of the next bars, shape (n_bars, K) or (n_bars,).
 
         Raises:
-            InputError: If there is not one finite row a bar.
+            InputError: If there is not one row a bar, of numbers that are finite in single precision.
         """
         rows = []
         for start, end in pairwise([0, *self._later_starts(bars), len(bars)]):
             if start or self._tracker is None or self._is_apart(bars):
-                self._tracker = _new_tracker(self.features)
+                self._tracker = _new_tracker(self.features, self.name)
             made = np.asarray(self._tracker.update(bars[start:end]))
             rows.append(made if end - start == len(bars) else made.copy())  # it may fill the same array again
         result = np.concatenate(rows) if len(rows) > 1 else rows[0]
-        if (fault := _fault(result, len(bars))) is not None:
-            raise InputError(f"`{self.name}` must give a finite row for each of {len(bars)} bars, got {fault}.")
+        _check(result, len(bars), self.name)
         self._last_open = bars.open_time[-1] if len(bars) else self._last_open
         return result
 
@@ -76,7 +76,7 @@ class SegmentedFeatures:
         """Restore the state returned by `state_dict()`."""
         last_open, state = state_dict["last_open"], state_dict["tracker"]
         self._last_open = None if last_open is None else np.datetime64(last_open, "ms")
-        self._tracker = None if state is None else _new_tracker(self.features)
+        self._tracker = None if state is None else _new_tracker(self.features, self.name)
         if self._tracker is not None:
             self._tracker.load_state_dict(state)
 
@@ -99,12 +99,16 @@ class SegmentedFeatures:
         return self.max_gap is not None and bool(first - self._last_open > (self.max_gap + 1) * bars.timeframe)
 
 
-def _fault(rows: FloatArray, n_bars: int) -> str | None:
-    """Return what is wrong with the rows of so many bars; None for nothing."""
-    if rows.shape[:1] != (n_bars,):
-        return f"shape {rows.shape}"
-    is_bad = ~np.isfinite(rows)
-    return f"{rows[is_bad][0]} at bar {np.argwhere(is_bad)[0][0]}" if is_bad.any() else None
+def _check(rows: FloatArray, n_bars: int, name: str) -> None:
+    """Raise an `InputError` if there is not one row of numbers a bar, each finite also in single precision."""
+    rule = f"`data.{name}` must give a finite row for each of {n_bars} bars"
+    if rows.shape[:1] != (n_bars,) or rows.ndim > 2 or 0 in rows.shape[1:] or rows.dtype.kind not in "biuf":
+        raise InputError(f"{rule}, shape ({n_bars}, K) or ({n_bars},), got {rows.dtype} of shape {rows.shape}.")
+    if not rows.size or (rows.min() >= -_LARGEST and rows.max() <= _LARGEST):  # false for NaN
+        return
+    table = rows.reshape(n_bars, -1)
+    row, column = np.argwhere(~(np.abs(table) <= _LARGEST))[0]
+    raise InputError(f"{rule}, got {table[row, column]} at bar {row}, column {column}.")
 
 
 def by_segment(features: Features, bars: Bars, max_gap: int | None, name: str = "features") -> FloatArray:
@@ -115,13 +119,16 @@ def by_segment(features: Features, bars: Bars, max_gap: int | None, name: str = 
 class _FunctionTracker:
     """A feature function as a tracker that keeps the bars of its segment."""
 
-    def __init__(self, function: FeatureFunction) -> None:
+    def __init__(self, function: FeatureFunction, name: str) -> None:
         self._function = function
+        self._name = name
         self._bars: Bars | None = None
 
     def update(self, bars: Bars) -> FloatArray:
         whole = bars if self._bars is None else _joined(self._bars, bars)
-        rows = np.asarray(self._function(whole))[len(whole) - len(bars) :]
+        rows = np.asarray(self._function(whole))
+        _check(rows, len(whole), self._name)
+        rows = rows[len(whole) - len(bars) :]
         self._bars = whole  # only now: after an error the same bars may come again
         return rows
 
@@ -143,11 +150,11 @@ def _joined(bars: Bars, later: Bars) -> Bars:
     return Bars(**columns, timeframe=bars.timeframe)
 
 
-def _new_tracker(features: Features) -> FeatureTracker:
+def _new_tracker(features: Features, name: str) -> FeatureTracker:
     made = features.func if isinstance(features, partial) else features
     if hasattr(made, "update") and not isinstance(made, type):
         rule = "a function of bars, or a class that makes trackers (`_partial_: true` in a configuration)"
-        raise InputError(f"`features` must be {rule}, got one tracker: {type(made).__name__}.")
+        raise InputError(f"`data.{name}` must be {rule}, got one tracker: {type(made).__name__}.")
     if isinstance(made, type):
         return cast(Callable[[], FeatureTracker], features)()
-    return _FunctionTracker(cast(FeatureFunction, features))
+    return _FunctionTracker(cast(FeatureFunction, features), name)

@@ -47,6 +47,8 @@ class NetModule(pl.LightningModule, ABC):
         use_side: bool = False,
     ) -> None:
         super().__init__()
+        if not isinstance(net, nn.Module):
+            raise InputError(f"`net` must be an nn.Module, got {net!r}.")
         check_number("lr", lr, 0.0)
         check_number("weight_decay", weight_decay, 0.0)
         check_at_least("lr_warmup", lr_warmup, 0)
@@ -78,8 +80,9 @@ class NetModule(pl.LightningModule, ABC):
             InputError: If these are not logits of two classes or more for each window.
         """
         logits: Tensor = net(window, side) if self.use_side else net(window)
-        if logits.dim() != 2 or logits.shape[1] < 2:
-            shapes = f"{tuple(logits.shape)} for windows {tuple(window.shape)}"
+        is_tensor = isinstance(logits, Tensor) and logits.is_floating_point()
+        if not is_tensor or logits.dim() != 2 or logits.shape[0] != window.shape[0] or logits.shape[1] < 2:
+            shapes = f"{_form(logits)} for windows {tuple(window.shape)}"
             raise InputError(f"`net` must map windows (B, T, F) to logits (B, C), C at least 2, got {shapes}.")
         return logits
 
@@ -165,6 +168,12 @@ def rate_factor(batch: int, n_warmup: int, n_batches: int | None) -> float:
     if n_batches is None:
         return 1.0
     return 0.5 + 0.5 * cos(pi * min(1.0, (batch - n_warmup) / (n_batches - n_warmup)))
+
+
+def _form(logits: object) -> str:
+    if not isinstance(logits, Tensor):
+        return type(logits).__name__
+    return f"{'' if logits.is_floating_point() else f'{logits.dtype} '}{tuple(logits.shape)}"
 
 
 def _check_takes_side(net: nn.Module) -> None:

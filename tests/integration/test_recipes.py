@@ -1,0 +1,79 @@
+"""The training commands and configurations that the pages of docs/ show run as they stand, on few bars."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from trendtrain.cli import main
+from trendtrain.market import random_walk
+
+DOCS = Path(__file__).parents[2] / "docs"
+SMALL = (
+    *("walk.steps=1", "walk.warmup=0", "replay.n_batches=2", "replay.batch_size=32", "trainer.accelerator=cpu"),
+    *("trainer.enable_progress_bar=false", "logger=none", "hydra/launcher=basic"),
+)
+MY_NET = """
+from torch import nn
+
+class MyNet(nn.Sequential):
+    def __init__(self):
+        super().__init__(nn.Flatten(), nn.Linear(96 * 8, 2))
+"""
+
+
+def commands() -> list[str]:
+    """All commands that train, in blocks and in the text."""
+    found: list[str] = []
+    for page in sorted(DOCS.glob("*.md")):
+        text = page.read_text().replace("\\\n", "")
+        found += re.findall(r"^trendtrain train .*$", text, re.M)
+        found += [line.replace("\n", " ") for line in re.findall(r"`(trendtrain train [^`]*)`", text)]
+    return [line for line in dict.fromkeys(found) if "=NAME" not in line and line != "trendtrain train data=files"]
+
+
+def block(page: str, language: str, start: str) -> str:
+    """Return the block of a page that begins so."""
+    found = re.findall(rf"```{language}\n(.*?)```", (DOCS / f"{page}.md").read_text(), re.S)
+    (one,) = [text for text in found if text.startswith(start)]
+    return str(one)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A user's folder with files of bars, and with all that the pages say to write."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    for folder in ("bars", "FOLDER", "myconfigs/model", "myconfigs/experiment"):
+        Path(folder).mkdir(parents=True, exist_ok=True)
+    for timeframe in ("1m", "5m", "15m"):
+        bars = random_walk(3000, seed=0, timeframe=timeframe)
+        columns = {name: getattr(bars, name) for name in ("open_time", "open", "high", "low", "close", "volume")}
+        for symbol in ("ETHUSD", "BTCUSD"):
+            for where in ("bars", "FOLDER"):
+                pd.DataFrame(columns).to_csv(Path(where) / f"{symbol}_{timeframe}.csv", index=False)
+    Path("mynet.py").write_text(MY_NET)
+    Path("myfeatures.py").write_text(block("features", "python", "import numpy as np\n\nfrom trendtrain.features"))
+    Path("mylabels.py").write_text(block("experiments", "python", "from trendtrain.market import label_bars"))
+    Path("mine.py").write_text(block("replay", "python", "import numpy as np\n\n\ndef weigh_late"))
+    Path("myconfigs/model/per_timeframe.yaml").write_text(block("models", "yaml", "# myconfigs/model"))
+    Path("myconfigs/experiment/mine.yaml").write_text(block("replay", "yaml", "# @package _global_"))
+    return tmp_path
+
+
+@pytest.mark.parametrize("command", commands())
+def test_a_training_command_of_the_docs_runs(command: str, folder: Path) -> None:
+    words = shlex.split(command)[1:]
+    small = [*SMALL, f"db.url=sqlite:///{folder / 'run.db'}"]
+    if not any("data=files" in word or "crypto_pooled" in word for word in words):
+        small.append("data.source.n_bars=3000")
+    if "crypto_pooled" in command:
+        small += ["data.symbols=[ETHUSD,BTCUSD]", "walk.start=0.25"]
+    words = ["seed=0,1" if word == "seed=0,1,2" else word for word in words]
+    assert main([*words, *small]) == 0
+
+
+def test_the_docs_show_what_is_run_here() -> None:
+    assert len(commands()) >= 8

@@ -1,0 +1,223 @@
+"""Make the parts that a configuration names by `_target_`, and check that each is what it must be."""
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from importlib.resources import files
+from typing import Any, Final
+
+import numpy as np
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import get_object, instantiate
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from trendtrain.errors import InputError
+from trendtrain.market.bars import Bars, FloatArray, Series
+from trendtrain.market.labels import Labels, label_bars
+from trendtrain.replay.sampler import Detector
+from trendtrain.validation.predictions import Verdicts
+
+_INTEGERS: Final = ("start", "run_direction", "run_known_at", "run_event")  # of `Labels`
+_SMALLEST: Final = 1e-4  # weight that the replay memory holds
+_LARGEST: Final = 6e4
+
+
+def drop_defaults(cfg: DictConfig) -> None:
+    """Leave out what belongs to a default part, wherever the configuration names another that does not take it.
+
+    `replay.weigh._target_=mine.weigh` leaves the default's `floor` beside it. A key goes if the chosen option gave it,
+    with this value, to another `_target_`.
+
+    Raises:
+        InputError: If a part does not take another key.
+    """
+    for path, node in _parts(_raw(cfg)):
+        taken, takes_any = _parameters(node["_target_"])
+        for key in [key for key in node if not key.startswith("_") and key not in taken]:
+            if _is_default(path, node, key):
+                with open_dict(cfg):
+                    del OmegaConf.select(cfg, path)[key]
+            elif not takes_any:
+                rule = f"must be left out (~{path}.{key}) for {node['_target_']}, which does not take it"
+                raise InputError(f"`{path}.{key}` {rule}, got {node[key]!r}.")
+
+
+def make(cfg: DictConfig, key: str, kind: type, article: str = "a") -> Any:
+    """Return the part at a key.
+
+    Raises:
+        InputError: If it is not of that kind.
+    """
+    return check_kind(key, instantiate(OmegaConf.select(cfg, key)), kind, article)
+
+
+def check_kind(key: str, part: Any, kind: type, article: str = "a") -> Any:
+    """Return a part, or raise an `InputError` if it is not of that kind."""
+    if not isinstance(part, kind):
+        raise InputError(f"`{key}` must be {article} {kind.__name__}, got {_what(part)}.")
+    return part
+
+
+def call(key: str, part: Any, **arguments: Any) -> Any:
+    """Return what a part makes of what only the run has.
+
+    Raises:
+        InputError: If it does not take these arguments.
+    """
+    try:
+        inspect.signature(part).bind(**arguments)
+    except TypeError as error:
+        raise InputError(f"`{key}` must take {', '.join(arguments)}, got {_what(part)}: {error}.") from error
+    return part(**arguments)
+
+
+def make_labeler(cfg: DictConfig) -> Callable[[Bars], Labels]:
+    """Return the labeler; one of the user's is checked at each call."""
+    labeler = _check_callable("labels", instantiate(cfg.labels))
+    is_ours = isinstance(labeler, partial) and labeler.func is label_bars
+    return labeler if is_ours else _CheckedLabeler(labeler)
+
+
+def make_replay(cfg: DictConfig) -> Any:
+    """Return what makes the sampler; what a user's weighting or detector gives is checked at each call."""
+    replay = _plain_partial(_check_callable("replay", instantiate(cfg.replay)))
+    given = replay.keywords if isinstance(replay, partial) else {}
+    checked = {"weigh": _CheckedWeigh, "detector": _CheckedDetector}
+    theirs = {name: given[name] for name in checked if given.get(name) is not None and not _is_ours(given[name])}
+    return partial(replay, **{name: checked[name](part) for name, part in theirs.items()}) if theirs else replay
+
+
+def check_source(found: Any) -> Any:
+    """Return what `data.source` gives, or raise an `InputError` if it is neither bars by series nor a history."""
+    if isinstance(found, Mapping):
+        for series, bars in found.items():
+            if not isinstance(series, Series) or not isinstance(bars, Bars):
+                got = f"{_what(series)} to {_what(bars)}"
+                raise InputError(f"`data.source` must give a dict of Series to Bars, got {got}.")
+    elif not hasattr(found, "load"):
+        raise InputError(f"`data.source` must give a dict of Series to Bars, got {_what(found)}.")
+    return found
+
+
+def _check_callable(key: str, part: Any) -> Any:
+    if not callable(part):
+        raise InputError(f"`{key}` must be a function, or say `_partial_: true`, got {_what(part)}.")
+    return part
+
+
+class _CheckedLabeler:
+    """A user's labeler whose labels are checked."""
+
+    def __init__(self, labeler: Callable[[Bars], Labels]) -> None:
+        self._labeler = labeler
+
+    def __call__(self, bars: Bars) -> Labels:
+        labels: Labels = check_kind("labels", self._labeler(bars), Labels, "a function that gives")
+        if len(labels) != len(bars):
+            raise InputError(f"`labels` must give Labels of each of {len(bars)} bars, got {len(labels)}.")
+        for name in _INTEGERS:
+            values = np.asarray(getattr(labels, name))
+            if values.dtype.kind != "i":
+                raise InputError(f"`labels` must give Labels with whole numbers as {name}, got {values.dtype}.")
+        return labels
+
+
+class _CheckedWeigh:
+    """A user's weighting whose weights are checked."""
+
+    def __init__(self, weigh: Callable[[Verdicts], FloatArray]) -> None:
+        self._weigh = _check_callable("replay.weigh", weigh)
+
+    def __call__(self, verdicts: Verdicts) -> FloatArray:
+        weights = np.asarray(self._weigh(verdicts))
+        if weights.shape != (len(verdicts),) or weights.dtype.kind not in "iuf":
+            got = f"{weights.dtype} of shape {weights.shape}"
+            raise InputError(f"`replay.weigh` must give a number for each of {len(verdicts)} verdicts, got {got}.")
+        is_bad = ~((weights >= _SMALLEST) & (weights <= _LARGEST))
+        if is_bad.any():
+            row = int(np.argmax(is_bad))
+            rule = f"give weights from {_SMALLEST} to {_LARGEST:.0f}"
+            raise InputError(f"`replay.weigh` must {rule}, got {weights[row]} for verdict {row}.")
+        return weights
+
+
+class _CheckedDetector:
+    """A user's detector whose findings are checked."""
+
+    def __init__(self, detector: Detector) -> None:
+        self._detector = detector
+        self.state_dict = detector.state_dict
+        self.load_state_dict = detector.load_state_dict
+
+    def update(self, accuracy: FloatArray) -> int | None:
+        n_events = self._detector.update(accuracy)
+        if n_events is not None and not (isinstance(n_events, int | np.integer) and n_events >= 0):
+            raise InputError(f"`replay.detector` must give None or a number of events, got {n_events!r}.")
+        return n_events
+
+
+def _plain_partial(made: Any) -> Any:
+    """Return Hydra's partial as a plain one: Hydra's checks its arguments at every call, 0.1 ms a batch."""
+    if not isinstance(made, partial):
+        return made
+    return partial(made.func, *made.args, **{name: _plain_partial(value) for name, value in made.keywords.items()})
+
+
+def _is_ours(part: Any) -> bool:
+    made = part.func if isinstance(part, partial) else part if inspect.isroutine(part) else type(part)
+    return str(getattr(made, "__module__", "")).startswith("trendtrain.")
+
+
+def _what(part: Any) -> str:
+    if part is None or isinstance(part, str | int | float):
+        return repr(part)
+    if isinstance(part, partial):
+        return f"a partial of {getattr(part.func, '__name__', part.func)} (`_partial_: true`)"
+    return str(getattr(part, "__name__", type(part).__name__))
+
+
+def _raw(cfg: DictConfig) -> dict[str, Any]:
+    """Return a configuration in plain types, without resolving what it refers to."""
+    return OmegaConf.to_container(cfg, resolve=False)  # type: ignore[return-value]
+
+
+def _parts(raw: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Return the parts that a configuration names, outer ones first, each with its key."""
+    if isinstance(raw.get("_target_"), str):
+        yield path, raw
+    for key, inner in raw.items():
+        if isinstance(inner, dict):
+            yield from _parts(inner, f"{path}.{key}".lstrip("."))
+
+
+def _parameters(target: str) -> tuple[set[str], bool]:
+    """Return the parameters that a part names, and whether it takes any other; all where nothing tells."""
+    try:
+        parameters = inspect.signature(get_object(target)).parameters.values()
+    except Exception:  # what cannot be found is said when it is made
+        return set(), True
+    return {one.name for one in parameters}, any(one.kind == one.VAR_KEYWORD for one in parameters)
+
+
+def _is_default(path: str, node: dict[str, Any], key: str) -> bool:
+    """Return whether the chosen option of a group, or one that it builds on, gave a key to a part of another name."""
+    group, _, inner = path.partition(".")
+    found = [OmegaConf.select(option, inner) if inner else option for option in _options(group)]
+    given = [_raw(one) for one in found if isinstance(one, DictConfig)]
+    is_other = node["_target_"] not in {one.get("_target_") for one in given}
+    return is_other and any(key in one and one[key] == node[key] for one in given)
+
+
+def _options(group: str) -> list[DictConfig]:
+    """Return our configurations of the chosen option of a group, and those it builds on; all where Hydra chose none."""
+    folder = files("trendtrain.configs") / group
+    choice = HydraConfig.get().runtime.choices.get(group) if HydraConfig.initialized() else None
+    names = [choice] if choice else [file.name.removesuffix(".yaml") for file in folder.iterdir()]
+    options: list[DictConfig] = []
+    while names:
+        file = folder / f"{names.pop()}.yaml"
+        if file.is_file():
+            option = DictConfig(OmegaConf.create(file.read_text()))
+            names += [name for name in option.pop("defaults", []) if isinstance(name, str) and name != "_self_"]
+            options.append(option.get(group, option))  # where its package is the whole configuration
+    return options
