@@ -110,7 +110,7 @@ def test_bars_that_came_before_are_refused() -> None:
 def test_features_must_be_finite_and_one_row_a_bar(function: Any, fault: str) -> None:
     with pytest.raises(InputError, match=rf"`data.features` must give a finite row for each of 800 bars.* {fault}"):
         by_segment(function, BARS, None)
-    with pytest.raises(InputError, match="`data.side` must give a finite row for each of 800 bars"):
+    with pytest.raises(InputError, match=r"`data.side` must give a finite row for each of 800 bars"):
         by_segment(function, BARS, None, "side")
 
 
