@@ -140,7 +140,7 @@ def delete_run(folder: Path) -> None:
 
 def _commit() -> str | None:
     """Return the commit of the checkout that the package is part of; None where it is in none, or git is missing."""
-    package = Path(trendtrain.__file__).parent
+    package = Path(trendtrain.__file__).resolve().parent
     command = ["git", "-C", str(package), "rev-parse", "--show-toplevel", "HEAD"]
     try:
         found = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
