@@ -68,8 +68,9 @@ def find_pivots_in_bars(
         np.empty((n_levels + 1, 2, size)),
         np.empty((4, size), np.int64),
     )
-    early, first_bar, start, n_found = tail.copy(), clock[0], 0, np.zeros(2, np.int64)
-    while start < len(time):
+    early, first_bar, n_found = tail.copy(), clock[0], np.zeros(2, np.int64)
+    while clock[0] - first_bar < len(time):
+        start = clock[0] - first_bar
         if clock[0] > 0 and time[start] - clock[1] > longest_step:
             clock[2] += 1
             for kind in range(2):
@@ -86,7 +87,6 @@ def find_pivots_in_bars(
             n_found[kind] = _find_kind(sign, n, rules, times, own_state, scratch, own_out, n_found[kind])
         clock[0] += end - start
         clock[1] = time[end - 1]
-        start = end
     return n_found[HIGH], n_found[LOW]
 
 
@@ -317,7 +317,7 @@ def _write_times(bar: Ints, times: Times, early: Ints, out: Ints, out_segment: I
         if bar[i] >= first_bar:
             out[i] = time[np.uint64(bar[i] - first_bar)]
         else:
-            out[i] = _time_of(bar[i], times, early, len(early) - 1, 0)
+            out[i] = _time_of(bar[i], times, early, len(early) - 1, i)
         if segment > 0:  # it is 0 already, and memory that nobody touched costs nothing
             out_segment[i] = segment
 
@@ -378,8 +378,8 @@ def join_pivots(
     Returns:
         How many lines and how many runs were written.
     """
-    n_lines, n_runs, i, j = 0, 0, 0, 0
-    hole = _next_hole(time, 0, first_bar, last_time, longest_step)
+    n_lines, n_runs, i, j, hole = 0, 0, 0, 0, -1
+    hole = _next_hole(time, hole + 1, first_bar, last_time, longest_step)
     while hole < len(time) or i < n_highs or j < n_lows:
         is_high = int(_comes_first(pivots, i, n_highs, j, n_lows))  # a number: no branch can be predicted on it
         kind, at = LOW - is_high, j + (i - j) * is_high
