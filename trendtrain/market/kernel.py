@@ -197,9 +197,10 @@ def _turns(values: Floats, is_strict: bool, picked: Ints) -> int:
         rises = rising >> 31
     n = np.uint64(0)
     for word in range(n_words):
+        bits = falls[word]
         for j in range(32):
             after[n] = word * 32 + j + 1
-            n += np.uint64(falls[word] >> j & 1)
+            n += np.uint64(bits >> j & 1)
     for i in range(np.int64(n)):
         picked[OWN, i], picked[CONFIRMING, i] = after[i] - 1, after[i]
     return int(n)
