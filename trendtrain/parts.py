@@ -32,12 +32,12 @@ def drop_defaults(cfg: DictConfig) -> None:
         InputError: If a part does not take another key.
     """
     for path, node in _parts(_raw(cfg)):
-        taken, takes_any = _parameters(node["_target_"])
-        for key in [key for key in node if not key.startswith("_") and key not in taken]:
+        taken = _parameters(node["_target_"])
+        for key in [key for key in node if not key.startswith("_") and taken is not None and key not in taken]:
             if _is_default(path, node, key):
                 with open_dict(cfg):
                     del OmegaConf.select(cfg, path)[key]
-            elif not takes_any:
+            else:
                 rule = f"must be left out (~{path}.{key}) for {node['_target_']}, which does not take it"
                 raise InputError(f"`{path}.{key}` {rule}, got {node[key]!r}.")
 
@@ -190,13 +190,13 @@ def _parts(raw: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str,
             yield from _parts(inner, f"{path}.{key}".lstrip("."))
 
 
-def _parameters(target: str) -> tuple[set[str], bool]:
-    """Return the parameters that a part names, and whether it takes any other; all where nothing tells."""
+def _parameters(target: str) -> set[str] | None:
+    """Return the parameters that a part takes; None where it takes any, or nothing tells."""
     try:
         parameters = inspect.signature(get_object(target)).parameters.values()
     except Exception:  # what cannot be found is said when it is made
-        return set(), True
-    return {one.name for one in parameters}, any(one.kind == one.VAR_KEYWORD for one in parameters)
+        return None
+    return None if any(one.kind == one.VAR_KEYWORD for one in parameters) else {one.name for one in parameters}
 
 
 def _is_default(path: str, node: dict[str, Any], key: str) -> bool:

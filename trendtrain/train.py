@@ -16,6 +16,7 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.callbacks import Timer
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from omegaconf import DictConfig, OmegaConf
@@ -143,7 +144,12 @@ class _Run:
             logger = call("logger", logger, save_dir=self.folder, purge_step=self._first_step())
             check_kind("logger", logger, Logger)
         with _quiet_lightning():
-            return instantiate(cfg.trainer, callbacks=[self.validation, *callbacks], logger=logger or False)  # type: ignore[no-any-return]
+            callbacks = [self.validation, *callbacks]
+            trainer: pl.Trainer = instantiate(cfg.trainer, _convert_="all", callbacks=callbacks, logger=logger or False)
+        for timer in (one for one in trainer.callbacks if isinstance(one, Timer)):  # type: ignore[attr-defined]
+            if (left := timer.time_remaining()) is not None and left <= 0:
+                raise InputError(f"`trainer.max_time` must leave training to do, got {cfg.trainer.max_time}.")
+        return trainer
 
     def _checkpoint(self) -> Path | None:
         path = WalkCheckpoint(self.folder / "checkpoints").path
@@ -234,6 +240,8 @@ def _check(cfg: DictConfig) -> None:
     check_number("seed", cfg.seed, 0, _LARGEST_SEED)
     if cfg.trainer.get("max_epochs") is not None:
         check_at_least("trainer.max_epochs", cfg.trainer.max_epochs, -1)
+    if isinstance(max_time := cfg.trainer.get("max_time"), int | float):
+        raise InputError(f"`trainer.max_time` must be DD:HH:MM:SS or such as {{minutes: 90}}, got {max_time}.")
     check_at_least("n_threads", cfg.n_threads, 1)
     if cfg.n_classes not in (2, 3):
         raise InputError(f"`n_classes` must be 2 or 3, got {cfg.n_classes!r}.")

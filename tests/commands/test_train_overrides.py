@@ -1,9 +1,13 @@
 """Groups that are set to nothing, values that need quotes, and limits that leave no training: one line, exit code 2."""
 
+import os
+import re
 from pathlib import Path
 
 import pytest
 from train_runs import RunIn
+
+from trendtrain.cli import main
 
 MODELS = "cnn, dqn, mlp, transformer, two_heads"
 REFUSED = {
@@ -15,6 +19,10 @@ REFUSED = {
     "~callbacks": "`callbacks` must be a part of the configuration, got None.",
     "model.net=null": "`model.net` must be a net with a `_target_`, got None.",
     "trainer.max_epochs=0": "`trainer.max_epochs` must leave training to do, got 0.",
+    "+trainer.max_time=00:00:00:00": "`trainer.max_time` must leave training to do, got 00:00:00:00.",
+    "+trainer.max_time={seconds:0}": "`trainer.max_time` must leave training to do, got {'seconds': 0}.",
+    "+trainer.max_time={hours:-1}": "`trainer.max_time` must leave training to do, got {'hours': -1}.",
+    "+trainer.max_time=0": "`trainer.max_time` must be DD:HH:MM:SS or such as {minutes: 90}, got 0.",
     "+trainer.max_steps=0": "`trainer.max_steps` must leave training to do, got 0.",
     "+trainer.limit_train_batches=0": "`trainer.limit_train_batches` must leave training to do, got 0.",
     "+trainer.limit_train_batches=0.0": "`trainer.limit_train_batches` must leave training to do, got 0.0.",
@@ -51,3 +59,30 @@ def test_a_model_that_diverged_is_told_the_step_and_the_rate(
 ) -> None:
     assert RunIn(tmp_path).here("data.source.n_bars=1500", "model.lr=1e30") == 2
     assert "may have diverged at step 0; try a lower `model.lr`." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("values", ["mlp,1", "1,mlp", "null,mlp", "mlp,true"])
+def test_a_sweep_over_what_is_no_name_is_refused(values: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "--multirun", f"model={values}"]) == 2
+    assert f"`model` must be one of {MODELS}, got {values}." in capsys.readouterr().err
+
+
+def test_where_hydra_changes_the_folder_errors_name_the_key_and_the_closing_lines_paths_that_exist(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    there = [f"db.url=sqlite:///{tmp_path / 'run.db'}", "hydra.run.dir=runs/one", "hydra.job.chdir=true"]
+    small = ["model=mlp", "data.source.n_bars=1500", "walk.steps=1", "walk.warmup=0", "trainer.accelerator=cpu"]
+    try:
+        assert main(["train", "data=files", "data.path=bars.csv", *there]) == 2
+        missing = capsys.readouterr().err
+        os.chdir(tmp_path)
+        assert main(["train", *small, *there]) == 0
+    finally:
+        os.chdir(tmp_path)
+    assert (
+        f"`data.path` must name a file or folder that exists in {tmp_path / 'runs' / 'one'}, got bars.csv." in missing
+    )
+    named = re.findall(r"(?:summary|report|charts|tensorboard): +(?:.*--logdir )?(\S+)", capsys.readouterr().out)
+    assert named
+    assert all((tmp_path / name).exists() for name in named), named

@@ -126,6 +126,6 @@ def test_each_timeframe_may_have_two_heads_of_its_own() -> None:
         nn.init.normal_(copy.layers[0].weight, generator=random)
     window, side = inputs(4)
     which = torch.tensor([1, 0, 1, 0])
-    side[:, -1] = copies.code[which]
+    side[:, -1] = copies.timeframe_code[which]
     outputs = torch.cat([copies.nets[own](window[i : i + 1], side[i : i + 1]) for i, own in enumerate(which)])
     torch.testing.assert_close(net(window, side), torch.cat([outputs[:2, :2], outputs[2:, 2:]]))

@@ -25,7 +25,8 @@ class Patches(nn.Module):
 
     def forward(self, steps: Tensor) -> Tensor:
         """Return the patches, in order."""
-        patches: Tensor = self.linear(steps.reshape(len(steps), -1, self.linear.in_features))
+        n_rows = steps.shape[0]  # `len` would fix it in an exported net
+        patches: Tensor = self.linear(steps.reshape(n_rows, -1, self.linear.in_features))
         return patches
 
 
@@ -75,6 +76,11 @@ def last_bar(window: Tensor, side: Tensor | None, n_side: int) -> list[Tensor]:
     if got != n_side and n_side:
         raise InputError(f"`side` must hold the {n_side} side inputs that the net was made for (`n_side`), got {got}.")
     return [window[:, -1], side] if n_side and side is not None else [window[:, -1]]
+
+
+def is_traced() -> bool:
+    """Return whether `torch.jit.trace`, or an export to ONNX by it, records what is computed."""
+    return bool(torch.jit.is_tracing())  # type: ignore[attr-defined, no-untyped-call]
 
 
 def check_shape(n_features: int, n_side: int, n_classes: int) -> None:

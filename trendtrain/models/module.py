@@ -1,17 +1,21 @@
 """The LightningModules that train a net: `NetModule` is what all share, `TrendModule` fits class probabilities."""
 
 import inspect
+import json
 from abc import ABC, abstractmethod
 from functools import partial
 from math import cos, pi
-from typing import Any
+from typing import Any, Self
 
 import lightning.pytorch as pl
 import torch
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
 from torch import Tensor, nn
 
 from trendtrain.errors import InputError, check_at_least, check_number
 from trendtrain.market.directions import UNKNOWN
+from trendtrain.models.layers import is_traced
 
 Batch = dict[str, Tensor]
 
@@ -80,6 +84,8 @@ class NetModule(pl.LightningModule, ABC):
             InputError: If these are not logits of two classes or more for each window.
         """
         logits: Tensor = net(window, side) if self.use_side else net(window)
+        if is_traced():  # sizes are no numbers then
+            return logits
         is_tensor = isinstance(logits, Tensor) and logits.is_floating_point()
         if not is_tensor or logits.dim() != 2 or logits.shape[0] != window.shape[0] or logits.shape[1] < 2:
             shapes = f"{_form(logits)} for windows {tuple(window.shape)}"
@@ -106,6 +112,50 @@ class NetModule(pl.LightningModule, ABC):
     def validation_step(self, batch: Batch, batch_idx: int) -> Batch:
         """Return the calibrated logits of a batch of the stream."""
         return {"logits": self(batch["window"], batch.get("side")) / self.temperature}
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> Batch:
+        """Return the calibrated logits of a batch of any loader, for `Trainer.predict`."""
+        return self.validation_step(batch, batch_idx)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> Batch:
+        """Log how well the rows of a batch with a known label are predicted, for `Trainer.test`."""
+        outputs = self.validation_step(batch, batch_idx)
+        if "label" not in batch:
+            raise InputError(f"`batch` must hold a label of each row to be tested, got {', '.join(batch)}.")
+        is_known = batch["label"] != UNKNOWN
+        if is_known.any():
+            logits, label = outputs["logits"][is_known], batch["label"][is_known]
+            accuracy = (logits.argmax(dim=1) == label).float().mean()
+            scores = {"test/nll": nn.functional.cross_entropy(logits, label), "test/accuracy": accuracy}
+            self.log_dict(scores, batch_size=len(label))
+        return outputs
+
+    @classmethod
+    def load_from_checkpoint(cls, checkpoint_path: Any, map_location: Any = "cpu", **options: Any) -> Self:  # type: ignore[override]
+        """Return the module of a run, its net made from the configuration in the checkpoint, with its last weights.
+
+        Args:
+            checkpoint_path: `checkpoints/last.ckpt` of a run; or a checkpoint of Lightning's, with `net`.
+            map_location: The device of the weights.
+            **options: `net`, and other arguments of the module, where the checkpoint is not of a run; arguments of
+                Lightning's method.
+
+        Raises:
+            InputError: If the checkpoint is not of a run and no `net` is given, or it is of another module.
+        """
+        if "net" in options:
+            return super().load_from_checkpoint(checkpoint_path, map_location, **options)
+        state = torch.load(checkpoint_path, map_location=map_location, weights_only=True)
+        if "config" not in state:
+            rule = "be that of a run of `trendtrain train`, or come with `net`: the net that was trained"
+            raise InputError(f"`checkpoint_path` must {rule}, got {checkpoint_path} alone.")
+        module = instantiate(OmegaConf.create(json.loads(state["config"])).model)
+        if not isinstance(module, cls):
+            got = type(module).__name__
+            raise InputError(f"`checkpoint_path` must be of a {cls.__name__}, got one of a {got}: its class reads it.")
+        module.load_state_dict(state["state_dict"])
+        module.on_load_checkpoint(state)
+        return module
 
     def configure_optimizers(self) -> Any:
         """Return AdamW over the net's parameters, with a schedule by batch if one is asked for."""

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from trendtrain.errors import InputError
 from trendtrain.market.timeframe import parse_timeframe
+from trendtrain.models.layers import is_traced
 
 _NEAR = 1e-3  # timeframes 0.1 % apart are one
 
@@ -33,7 +34,7 @@ class PerTimeframe(nn.Module):
         torch.Size([5, 2])
     """
 
-    code: Tensor
+    timeframe_code: Tensor
 
     def __init__(self, net: nn.Module, timeframes: Sequence[str]) -> None:
         super().__init__()
@@ -41,11 +42,15 @@ class PerTimeframe(nn.Module):
             raise InputError(f"`timeframes` must name each timeframe once, got {list(timeframes)}.")
         minutes = [float(parse_timeframe(name) / np.timedelta64(1, "m")) for name in timeframes]
         self.nets = nn.ModuleList(deepcopy(net) for _ in timeframes)
-        self.register_buffer("code", torch.tensor(minutes).log2() / 10.0, persistent=False)
+        self.register_buffer("timeframe_code", torch.tensor(minutes).log2() / 10.0, persistent=False)
 
     def forward(self, window: Tensor, side: Tensor) -> Tensor:
         """Return the logits of each row's own net, (B, T, F) and (B, S) -> (B, C)."""
-        distance, which = (side[:, -1:] - self.code).abs().min(dim=1)
+        distance, which = (side[:, -1:] - self.timeframe_code).abs().min(dim=1)
+        if is_traced() or torch.compiler.is_exporting():  # no branch on values: each net takes all rows
+            every = torch.stack([net(window, side) for net in self.nets], dim=1)  # (B, C) each -> (B, nets, C)
+            is_own = torch.arange(len(self.nets), device=which.device) == which[:, None]  # (B, nets)
+            return (every * is_own[:, :, None]).sum(dim=1)
         if len(distance) and distance.max() > _NEAR:
             minutes = 2.0 ** (10.0 * side[distance.argmax(), -1].item())
             raise InputError(f"`timeframes` must name each timeframe of the data, got bars of {minutes:g} minutes too.")
