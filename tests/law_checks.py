@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from arenas import arena_of
 from reference import HIGH, LOW, slow_labels, slow_lines, slow_pivots
 
-from trendtrain.data.arena import build_arena
-from trendtrain.data.windows import Windows
 from trendtrain.features import bar_features, by_segment, price_levels, skill_features, volatility_unit
 from trendtrain.laws import BarsFunction, check_causal
 from trendtrain.market import Bars, Labels, LabelTracker, Lines, Pivots, PivotTracker, find_pivots, label_bars
@@ -113,8 +112,8 @@ def assert_windows_survive_cut(bars: Bars, cut: int, max_gap: int | None, window
 
 
 def batch_of(bars: Bars, rows: Array, max_gap: int | None, window: int) -> dict[str, torch.Tensor]:
-    inputs = build_arena([bars], bar_features, bar_features, max_gap)
-    return Windows(inputs, window).gather(torch.from_numpy(rows))
+    arena = arena_of(bars, window=window, features=bar_features, side=bar_features, max_gap=max_gap)
+    return arena.gather(torch.from_numpy(rows))
 
 
 def small_nets(n_features: int, n_side: int, window: int) -> list[torch.nn.Module]:

@@ -87,7 +87,7 @@ def test_every_source_gives_the_bars_of_a_run(source: str, tmp_path: Path) -> No
     config = composed(f"data={source}", *([f"data.path={file}"] if source == "files" else []))
     series = instantiate(config.data.source)(store)
     engine.dispose()
-    assert set(series) == {Series("SYNTH" if source == "synthetic" else "A", "5m")}
+    assert set(PivotDataModule(series).history.series) == {Series("SYNTH" if source == "synthetic" else "A", "5m")}
 
 
 def test_the_replay_of_the_datamodule_is_that_of_the_configuration() -> None:

@@ -23,7 +23,6 @@ from omegaconf import DictConfig, OmegaConf
 
 from trendtrain.callbacks.trend_validation import TrendValidation
 from trendtrain.callbacks.walk_checkpoint import WalkCheckpoint
-from trendtrain.data.arena import build_arena
 from trendtrain.data.datamodule import PivotDataModule
 from trendtrain.errors import EXIT_CTRL_C, EXIT_SIGTERM, InputError, check_at_least, check_choice, check_number
 from trendtrain.market.synthetic import synthetic_market
@@ -37,6 +36,7 @@ from trendtrain.reports.terminal import show
 from trendtrain.storage.bars.store import BarStore
 from trendtrain.storage.database import is_missing, open_database
 from trendtrain.storage.ledger.ledger import Ledger
+from trendtrain.stream.inputs import InputTracker
 from trendtrain.stream.walk import Walk
 
 _N_PROBE_BARS = 100  # enough to count columns
@@ -118,10 +118,10 @@ class _Run:
 
     def values(self, exit_code: int) -> dict[str, Any]:
         """Return the content of `summary.json`, except the time taken."""
-        is_done = self.datamodule.clock.is_done
+        is_done = self.datamodule.stream.is_done
         ended = {0: "finished" if is_done else "stopped", EXIT_CTRL_C: "interrupted", EXIT_SIGTERM: "terminated"}
         is_partial = bool(self.trainer.fast_dev_run)  # type: ignore[attr-defined]
-        steps = {"status": "partial" if is_partial else ended[exit_code], "steps": self.datamodule.clock.step}
+        steps = {"status": "partial" if is_partial else ended[exit_code], "steps": self.datamodule.stream.step}
         return {"name": self.name, **self.validation.summary(), **steps, "config": self.config}
 
     def _trainer(self) -> pl.Trainer:
@@ -160,16 +160,15 @@ class _Run:
         if self.checkpoint is None:
             return -self.datamodule.n_warmup
         state = torch.load(self.checkpoint, weights_only=True)
-        clock = state[type(self.datamodule).__qualname__]
-        return int(clock["step"] - clock["warmup"])
+        stream = state[type(self.datamodule).__qualname__]
+        return int(stream["step"] - stream["warmup"])
 
     def _grid(self) -> dict[str, str]:
         """Return when the walk starts and how long its steps are, so that later bars change neither."""
         if self.kept is not None and self.kept.grid is not None:
             return self.kept.grid
-        smallest = min(parse_timeframe(series.timeframe) for series in self.datamodule.series)
-        step = self.datamodule.walk.length(smallest)
-        return {"start": str(self.datamodule.clock.start), "step": format_timeframe(step)}
+        feed = self.datamodule.feed
+        return {"start": str(feed.start), "step": format_timeframe(feed.length)}
 
 
 def fill_counts(cfg: DictConfig) -> None:
@@ -182,16 +181,16 @@ def fill_counts(cfg: DictConfig) -> None:
         return
     features, side = instantiate(cfg.data.features), instantiate(cfg.data.side)
     try:
-        arena = build_arena([synthetic_market(_N_PROBE_BARS, seed=0)], features, side, max_gap=None)
+        inputs = InputTracker(features, side, max_gap=None).update(synthetic_market(_N_PROBE_BARS, seed=0))
     except InputError:
         raise
     except Exception as error:
         cause = f"{type(error).__name__}: {error}"
         rule = "must be given where `data.features` or `data.side` fails on bars that are not its own"
         raise InputError(f"`data.n_features` and `data.n_side` {rule}, got {cause}.") from error
-    for name in ("n_features", "n_side"):
+    for name, count in (("n_features", inputs.n_features), ("n_side", inputs.n_side)):
         if cfg.data[name] is None:
-            cfg.data[name] = getattr(arena, name)
+            cfg.data[name] = count
 
 
 def worst_value(metric: str) -> float:
@@ -285,7 +284,7 @@ def _quiet_lightning() -> Iterator[None]:
     logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
-            # Batches are gathered faster with 0 workers, and a sampler with workers would lag behind the clock.
+            # Batches are gathered faster with 0 workers, and a sampler with workers would lag behind the stream.
             warnings.filterwarnings("ignore", message=".*does not have many workers.*")
             warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
             yield

@@ -30,8 +30,10 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 from rows import Row, show_rows
 
-from trendtrain.data import PivotDataModule
-from trendtrain.market import Series, planted_market
+from trendtrain.data.arena import Arena
+from trendtrain.features import bar_features, skill_features
+from trendtrain.market import label_bars, planted_market
+from trendtrain.stream.inputs import InputTracker
 
 
 class Clock(pl.Callback):
@@ -84,17 +86,16 @@ class Loop:
 
     def __init__(self, cfg: DictConfig) -> None:
         bars = planted_market(cfg.data.source.n_bars, seed=0)
-        datamodule = PivotDataModule({Series("LOOP", "1m"): bars}, window=cfg.data.window)
-        datamodule.setup()
+        tracker, arena = InputTracker(bar_features, skill_features, None), Arena(cfg.data.window)
+        arena.append(0, tracker.update(bars))
         rows = torch.arange(cfg.data.window - 1, len(bars))
         self.cfg = cfg
         self.device = "cuda" if torch.cuda.is_available() and cfg.trainer.accelerator in ("auto", "gpu") else "cpu"
-        windows = datamodule.train_dataloader().dataset.windows
-        inputs = windows.gather(rows)
+        labels, inputs = label_bars(bars), arena.gather(rows)
         if cfg.data.transitions:  # of what has no label yet, nothing that follows is drawn
-            following = torch.from_numpy(datamodule.labels.known_at).clamp_min(cfg.data.window - 1)[rows]
-            inputs |= {f"next_{name}": values for name, values in windows.gather(following).items()}
-        inputs["label"] = torch.from_numpy(datamodule.labels.direction[rows.numpy()].astype("int64"))
+            following = torch.from_numpy(labels.known_at.copy()).clamp_min(cfg.data.window - 1)[rows]
+            inputs |= {f"next_{name}": values for name, values in arena.gather(following).items()}
+        inputs["label"] = torch.from_numpy(labels.direction[rows.numpy()].astype("int64"))
         inputs["weight"] = torch.ones(len(rows))
         self.inputs = {name: values.to(self.device) for name, values in inputs.items()}
         self.batch, self.n_batches, self.n_steps = cfg.replay.batch_size, cfg.replay.n_batches, cfg.walk.steps

@@ -16,11 +16,12 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from trendtrain.data.arena import build_arena
-from trendtrain.data.windows import WindowDataset, Windows
+from trendtrain.data.arena import Arena
+from trendtrain.data.windows import WindowDataset
 from trendtrain.features import bar_features
 from trendtrain.market import random_walk
 from trendtrain.replay import Draw
+from trendtrain.stream.inputs import InputTracker
 
 WINDOW, BATCH, N_BATCHES, N_ROUNDS = 64, 1024, 40, 9
 
@@ -28,8 +29,8 @@ WINDOW, BATCH, N_BATCHES, N_ROUNDS = 64, 1024, 40, 9
 class OneByOne(Dataset[torch.Tensor]):
     """What a DataLoader does by default: one window at a time."""
 
-    def __init__(self, dataset: WindowDataset) -> None:
-        self.values = torch.from_numpy(np.random.default_rng(0).normal(size=(len(dataset), 8)).astype(np.float32))
+    def __init__(self, n_bars: int) -> None:
+        self.values = torch.from_numpy(np.random.default_rng(0).normal(size=(n_bars, 8)).astype(np.float32))
 
     def __len__(self) -> int:
         return len(self.values) - WINDOW + 1
@@ -51,12 +52,14 @@ def main() -> None:
     parser.add_argument("--json")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    dataset = WindowDataset(Windows(build_arena([random_walk(options.bars, seed=0)], bar_features, None, None), WINDOW))
+    arena = Arena(WINDOW)
+    arena.append(0, InputTracker(bar_features, None, None).update(random_walk(options.bars, seed=0)))
+    dataset = WindowDataset(arena)
     rows = np.random.default_rng(0).integers(WINDOW - 1, options.bars, (N_BATCHES, BATCH))
     draws = [Draw(row, np.ones(BATCH)) for row in rows]
     source = torch.randn(BATCH, WINDOW, 8)
     ours = DataLoader(dataset, sampler=draws, batch_size=None)
-    few = DataLoader(OneByOne(dataset), sampler=(rows[:4].ravel() - WINDOW).clip(0), batch_size=BATCH)
+    few = DataLoader(OneByOne(options.bars), sampler=(rows[:4].ravel() - WINDOW).clip(0), batch_size=BATCH)
     runs: dict[str, tuple[Callable[[], object], int]] = {
         "memcpy": (lambda: [torch.empty_like(source).copy_(source) for _ in draws], N_BATCHES),
         "ours": (lambda: [None for _ in ours], N_BATCHES),

@@ -1,11 +1,13 @@
 import signal
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
 import lightning.pytorch as pl
 import pytest
 from lightning.pytorch.loggers import TensorBoardLogger
+from streams import labels_of, positions
 from trainer_parts import SERIES
 from trainer_parts import make_datamodule as make_datamodule
 from trainer_parts import make_module as make_module
@@ -66,6 +68,8 @@ def finished(
         checkpoint=WalkCheckpoint(folder / "checkpoints", every_n_steps=2),
         datamodule=make_datamodule(),
         module=make_module(),
+        labels=labels_of(SERIES, max_gap=12),
+        at=partial(positions, SERIES),
     )
     run.writer = LedgerWriter(run.ledger, "run-1", config="{}")
     parts = (run.validation, run.writer, TrendCharts(), run.checkpoint, ReseedGenerators(0), run.recorder)

@@ -167,7 +167,7 @@ class Late(TrendValidation):
 
     def on_validation_epoch_start(self, trainer: Any, pl_module: Any) -> None:
         super().on_validation_epoch_start(trainer, pl_module)
-        n = 2 if self._judge is None or self._judge.n_steps < 2 else 50
+        n = 2 if self._judge is None or self._judge.step < 2 else 50
         self.key = lambda batch: batch[-1][:n]
         self.direction = lambda outputs: outputs[:n]
 
@@ -249,7 +249,7 @@ def test_our_stream_walks_in_either_namespace(pl: Any) -> None:
     trainer = make_trainer(pl, validation, max_epochs=-1)
     trainer.fit(module, data)
     assert validation.buffer.stats.total == 350
-    assert trainer.current_epoch == data.clock.n_steps == 4
+    assert trainer.current_epoch == data.stream.feed.n_steps == 4
 
 
 @pytest.mark.parametrize(
@@ -292,5 +292,5 @@ def test_a_run_resumed_goes_on_counting_passes(pl: Any, tmp_path: Path) -> None:
     loader, module = make_loader(BATCHES["tuple"]), make_module(pl, OUTPUTS["logits"])
     trainer = make_trainer(pl, second, max_epochs=3)
     trainer.fit(module, loader, loader, ckpt_path=tmp_path / "last.ckpt", weights_only=True)
-    assert second.state_dict()["n_steps"] == 3
+    assert second.state_dict()["step"] == 3
     assert second.buffer.stats == expected_stats()

@@ -9,6 +9,7 @@ import pytest
 import torch
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from sqlalchemy import Engine, text
+from trainer_parts import SERIES
 
 from trendtrain.callbacks import LedgerWriter, ReseedGenerators, TrendValidation, WalkCheckpoint
 from trendtrain.callbacks.ledger_writer import model_class
@@ -46,11 +47,11 @@ def test_the_ledger_counts_what_the_callback_counts(finished: SimpleNamespace) -
 
 
 def test_every_prediction_is_written_with_its_step(finished: SimpleNamespace) -> None:
-    labels, bars = finished.datamodule.labels, list(finished.datamodule.series.values())
+    labels, bars = finished.labels, list(SERIES.values())
     expected = []
     for step in finished.recorder.steps:
         made = step.predictions
-        for row, direction, confidence in zip(made.row, made.direction, made.confidence, strict=True):
+        for row, direction, confidence in zip(finished.at(made.row), made.direction, made.confidence, strict=True):
             i = labels.series_index[row]
             open_time = bars[i].open_time[row - labels.offset[i]]
             expected.append((*labels.series[i], *milliseconds(open_time[None]), step.index, direction, confidence))
@@ -58,11 +59,12 @@ def test_every_prediction_is_written_with_its_step(finished: SimpleNamespace) ->
 
 
 def test_every_verdict_is_written_with_the_line_that_judged(finished: SimpleNamespace) -> None:
-    labels, bars = finished.datamodule.labels, list(finished.datamodule.series.values())
+    labels, bars = finished.labels, list(SERIES.values())
     expected = []
     for step in finished.recorder.steps:
         verdicts = step.verdicts
-        columns = (verdicts.row, verdicts.outcome, verdicts.truth, verdicts.event, verdicts.known_at)
+        rows_at, known_at_rows = finished.at(verdicts.row), finished.at(verdicts.known_at)
+        columns = (rows_at, verdicts.outcome, verdicts.truth, labels.event[rows_at], known_at_rows)
         for row, outcome, truth, event, known_at in zip(*columns, strict=True):
             i = labels.series_index[row]
             open_times, offset, lines = bars[i].open_time, labels.offset[i], labels.lines
@@ -114,8 +116,9 @@ def test_the_model_is_named_with_its_class(finished: SimpleNamespace) -> None:
 
 
 def test_every_line_that_judged_is_written_once(finished: SimpleNamespace) -> None:
-    labels = finished.datamodule.labels
-    events = np.unique(np.concatenate([step.verdicts.event for step in finished.recorder.steps]))
+    labels = finished.labels
+    judged = finished.at(np.concatenate([step.verdicts.row for step in finished.recorder.steps]))
+    events = np.unique(labels.event[judged])
     lines = labels.lines[events[events >= 0]]
     expected = zip(
         (labels.series[i].symbol for i in labels.series_index[lines.first_bar]),

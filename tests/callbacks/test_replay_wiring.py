@@ -11,8 +11,10 @@ import numpy as np
 import torch
 from sqlalchemy import text
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from trainer_parts import SERIES
 
 from trendtrain.callbacks import LedgerWriter, TrendValidation, WalkStep
+from trendtrain.market import label_bars
 from trendtrain.models import TrendModule
 from trendtrain.replay import make_sampler, weigh, weigh_by_gradient
 from trendtrain.storage import open_database
@@ -27,8 +29,8 @@ TAGS = {"wrong_in_memory", "wrong_in_draws", "effective_size", "age_events", "al
 class Watcher(pl.Callback):
     """Follow what the model answers on each training batch, and what it hears of steps and changes."""
 
-    def __init__(self, n_rows: int) -> None:
-        self.weight = np.ones(n_rows, dtype=np.float16)
+    def __init__(self) -> None:
+        self.weight: dict[int, np.float16] = {}  # 1 where a row is not in it
         self.drawn: set[int] = set()
         self.heard: list[tuple[str, int]] = []
         self.kept: list[tuple[int, int]] = []
@@ -51,6 +53,12 @@ class Watcher(pl.Callback):
         self.heard.append(("change", step.index))
         assert step.change is not None
         self.kept.append((step.change, trainer.datamodule.replay.memory.n_events))
+
+
+def close_step(datamodule: Any) -> None:
+    """Predict every row of the step alike, and close it."""
+    row = datamodule.stream.open().row
+    datamodule.stream.close(Predictions(row, np.tile([0.4, 0.6], (len(row), 1))))
 
 
 class Silent(TrendModule):
@@ -86,12 +94,13 @@ def test_weights_are_the_latest_answers_of_the_model(
 ) -> None:
     datamodule = make_datamodule(replay=by_gradient())
     datamodule.setup()
-    watcher = Watcher(len(datamodule.labels))
+    watcher = Watcher()
     make_trainer(TrendValidation(), watcher).fit(make_module(), datamodule)
     memory = datamodule.replay.memory
     assert len(watcher.drawn) > 200
     # duplicates in a batch have one answer; float32 batches differ in the last digits by their row's place
-    np.testing.assert_allclose(memory.weight.astype(float), watcher.weight[memory.rows].astype(float), rtol=2e-3)
+    expected = [float(watcher.weight.get(row, np.float16(1.0))) for row in memory.rows.tolist()]
+    np.testing.assert_allclose(memory.weight.astype(float), expected, rtol=2e-3)
 
 
 def test_a_module_that_returns_its_loss_alone_leaves_the_verdicts(
@@ -101,17 +110,18 @@ def test_a_module_that_returns_its_loss_alone_leaves_the_verdicts(
     datamodule = make_datamodule()
     net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12 * 8, 2))
     make_trainer(TrendValidation(), recorder).fit(Silent(net), datamodule)
-    expected = np.ones(len(datamodule.labels))
-    for step in recorder.steps:
-        expected[step.verdicts.row[step.verdicts.is_validated & ~step.verdicts.is_correct]] = 3.0
-    np.testing.assert_array_equal(datamodule.replay.memory.weight, expected[datamodule.replay.memory.rows])
+    wrong = [step.verdicts.row[step.verdicts.is_validated & ~step.verdicts.is_correct] for step in recorder.steps]
+    memory = datamodule.replay.memory
+    expected = np.where(np.isin(memory.rows, np.concatenate(wrong)), 3.0, 1.0)
+    np.testing.assert_array_equal(memory.weight, expected)
     assert np.isnan(recorder.steps[-1].replay["wrong_in_draws"])
 
 
 def test_answers_on_rows_not_known_yet_are_not_used(make_datamodule: Make) -> None:
     datamodule = make_datamodule()
     datamodule.setup()
-    datamodule.update_verdicts(Predictions(datamodule.clock.rows, np.tile([0.0, 1.0], (len(datamodule.clock.rows), 1))))
+    row = datamodule.stream.open().row
+    datamodule.replay.refresh(row, np.tile([0.0, 1.0], (len(row), 1)))
     assert (datamodule.replay.memory.weight == 1.0).all()
 
 
@@ -120,7 +130,7 @@ def test_a_change_is_told_after_its_step_and_cuts_the_memory(
 ) -> None:
     datamodule = make_datamodule(replay=by_gradient(detector=AlarmAt()))
     datamodule.setup()
-    watcher = Watcher(len(datamodule.labels))
+    watcher = Watcher()
     make_trainer(TrendValidation(), watcher).fit(make_module(), datamodule)
     assert watcher.heard[:5] == [("step", 0), ("step", 1), ("step", 2), ("change", 2), ("step", 3)]
     assert watcher.kept == [(5, 5)]
@@ -184,11 +194,11 @@ def test_a_datamodule_restored_after_a_cut_goes_on_as_if_never_stopped(make_data
 
     original, restored = prepared(), prepared()
     for _ in range(4):
-        original.close_step()
+        close_step(original)
     original.replay.memory.cut(9)
     restored.load_state_dict(original.state_dict())
     for datamodule in (original, restored):
-        datamodule.close_step()
+        close_step(datamodule)
     assert restored.replay.memory.rows.tolist() == original.replay.memory.rows.tolist()
     assert 0 < original.replay.memory.n_known <= 400
     for ours, theirs in zip(restored.train_dataloader(), original.train_dataloader(), strict=True):
@@ -206,5 +216,6 @@ def test_weigh_is_told_the_line_that_judged_a_replayed_row(
 
     datamodule = make_datamodule(replay=partial(make_sampler, batch_size=32, n_batches=2, weigh=watched))
     make_trainer(TrendValidation()).fit(make_module(), datamodule)
-    before_start = datamodule.labels.event[datamodule.labels.known(datamodule.clock.start)]
+    labels = label_bars(SERIES["AAA", "5m"], max_gap=12)  # of the series with number 0
+    before_start = labels.event[labels.known(datamodule.stream.feed.start)]
     assert events & set(before_start.tolist())  # bars without a verdict were weighed once they were replayed

@@ -65,9 +65,9 @@ def test_there_is_a_chart_of_each_score(charts: EventAccumulator) -> None:
 
 
 def test_points_lie_at_the_date_of_their_bars(charts: EventAccumulator, finished: SimpleNamespace) -> None:
-    labels, clock = finished.datamodule.labels, finished.datamodule.clock
-    ends = clock.start + np.arange(1, clock.n_steps + 1) * 90 * np.timedelta64(5, "m")
-    ends = np.minimum(ends, labels.close_time.max())
+    feed = finished.datamodule.stream.feed
+    ends = feed.start + np.arange(1, feed.n_steps + 1) * 90 * np.timedelta64(5, "m")
+    ends = np.minimum(ends, finished.labels.close_time.max())
     dates = [point.wall_time for point in charts.Scalars("trend/pending")]
     assert dates == (ends.astype(np.int64) / 1000.0).tolist()
 

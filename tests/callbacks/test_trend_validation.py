@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import torch
 from torch.utils.data import DataLoader
+from trainer_parts import SERIES
 
 from trendtrain.callbacks import ReseedGenerators, TrendValidation
 from trendtrain.data import PivotDataModule, Walk
-from trendtrain.data.datamodule import StreamSampler
+from trendtrain.data.datamodule import StreamBatches
 from trendtrain.errors import InputError
 from trendtrain.market import Bars, label_bars, random_walk
 from trendtrain.models import TrendModule
@@ -39,11 +40,11 @@ def whole_windows(bars: Bars, window: int = 12, max_gap: int = 12) -> np.ndarray
 
 
 def test_every_row_of_the_stream_is_predicted_once(finished: SimpleNamespace) -> None:
-    labels, clock = finished.datamodule.labels, finished.datamodule.clock
-    is_after = labels.close_time > clock.start
-    has_window = np.concatenate([whole_windows(bars) for bars in finished.datamodule.series.values()])
-    assert len(finished.recorder.steps) == clock.n_steps > 8
-    assert sorted(all_predictions(finished).row) == np.flatnonzero(is_after & has_window).tolist()
+    feed = finished.datamodule.stream.feed
+    is_after = finished.labels.close_time > feed.start
+    has_window = np.concatenate([whole_windows(bars) for bars in SERIES.values()])
+    assert len(finished.recorder.steps) == feed.n_steps > 8
+    assert sorted(finished.at(all_predictions(finished).row)) == np.flatnonzero(is_after & has_window).tolist()
 
 
 def test_counts_conserve_after_every_step(finished: SimpleNamespace) -> None:
@@ -63,10 +64,10 @@ def test_all_outcomes_occur_in_this_run(finished: SimpleNamespace) -> None:
 
 
 def test_statistics_equal_a_slow_count(finished: SimpleNamespace) -> None:
-    labels, now = finished.datamodule.labels, finished.datamodule.clock.now
+    labels, now = finished.labels, finished.datamodule.stream.now
     counts = dict.fromkeys(("validated", "correct", "void", "pending"), 0)
     predictions = all_predictions(finished)
-    for row, direction in zip(predictions.row, predictions.direction, strict=True):
+    for row, direction in zip(finished.at(predictions.row), predictions.direction, strict=True):
         known_at, truth = labels.known_at[row], labels.direction[row]
         if known_at < 0 or labels.close_time[known_at] > now:
             counts["pending"] += 1
@@ -79,9 +80,10 @@ def test_statistics_equal_a_slow_count(finished: SimpleNamespace) -> None:
 
 
 def test_a_verdict_comes_in_the_step_in_which_its_label_is_known(finished: SimpleNamespace) -> None:
-    labels, before = finished.datamodule.labels, finished.datamodule.clock.start
+    labels, before = finished.labels, finished.datamodule.stream.feed.start
     for step in finished.recorder.steps:
-        known_time = labels.close_time[step.verdicts.known_at]
+        known_time = labels.close_time[finished.at(step.verdicts.known_at)]
+        np.testing.assert_array_equal(known_time, step.verdicts.known_time)
         assert (known_time > before).all()
         assert (known_time <= step.now).all()
         before = step.now
@@ -111,8 +113,8 @@ def test_verdicts_weigh_in_the_replay(
 
 
 def test_training_stops_at_the_end_of_the_stream(finished: SimpleNamespace) -> None:
-    assert finished.datamodule.clock.is_done
-    assert finished.trainer.current_epoch == finished.datamodule.clock.n_steps
+    assert finished.datamodule.stream.is_done
+    assert finished.trainer.current_epoch == finished.datamodule.stream.feed.n_steps
 
 
 def test_steps_are_told_in_order(finished: SimpleNamespace) -> None:
@@ -157,20 +159,21 @@ class LosesRows(PivotDataModule):
     """Forgets the last row of each step."""
 
     def val_dataloader(self) -> DataLoader:
-        class Sampler(StreamSampler):
+        class Batches(StreamBatches):
             def __iter__(self) -> Any:
                 for draw in super().__iter__():
-                    yield Draw(draw.row[:-1], draw.weight[:-1]) if draw.row[-1] == self.clock.rows[-1] else draw
+                    is_last = draw.row[-1] == self.stream.open().row[-1]
+                    yield Draw(draw.row[:-1], draw.weight[:-1]) if is_last else draw
 
-        return DataLoader(super().val_dataloader().dataset, sampler=Sampler(self.clock, 32), batch_size=None)
+        return DataLoader(super().val_dataloader().dataset, sampler=Batches(self.stream, 32), batch_size=None)
 
 
 def test_a_step_that_leaves_rows_out_is_an_error(make_trainer: Make, make_module: Make, make_datamodule: Make) -> None:
     whole = make_datamodule()
-    options = {name: getattr(whole, name) for name in ("series", "labeler", "max_gap", "window", "walk")}
+    options = {name: getattr(whole, name) for name in ("labeler", "max_gap", "window", "walk")}
     trainer = make_trainer(TrendValidation())
     with pytest.raises(RuntimeError, match=r"must predict each of its rows once: 119 predictions for 120 rows"):
-        trainer.fit(make_module(), LosesRows(**options, replay=whole.make_replay))
+        trainer.fit(make_module(), LosesRows(SERIES, **options, replay=whole.make_replay))
 
 
 class Diverges(TrendModule):
@@ -281,7 +284,7 @@ def test_labels_beside_a_stream_are_refused(make_trainer: Make, make_module: Mak
     datamodule = make_datamodule()
     datamodule.setup()
     with pytest.raises(InputError, match="`labels` must be left out where the datamodule has its own, got both"):
-        make_trainer(TrendValidation(labels=datamodule.labels)).fit(make_module(), datamodule)
+        make_trainer(TrendValidation(labels=label_bars(random_walk(50, seed=0)))).fit(make_module(), datamodule)
 
 
 @pytest.mark.parametrize("cut", [{"limit_val_batches": 1}, {"val_check_interval": 1}, {"val_check_interval": 0.5}])
@@ -299,7 +302,7 @@ def test_in_the_warm_up_nothing_is_judged_and_no_step_counts(
     make_trainer(TrendValidation(), recorder).fit(make_module(), datamodule)
     n_warmup = datamodule.n_warmup
     assert recorder.warmups == [(done, n_warmup) for done in range(1, n_warmup + 1)] != []
-    assert [step.index for step in recorder.steps] == list(range(datamodule.clock.n_steps))
+    assert [step.index for step in recorder.steps] == list(range(datamodule.stream.feed.n_steps))
     for step, plain in zip(recorder.steps, finished.recorder.steps, strict=True):
         np.testing.assert_array_equal(step.predictions.row, plain.predictions.row)
         assert step.now == plain.now

@@ -15,8 +15,8 @@ Make = Callable[..., Any]
 
 def test_the_last_step_is_in_the_checkpoint(finished: SimpleNamespace) -> None:
     state = torch.load(finished.checkpoint.path, weights_only=True)
-    assert state["PivotDataModule"]["step"] == finished.datamodule.clock.n_steps
-    assert state["callbacks"]["LedgerWriter"] == {"last_step": finished.datamodule.clock.n_steps - 1}
+    assert state["PivotDataModule"]["step"] == finished.datamodule.stream.feed.n_steps
+    assert state["callbacks"]["LedgerWriter"] == {"last_step": finished.datamodule.stream.feed.n_steps - 1}
 
 
 def test_only_the_checkpoint_is_left(finished: SimpleNamespace) -> None:

@@ -11,8 +11,10 @@ import pytest
 import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 from matplotlib.colors import to_rgb
+from streams import labels_of, positions
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.utils.data import DataLoader, TensorDataset
+from trainer_parts import SERIES
 
 from trendtrain.callbacks import TrendCharts, TrendValidation, WalkStep
 from trendtrain.charts.recent_chart import RecentBars, draw_recent, recent_bars
@@ -39,9 +41,11 @@ class NewestBars(pl.Callback):
         module = self.datamodule
         self.steps.append(step)
         self.predictions.update(step)
-        parts = enumerate(module.series.items())
         self.recents.append(
-            {name: recent_bars(step, i, bars, module.labeler, self.predictions) for i, (name, bars) in parts}
+            {
+                step.series[i]: recent_bars(step, i, bars, module.labeler, self.predictions)
+                for i, bars in enumerate(module.newest_bars())
+            }
         )
 
 
@@ -58,7 +62,7 @@ def walked(make_trainer: Make, make_module: Make, make_datamodule: Make) -> Newe
 def test_a_pivot_chart_shows_nothing_that_was_not_known_then(walked: NewestBars) -> None:
     for step, recents in zip(walked.steps, walked.recents, strict=True):
         for name, recent in recents.items():
-            whole = walked.datamodule.series[name]
+            whole = SERIES[name]
             n_closed = int((whole.close_time <= step.now).sum())
             assert recent.bars.open_time[-1] == whole.open_time[n_closed - 1]
             for facts in (*recent.pivots, recent.lines):
@@ -71,7 +75,7 @@ def test_the_pivots_drawn_are_those_of_the_whole_series(walked: NewestBars) -> N
         return sorted(zip((here.bar + shift).tolist(), here.level.tolist(), here.price.tolist(), strict=True))
 
     for name, recent in walked.recents[-1].items():
-        whole = walked.datamodule.series[name]
+        whole = SERIES[name]
         shift = int(np.searchsorted(whole.open_time, recent.bars.open_time[0]))
         for kind, pivots in zip(find_pivots(whole, strength=(2, 1), max_gap=12), recent.pivots, strict=True):
             expected = drawn(kind, shift + recent.first, 0)
@@ -80,12 +84,10 @@ def test_the_pivots_drawn_are_those_of_the_whole_series(walked: NewestBars) -> N
 
 def test_the_lines_drawn_are_those_that_judge(walked: NewestBars) -> None:
     for i, (name, recent) in enumerate(walked.recents[-1].items()):
-        labels = walked.datamodule.labels
+        labels = labels_of(SERIES, 12, strength=(2, 1), flat_band=0.0005)
         first, last = recent.bars.open_time[recent.first], recent.bars.open_time[-1]
         is_of_it = labels.series_index[labels.lines.first_bar] == i
-        expected = labels.lines[
-            is_of_it & (labels.lines.known_at <= labels.offset[i] + len(walked.datamodule.series[name]) - 1)
-        ]
+        expected = labels.lines[is_of_it & (labels.lines.known_at <= labels.offset[i] + len(SERIES[name]) - 1)]
         for name_ in ("start_time", "end_time", "kind", "direction", "first_price", "last_price"):
             ours = getattr(recent.lines, name_)[recent.lines.start_time >= first]
             theirs = getattr(expected, name_)[(expected.start_time >= first) & (expected.end_time <= last)]
@@ -97,11 +99,12 @@ def test_each_bar_has_what_was_predicted_at_it_and_what_came_of_it(walked: Newes
     came: dict[int, int] = {}
     seen = set()
     for step, recents in zip(walked.steps, walked.recents, strict=True):
-        said |= dict(zip(step.predictions.row.tolist(), step.predictions.direction.tolist(), strict=True))
-        came |= dict(zip(step.verdicts.row.tolist(), step.verdicts.outcome.tolist(), strict=True))
+        made, verdicts = step.predictions, step.verdicts
+        said |= dict(zip(positions(SERIES, made.row).tolist(), made.direction.tolist(), strict=True))
+        came |= dict(zip(positions(SERIES, verdicts.row).tolist(), verdicts.outcome.tolist(), strict=True))
         for i, name in enumerate(step.series):
-            recent, bars = recents[name], walked.datamodule.series[name]
-            offset = walked.datamodule.labels.offset[i]
+            recent, bars = recents[name], SERIES[name]
+            offset = (0, len(SERIES["AAA", "5m"]))[i]
             first = int(offset + np.searchsorted(bars.open_time, recent.bars.open_time[0]))
             for bar in range(recent.first, len(recent.bars)):
                 expected = came.get(first + bar, PENDING if first + bar in said else NONE)
@@ -146,10 +149,10 @@ def test_a_run_ends_with_its_pictures_at_the_date_of_its_last_bar(
     datamodule = make_datamodule()
     charts = fit(tmp_path, make_trainer, make_module, datamodule)
     assert set(charts.Tags()["images"]) == SCORES | {"figures/pivots/AAA/5m", "figures/pivots/BBB/15m"}
-    seconds = datamodule.clock.now.astype("datetime64[ms]").astype(np.int64) / 1000.0
+    seconds = datamodule.stream.now.astype("datetime64[ms]").astype(np.int64) / 1000.0
     for tag in charts.Tags()["images"]:
         (picture,) = charts.Images(tag)
-        assert (picture.step, picture.wall_time) == (datamodule.clock.n_steps - 1, seconds)
+        assert (picture.step, picture.wall_time) == (datamodule.stream.feed.n_steps - 1, seconds)
         assert picture.encoded_image_string.startswith(b"\x89PNG")
         size = [int.from_bytes(picture.encoded_image_string[i : i + 4]) for i in (16, 20)]
         assert size == [picture.width, picture.height]

@@ -5,6 +5,7 @@ import lightning.pytorch as pl
 import numpy as np
 import pytest
 import torch
+from arenas import arena_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from old_annotations import START, market
@@ -12,8 +13,6 @@ from torch.utils.data import DataLoader, Subset
 
 from trendtrain.annotations import Annotation
 from trendtrain.data.annotated import AnnotatedDataset
-from trendtrain.data.arena import build_arena
-from trendtrain.data.windows import Windows
 from trendtrain.errors import InputError
 from trendtrain.features import bar_features, skill_features
 from trendtrain.market import Bars
@@ -61,8 +60,8 @@ def test_window_and_side_inputs_are_those_of_the_whole_series_at_the_bar_of_the_
     dataset = AnnotatedDataset(TRADES, store, window=WINDOW)
     for position, bar in enumerate([100, 40, 100, 199, 15]):
         bars = MARKETS[TRADES[position].symbol, TRADES[position].timeframe]
-        windows = Windows(build_arena([bars], bar_features, skill_features, None), WINDOW)
-        for name, values in windows.gather(torch.tensor([bar])).items():
+        arena = arena_of(bars, window=WINDOW, features=bar_features, side=skill_features)
+        for name, values in arena.gather(torch.tensor([bar])).items():
             torch.testing.assert_close(dataset[position][name], values[0], rtol=0, atol=0)
 
 

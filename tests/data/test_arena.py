@@ -1,44 +1,117 @@
+from collections.abc import Callable
+
 import numpy as np
 import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
-from trendtrain.data.arena import build_arena
-from trendtrain.errors import InputError
-from trendtrain.features import bar_features, price_levels, skill_features, volatility_unit
-from trendtrain.market import random_walk, synthetic_market
+from trendtrain.data.arena import Arena
+from trendtrain.features import bar_features, skill_features, volatility_unit
+from trendtrain.market import Bars, synthetic_market
+from trendtrain.stream.inputs import InputTracker
+from trendtrain.stream.tape import BAR_BITS
 
-BARS = synthetic_market(800, seed=1)
-
-
-def test_what_errors_call_a_function_is_told() -> None:
-    with pytest.raises(InputError, match=r"`data.side` must give a finite row for each of 800 bars"):
-        build_arena([BARS], bar_features, lambda bars: np.full((len(bars), 2), np.inf), None)
-
-
-def test_build_arena_several_series_follow_one_another() -> None:
-    other = synthetic_market(300, seed=2, timeframe="1h")
-    both = build_arena([BARS, other], bar_features, skill_features, None)
-    assert len(both) == 1100
-    for at, bars in ((slice(0, 800), BARS), (slice(800, None), other)):
-        np.testing.assert_array_equal(both.features[at], bar_features(bars).astype(np.float32))
-        np.testing.assert_array_equal(both.levels[at], price_levels(bars))
-        np.testing.assert_array_equal(both.unit[at], volatility_unit(bars))
-        np.testing.assert_array_equal(both.side[at, :-1], skill_features(bars).astype(np.float32))
+BARS = synthetic_market(600, seed=2)
+OTHER = synthetic_market(200, seed=3, timeframe="1h")
+WINDOW = 24
 
 
-@pytest.mark.parametrize(
-    ("timeframe", "number"), [("1s", -0.5907), ("1m", 0.0), ("5m", 0.2322), ("1h", 0.5907), ("1d", 1.0492)]
-)
-def test_the_last_side_input_is_the_timeframe(timeframe: str, number: float) -> None:
-    bars = random_walk(100, seed=0, timeframe=timeframe)
-    side = build_arena([bars], bar_features, skill_features, None).side
-    np.testing.assert_allclose(side[:, -1], number, atol=1e-4)
+def arena_of(*series: Bars) -> Arena:
+    arena = Arena(WINDOW)
+    for number, bars in enumerate(series):
+        arena.append(number, InputTracker(bar_features, skill_features, None).update(bars))
+    return arena
 
 
-def test_without_a_side_function_there_is_no_side_input() -> None:
-    assert build_arena([BARS], bar_features, None, None).side.shape == (800, 0)
+def slow_window(bars: Bars, bar: int) -> np.ndarray:
+    """The documented formula, number by number."""
+    features, unit = bar_features(bars), volatility_unit(bars)[bar]
+    window = []
+    for j in range(WINDOW - 1, -1, -1):
+        levels = [bars.close[bar - j], bars.high[bar - j], bars.low[bar - j]]
+        scaled = [(np.log(level) - np.log(bars.close[bar])) / (unit * np.sqrt(j + 2)) for level in levels]
+        window.append([*(min(8.0, max(-8.0, value)) for value in scaled), *features[bar - j]])
+    return np.array(window)
 
 
-def test_a_function_may_give_one_number_a_bar() -> None:
-    inputs = build_arena([BARS], lambda bars: bars.close, lambda bars: bars.low, None)
-    assert inputs.features.shape == (800, 1)
-    assert inputs.side.shape == (800, 2)
+def test_windows_are_their_formula() -> None:
+    bars = [WINDOW - 1, WINDOW, 100, 333, 598, 599]
+    window = arena_of(BARS).gather(torch.tensor(bars))["window"]
+    expected = np.stack([slow_window(BARS, bar) for bar in bars])
+    np.testing.assert_allclose(window.numpy(), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_levels_are_clipped() -> None:
+    price = np.r_[np.ones(50), np.full(10, 1e6)]
+    time = BARS.open_time[0] + np.arange(60) * BARS.timeframe
+    bars = Bars(time, price, price, price, price, price, BARS.timeframe)
+    levels = arena_of(bars).gather(torch.tensor([59]))["window"][0, :, :3]
+    assert levels.min() == -8.0
+
+
+@st.composite
+def arrivals(draw: Callable[..., object]) -> list[tuple[int, int]]:
+    """Chunks of two series, in any order: the series and the number of bars."""
+    return draw(st.lists(st.tuples(st.integers(0, 1), st.integers(1, 90)), min_size=1, max_size=12))
+
+
+@given(arrivals(), st.sampled_from([(), (600, 200), (10, 3)]))
+def test_inputs_that_come_in_any_chunks_give_the_same_windows(
+    chunks: list[tuple[int, int]], room: tuple[int, ...]
+) -> None:
+    series = (BARS, OTHER)
+    trackers = [InputTracker(bar_features, skill_features, None) for _ in series]
+    arena, n_seen = Arena(WINDOW, room), [0, 0]
+    for number, n_bars in chunks:
+        part = series[number][n_seen[number] : n_seen[number] + n_bars]
+        if len(part):
+            arena.append(number, trackers[number].update(part))
+            n_seen[number] += len(part)
+    whole = arena_of(*series)
+    rows = [(number << BAR_BITS) + bar for number in range(2) for bar in range(WINDOW - 1, n_seen[number])]
+    if rows:
+        ours, expected = arena.gather(torch.tensor(rows)), whole.gather(torch.tensor(rows))
+        for name in ("window", "side"):
+            torch.testing.assert_close(ours[name], expected[name], rtol=0, atol=0)
+        torch.testing.assert_close(arena.unit(torch.tensor(rows)), whole.unit(torch.tensor(rows)), rtol=0, atol=0)
+
+
+def test_room_made_beforehand_is_enough() -> None:
+    arena = Arena(WINDOW, [len(BARS)])
+    tracker = InputTracker(bar_features, None, None)
+    arena.append(0, tracker.update(BARS[:10]))
+    columns = list(arena._columns)
+    arena.append(0, tracker.update(BARS[10:]))
+    assert all(one is other for one, other in zip(columns, arena._columns, strict=True))
+
+
+def test_a_window_does_not_depend_on_later_bars() -> None:
+    rows = torch.tensor([100, 299])
+    ours, whole = (arena_of(bars).gather(rows)["window"] for bars in (BARS[:300], BARS))
+    torch.testing.assert_close(ours, whole, rtol=0, atol=0)
+
+
+def test_a_window_does_not_depend_on_the_price_scale() -> None:
+    prices = (7.0 * getattr(BARS, name) for name in ("open", "high", "low", "close"))
+    scaled = Bars(BARS.open_time, *prices, BARS.volume, BARS.timeframe)
+    rows = torch.tensor([100, 299])
+    ours, other = (arena_of(bars).gather(rows)["window"] for bars in (scaled, BARS))
+    torch.testing.assert_close(ours, other, rtol=0, atol=1e-5)
+
+
+def test_handing_out_a_batch_changes_nothing() -> None:
+    arena = arena_of(BARS)
+    arena.gather(torch.tensor([100, 101]))["window"].zero_()
+    window = arena.gather(torch.tensor([100]))["window"][0]
+    np.testing.assert_allclose(window, slow_window(BARS, 100), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("side", [None, skill_features])
+def test_the_number_of_channels_is_told(side: object) -> None:
+    inputs = InputTracker(bar_features, side, None).update(BARS)
+    arena = Arena(WINDOW)
+    arena.append(0, inputs)
+    assert arena.n_features == inputs.n_features == 8
+    assert arena.n_side == inputs.n_side == (0 if side is None else 24)
+    assert ("side" in arena.gather(torch.tensor([50]))) == (side is not None)

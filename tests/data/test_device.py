@@ -7,11 +7,12 @@ import torch
 
 from trendtrain.callbacks import TrendValidation
 from trendtrain.data import PivotDataModule, Walk
-from trendtrain.data.device import GatherAhead, loader, move_windows
+from trendtrain.data.device import GatherAhead, loader, move_arena
 from trendtrain.errors import InputError
 from trendtrain.market import Series, synthetic_market
 from trendtrain.models import CnnNet, TrendModule
 from trendtrain.replay import make_sampler, weigh
+from trendtrain.validation import Predictions
 
 SERIES = {
     Series("A", "5m"): synthetic_market(800, seed=0),
@@ -42,21 +43,22 @@ def test_where_windows_are_gathered_changes_no_batch(resident: bool, transitions
     for _ in range(5):
         assert_same_batches(ours.train_dataloader(), plain.train_dataloader())
         assert_same_batches(ours.val_dataloader(), plain.val_dataloader())
-        ours.close_step()
-        plain.close_step()
+        for datamodule in (ours, plain):
+            row = datamodule.stream.open().row
+            datamodule.stream.close(Predictions(row, np.full((len(row), 2), 0.5)))
 
 
 def test_what_is_resident_is_gathered_on_its_device() -> None:
     datamodule = module_of()
-    windows = datamodule._windows
-    n_bytes = windows.n_bytes
-    move_windows(windows, META, True)  # a device that computes shapes alone
-    batch = windows.gather(torch.tensor([20, 30]))
+    arena = datamodule.arena
+    n_bytes = arena.n_bytes
+    move_arena(arena, META, True)  # a device that computes shapes alone
+    batch = arena.gather(torch.tensor([20, 30]))
     assert {name: (values.device, tuple(values.shape)) for name, values in batch.items()} == {
         "window": (META, (2, 12, 8)),
         "side": (META, (2, 24)),
     }
-    assert windows.n_bytes == n_bytes > 1300 * (5 * 4 + 3 * 8 + 8 + 24 * 4)
+    assert arena.n_bytes == n_bytes == 1300 * (8 * 4 + 3 * 8 + 8 + 24 * 4)
 
 
 @pytest.mark.parametrize(("free", "device"), [(10**9, META), (10**4, CPU)])
@@ -64,17 +66,17 @@ def test_auto_moves_what_fits_in_half_of_the_free_memory(
     free: int, device: torch.device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     moved: list[torch.device] = []
-    windows = module_of()._windows
+    arena = module_of().arena
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (free, 10**10))
-    monkeypatch.setattr(windows, "to", moved.append)
-    move_windows(windows, CUDA, "auto")
+    monkeypatch.setattr(arena, "to", moved.append)
+    move_arena(arena, CUDA, "auto")
     assert [where.type for where in moved] == ["cuda" if device is META else "cpu"]
 
 
 def test_auto_leaves_windows_where_there_is_no_gpu() -> None:
-    windows = module_of()._windows
-    move_windows(windows, META, "auto")
-    assert windows.device == CPU
+    arena = module_of().arena
+    move_arena(arena, META, "auto")
+    assert arena.device == CPU
 
 
 def test_windows_that_travel_to_a_gpu_are_gathered_ahead() -> None:
@@ -88,7 +90,6 @@ def test_batches_gathered_ahead_are_the_same() -> None:
     for kind in ("train_dataloader", "val_dataloader"):
         plain_loader, their_loader = getattr(plain, kind)(), getattr(ours, kind)()
         ahead = GatherAhead(their_loader.dataset, their_loader.sampler, pin=False)
-        assert len(ahead) == len(plain_loader)
         assert_same_batches(ahead, plain_loader)
 
 
@@ -122,7 +123,7 @@ def test_a_batch_gathered_ahead_is_drawn_one_batch_before_it_is_used() -> None:
 
 def test_a_mistake_in_the_thread_is_told() -> None:
     datamodule = module_of()
-    datamodule._windows.gather = lambda row: 1 / 0
+    datamodule.arena.gather = lambda row: 1 / 0
     with pytest.raises(ZeroDivisionError):
         list(GatherAhead(datamodule.train_dataloader().dataset, datamodule.replay, pin=False))
 

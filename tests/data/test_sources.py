@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from kills import start
 
-from trendtrain.data.sources import from_database, from_files, from_synthetic
+from trendtrain.data.sources import StoredBars, from_database, from_files, from_synthetic
 from trendtrain.errors import InputError
 from trendtrain.market import Bars, Series, flipping_market, planted_market, random_walk, synthetic_market
 from trendtrain.storage import BarStore, open_database
@@ -34,6 +34,10 @@ def write(path: Path, bars: Bars) -> Path:
     columns = ("open_time", "open", "high", "low", "close", "volume")
     pd.DataFrame({name: getattr(bars, name) for name in columns}).to_csv(path, index=False)
     return path
+
+
+def whole(history: StoredBars, symbol: str, timeframe: str) -> Bars:
+    return history.load(Series(symbol, timeframe), None, None)
 
 
 def assert_same(bars: Bars, expected: Bars) -> None:
@@ -112,8 +116,8 @@ def test_an_unknown_market_is_refused(store: BarStore) -> None:
 
 def test_all_files_of_a_folder_are_series(store: BarStore, folder: Path) -> None:
     series = from_files(store, folder)
-    assert list(series) == [("A", "1m"), ("A", "5m"), ("B", "1m")]
-    assert_same(series[Series("A", "5m")], random_walk(50, seed=1, timeframe="5m"))
+    assert list(series.series) == [("A", "1m"), ("A", "5m"), ("B", "1m")]
+    assert_same(whole(series, "A", "5m"), random_walk(50, seed=1, timeframe="5m"))
 
 
 @pytest.mark.parametrize("symbols", [True, 1e5, ["A", False]])
@@ -134,16 +138,16 @@ def test_symbols_that_configuration_took_for_a_value_are_refused(store: BarStore
 def test_symbols_and_timeframes_choose(
     store: BarStore, folder: Path, symbols: object, timeframes: object, expected: list[tuple[str, str]]
 ) -> None:
-    assert list(from_files(store, folder, symbols, timeframes)) == expected
-    assert list(from_database(store, symbols, timeframes)) == expected
+    assert list(from_files(store, folder, symbols, timeframes).series) == expected
+    assert list(from_database(store, symbols, timeframes).series) == expected
 
 
 def test_files_of_series_that_are_not_asked_for_do_not_matter(store: BarStore, folder: Path) -> None:
     broken = "open_time,open,high,low,close\n2024-01-01,1,2,3,4\n2024-01-02,1,1,1,1\n2024-01-03,1,1,1,1\n"
     (folder / "C_1d.csv").write_text(broken)  # its high lies below its low
     (folder / "D_1h.csv").write_text(broken.replace("1,2,3,4", "one,2,3,4"))  # cannot be read at all
-    assert list(from_files(store, folder, symbols=["A", "B"])) == [("A", "1m"), ("A", "5m"), ("B", "1m")]
-    assert list(from_files(store, folder, timeframes="1m")) == [("A", "1m"), ("B", "1m")]
+    assert list(from_files(store, folder, symbols=["A", "B"]).series) == [("A", "1m"), ("A", "5m"), ("B", "1m")]
+    assert list(from_files(store, folder, timeframes="1m").series) == [("A", "1m"), ("B", "1m")]
     assert len(store.series()) == 3
     for wanted, message in ((("C",), "`high` must be"), (("A", "D"), "`open` must be a number, got one")):
         with pytest.raises(InputError, match=message):
@@ -154,7 +158,7 @@ def test_files_give_the_bars_of_their_time_alone(store: BarStore, tmp_path: Path
     bars = random_walk(100, seed=0)
     store.write("A", "1m", bars)
     part = bars[40:60]
-    assert_same(from_files(store, write(tmp_path / "A_1m.csv", part))[Series("A", "1m")], part)
+    assert_same(whole(from_files(store, write(tmp_path / "A_1m.csv", part)), "A", "1m"), part)
 
 
 def test_files_of_one_series_are_joined(store: BarStore, tmp_path: Path) -> None:
@@ -163,13 +167,13 @@ def test_files_of_one_series_are_joined(store: BarStore, tmp_path: Path) -> None
     parts.mkdir()
     write(parts / "A_1m.csv", bars[:50])
     write(parts / "A_1m.csv.gz", bars[50:])
-    assert_same(from_files(store, parts)[Series("A", "1m")], bars)
+    assert_same(whole(from_files(store, parts), "A", "1m"), bars)
 
 
 def test_layout_and_time_zone_are_passed_on(store: BarStore, tmp_path: Path) -> None:
     rows = "".join(f"01/13/2024 08:0{minute},1,1,1,1\n" for minute in range(3))
     (tmp_path / "A_1m.csv").write_text("time,open,high,low,close\n" + rows)
-    bars = from_files(store, tmp_path / "A_1m.csv", timezone="America/New_York")[Series("A", "1m")]
+    bars = whole(from_files(store, tmp_path / "A_1m.csv", timezone="America/New_York"), "A", "1m")
     assert bars.open_time[0] == np.datetime64("2024-01-13T13:00")
     with pytest.raises(InputError, match="`layout` must be one of"):
         from_files(store, tmp_path / "A_1m.csv", layout="mine")
@@ -185,7 +189,7 @@ def test_what_an_import_would_leave_out_is_not_trained_on(store: BarStore, tmp_p
 def test_the_database_gives_what_was_stored(store: BarStore) -> None:
     bars = random_walk(100, seed=0)
     store.write("A", "1m", bars)
-    assert_same(from_database(store)[Series("A", "1m")], bars)
+    assert_same(whole(from_database(store), "A", "1m"), bars)
 
 
 @pytest.mark.parametrize(

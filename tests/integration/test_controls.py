@@ -1,8 +1,10 @@
 """The standing controls: no skill where none can be, and most of the skill that there is."""
 
+from functools import partial
 from typing import Any
 
 import lightning.pytorch as pl
+import numpy as np
 import pytest
 import torch
 from hydra import compose, initialize_config_module
@@ -16,6 +18,17 @@ from trendtrain.train import fill_counts
 torch.set_num_threads(1)  # small nets: on busy cores a second thread costs tenfold, and gains nothing
 
 
+class Filter:
+    """The Bayes filter, worked out once: over whole history in each step it would take long."""
+
+    def __init__(self, bars: Bars) -> None:
+        self._is_up = (bayes_filter(bars) > 0.5).astype(np.int8)
+
+    def update(self, bars: Bars) -> np.ndarray:
+        is_up, self._is_up = np.split(self._is_up, [len(bars)])
+        return is_up
+
+
 def walk(bars: Bars, start: float, seed: int, with_filter: bool = False) -> dict[str, Any]:
     """Walk the configured model through bars and return the scores."""
     with initialize_config_module("trendtrain.configs", version_base="1.3"):
@@ -23,11 +36,12 @@ def walk(bars: Bars, start: float, seed: int, with_filter: bool = False) -> dict
     fill_counts(config)
     pl.seed_everything(seed, verbose=False)
     datamodule = PivotDataModule(
-        {Series("CONTROL", "1m"): bars}, walk=Walk(start=start), replay=instantiate(config.replay), seed=seed
+        {Series("CONTROL", "1m"): bars},
+        walk=Walk(start=start),
+        replay=instantiate(config.replay),
+        seed=seed,
+        baselines={"filter": partial(Filter, bars)} if with_filter else None,
     )
-    datamodule.setup()
-    if with_filter:
-        datamodule.baselines["filter"] = (bayes_filter(bars) > 0.5).astype("int8")
     validation = TrendValidation()
     trainer = pl.Trainer(
         callbacks=[validation, ReseedGenerators(seed)],

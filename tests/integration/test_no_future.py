@@ -73,11 +73,10 @@ class Watch(pl.Callback):
         datamodule, verdicts = trainer.datamodule, step.verdicts  # type: ignore[attr-defined]
         said = [step.predictions.row, step.predictions.probability]
         came = [verdicts.row, verdicts.truth, verdicts.outcome, verdicts.known_at, step.change, step.replay]
-        is_closed = datamodule.labels.close_time <= step.now
-        rules = [answers[is_closed] for answers in datamodule.baselines.values()]
+        rules = [step.predictions.baselines]
         scores = [step.metrics, step.board.scores(), step.board.breakdown(), self.bands.update(step)]
         self.recent.update(step)
-        bars = datamodule.series.values()
+        bars = datamodule.newest_bars()
         shown = [recent_bars(step, i, one, LABELER, self.recent) for i, one in enumerate(bars)]
         self.now.append(step.now)
         self.seen.append([*said, *came, *weights(trainer.lightning_module), *rules, *scores, *shown])

@@ -8,9 +8,10 @@ import torch
 
 from trendtrain.callbacks import TrendValidation
 from trendtrain.data import PivotDataModule, Walk
-from trendtrain.market import Series, label_bars, synthetic_market
+from trendtrain.market import Series, synthetic_market
 from trendtrain.models import CnnNet, TrendModule
 from trendtrain.replay import make_sampler, weigh
+from trendtrain.stream.tape import BAR_BITS
 
 torch.set_num_threads(1)
 
@@ -54,30 +55,28 @@ def test_one_model_learns_from_and_predicts_two_symbols_on_two_timeframes() -> N
     )  # fmt: skip
     net = CnnNet(datamodule.n_features, 12, width=8, kernels=(3, 4), n_side=datamodule.n_side)
     trainer.fit(TrendModule(net, use_side=True), datamodule)
-    assert datamodule.clock.is_done
-    labels = datamodule.labels
-    minutes = np.array([MINUTES[series.timeframe] for series in labels.series])
+    assert datamodule.stream.is_done
+    minutes = np.array([MINUTES[series.timeframe] for series in datamodule.stream.series])
     for batches in (seen.train, seen.stream):
         row, timeframe = torch.cat(batches, dim=1).numpy()
-        of_series = labels.series_index[row.astype(int)]
+        of_series = row.astype(int) >> BAR_BITS
         assert set(of_series) == {0, 1, 2, 3}
         np.testing.assert_allclose(timeframe, np.log2(minutes[of_series]) / 10, rtol=1e-6)
     by_series = validation.summary()["series"]
     for (symbol, timeframe), bars in SERIES.items():
-        n_predicted = int((bars.close_time > datamodule.clock.start).sum())
+        n_predicted = int((bars.close_time > datamodule.stream.feed.start).sum())
         assert by_series[symbol][timeframe]["stats"]["total_predictions"] == n_predicted
         assert by_series[symbol][timeframe]["stats"]["validated_predictions"] > 100
 
 
-def test_a_series_has_the_labels_windows_and_side_inputs_it_has_alone() -> None:
-    together = PivotDataModule(SERIES, window=12)
+def test_a_series_has_the_windows_and_side_inputs_it_has_alone() -> None:
+    together = PivotDataModule(SERIES, window=12, walk=Walk(start=0.99))
     together.setup()
-    for i, (name, bars) in enumerate(SERIES.items()):
-        alone = PivotDataModule({name: bars}, window=12)
+    for number, name in enumerate(together.stream.series):
+        alone = PivotDataModule({name: SERIES[name]}, window=12, walk=Walk(start=0.99))
         alone.setup()
-        part = slice(together.labels.offset[i], together.labels.offset[i + 1])
-        np.testing.assert_array_equal(together.labels.direction[part], label_bars(bars).direction)
-        rows = torch.tensor([11, 12, 200, len(bars) - 1])
-        ours, theirs = (d._windows.gather(r) for d, r in ((together, rows + part.start), (alone, rows)))
+        bars = torch.tensor([11, 12, 200, 400])
+        ours = together.arena.gather(bars + (number << BAR_BITS))
+        theirs = alone.arena.gather(bars)
         for key in ("window", "side"):
             torch.testing.assert_close(ours[key], theirs[key], rtol=0, atol=0)

@@ -9,12 +9,11 @@ import lightning.pytorch as pl
 import numpy as np
 import pytest
 import torch
+from arenas import arena_of
 from train_runs import RunIn
 
 from trendtrain.callbacks import WalkStep
 from trendtrain.cli import main
-from trendtrain.data.arena import build_arena
-from trendtrain.data.windows import Windows
 from trendtrain.features import bar_features, skill_features
 from trendtrain.models import CnnNet, TwoHeads, load_weights
 from trendtrain.storage import BarStore, open_database
@@ -90,7 +89,8 @@ def test_a_checkpoint_of_two_heads_predicts_the_mean_of_both(whole: RunIn, tmp_p
     up = np.genfromtxt(out, delimiter=",", skip_header=1, usecols=5)
     net = TwoHeads(partial(CnnNet, 8, WINDOW, n_side=24, width=8, kernels=(3, 4), dropout=0.0))
     load_weights(net, whole.checkpoint)
-    batch = Windows(build_arena([bars], bar_features, skill_features, 5), WINDOW).gather(torch.arange(100, 130))
+    arena = arena_of(bars, window=WINDOW, features=bar_features, side=skill_features, max_gap=5)
+    batch = arena.gather(torch.arange(100, 130))
     first, second = net(**{name: torch.cat([rows, rows]) for name, rows in batch.items()}).softmax(dim=1).chunk(2)
     temperature = torch.load(whole.checkpoint, weights_only=True)["state_dict"]["temperature"]
     expected = (((first + second) / 2.0).log() / temperature).softmax(dim=1)[:, 1]

@@ -15,6 +15,7 @@ from trendtrain.market import Bars, Series, find_pivots, label_bars, synthetic_m
 from trendtrain.market.averages import ema
 from trendtrain.market.bars import segments
 from trendtrain.stream.walk import Walk
+from trendtrain.validation import Predictions
 
 GAPS = st.sampled_from([0, 1, 3])
 WHERE = st.floats(0.0, 1.0)
@@ -94,11 +95,12 @@ def streamed_windows(bars: Bars, max_gap: int) -> tuple[Array, Array]:
     )
     datamodule.setup()
     rows, windows = [], []
-    while not datamodule.clock.is_done:
+    while not datamodule.stream.is_done:
+        due = datamodule.stream.open().row
         for batch in datamodule.val_dataloader():
             rows.append(batch["row"].numpy())
             windows.append(batch["window"].numpy())
-        datamodule.close_step()
+        datamodule.stream.close(Predictions(due, np.full((len(due), 2), 0.5)))
     return np.concatenate(rows), np.concatenate(windows)
 
 

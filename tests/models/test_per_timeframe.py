@@ -2,11 +2,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from trendtrain.data.arena import build_arena
 from trendtrain.errors import InputError
 from trendtrain.features import bar_features, skill_features
 from trendtrain.market import random_walk
 from trendtrain.models import MlpNet, PerTimeframe
+from trendtrain.stream.inputs import InputTracker
 
 NAMES = ["1m", "5m", "1h"]
 
@@ -21,7 +21,7 @@ def net_of(names: list[str] = NAMES) -> PerTimeframe:
 
 def side_of(name: str, n: int) -> Tensor:
     bars = random_walk(40, seed=0, timeframe=name)
-    return torch.from_numpy(build_arena([bars], bar_features, skill_features, None).side[-n:])
+    return torch.from_numpy(InputTracker(bar_features, skill_features, None).update(bars).side[-n:])
 
 
 def test_rows_go_to_the_net_of_their_timeframe() -> None:

@@ -25,7 +25,7 @@ def test_a_pass_has_the_verdicts_known_by_its_last_close(rows: set[int], seed: i
     random = np.random.default_rng(seed)
     row, probability = random.permutation(sorted(rows)), random.dirichlet([1, 1], len(rows))
     judge = PassJudge(LABELS, RULES)
-    step = judge.judge(Predictions(row, probability))
+    step = judge.close(Predictions(row, probability))
     now = LABELS.close_time[row].max()
     due = {int(one) for one in row if LABELS.known(now, np.array([one]))[0]}
     assert set(step.verdicts.row.tolist()) == due
@@ -44,12 +44,12 @@ def test_a_pass_has_the_verdicts_known_by_its_last_close(rows: set[int], seed: i
 def test_a_pass_forgets_the_one_before() -> None:
     first, second = (Predictions(np.arange(n), np.full((n, 2), 0.5)) for n in (300, 350))
     judge, fresh = PassJudge(LABELS, RULES), PassJudge(LABELS, RULES)
-    judge.judge(first)
+    judge.close(first)
     judge.start()
-    step = judge.judge(second)
+    step = judge.close(second)
     assert (step.index, step.pass_) == (1, 1)
-    fresh.judge(second)
-    assert repr(judge.summary()) == repr(fresh.summary())
+    fresh.close(second)
+    assert repr(judge.core.summary()) == repr(fresh.core.summary())
 
 
 @pytest.mark.parametrize(("code", "got"), [(0.9, "0.9"), (3, "3"), (-2, "-2"), (256, "256"), (float("nan"), "nan")])

@@ -4,13 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import lightning.pytorch as pl
-import numpy as np
 
-from trendtrain.callbacks.listeners import Stream
 from trendtrain.callbacks.trend_early_stopping import TrendEarlyStopping
 from trendtrain.errors import InputError
-from trendtrain.market.bars import IntArray
-from trendtrain.validation.predictions import Predictions
 
 _UNCUT = {"overfit_batches": 0.0, "limit_val_batches": 1.0, "check_val_every_n_epoch": 1, "val_check_interval": 1.0}
 _LIMITS = ("limit_train_batches", "max_steps", "max_epochs")  # 0 leaves no training; -1 and None are no limit
@@ -53,33 +49,6 @@ def check_stream_trainer(trainer: pl.Trainer) -> None:
         got = getattr(trainer, name)
         if got != whole or type(got) is not type(whole):  # 1 is one batch, 1.0 is all of them
             raise InputError(f"`trainer.{name}` must be {whole}: every bar of the stream is predicted, got {got}.")
-
-
-def check_pass(row: IntArray, n_rows: int) -> None:
-    """Raise an `InputError` if the rows of a pass, at least one, are no labelled bars, or come twice."""
-    if not 0 <= row.min() <= row.max() < n_rows:
-        raise InputError(f"`key` must give bars from 0 to {n_rows - 1}, as labelled, got {row.min()} to {row.max()}.")
-    times = np.bincount(row - row.min())  # linear in the bars of the pass, not in all there are
-    if times.max() > 1:
-        rule, bar = "`key` must give each bar once a pass", times.argmax() + row.min()
-        raise InputError(f"{rule}, got bar {bar} {times.max()} times: are these bar positions?")
-
-
-def check_step(predictions: Predictions, stream: Stream, is_partial: bool) -> None:
-    """Raise if predictions are not those of a stream's step, each of its rows once.
-
-    Raises:
-        InputError: If the model has other classes than the stream.
-        RuntimeError: If the step is incomplete, or has other rows, unless it `is_partial`.
-    """
-    row, due = predictions.row, stream.clock.rows
-    n_classes, got = stream.n_classes, predictions.probability.shape[1]
-    if len(row) and got != n_classes:
-        raise InputError(f"`n_classes` must be what the model tells apart, got {n_classes} and a model of {got}.")
-    is_allowed = np.isin(row, due).all() if is_partial else np.array_equal(np.sort(row), np.sort(due))
-    if not is_allowed:
-        got = f"{len(row)} predictions for {len(due)} rows"
-        raise RuntimeError(f"A walk step must predict each of its rows once: {got}.")
 
 
 def _check_checkpoint(callback: Any) -> None:

@@ -4,7 +4,7 @@ import math
 
 import lightning.pytorch as pl
 
-from trendtrain.callbacks.listeners import Stream
+from trendtrain.callbacks.listeners import HasStream
 from trendtrain.errors import InputError, check_number
 
 
@@ -44,13 +44,13 @@ class DecayByEvents(pl.Callback):
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Set the decay."""
         datamodule = getattr(trainer, "datamodule", None)
-        if not isinstance(datamodule, Stream):
+        if not isinstance(datamodule, HasStream):
             raise InputError("`DecayByEvents` must have a replay whose events it counts, got a Trainer without one.")
         groups = [group for optimizer in trainer.optimizers for group in optimizer.param_groups]
         decayed = [group for group in groups if group.get("weight_decay")]
         if not decayed:
             raise InputError("`DecayByEvents` must have an optimizer with a `weight_decay` above 0, got none.")
-        replay = datamodule.replay
+        replay = datamodule.stream.replay
         decays = [self.decay(replay.memory.n_events, half_life) for half_life in replay.half_lives]
         for group in decayed:
             group["weight_decay"] = sum(decays) / len(decays)

@@ -6,7 +6,7 @@ import lightning.pytorch as pl
 import numpy as np
 import torch
 
-from trendtrain.callbacks.listeners import HasTemperature, Stream
+from trendtrain.callbacks.listeners import HasStream, HasTemperature
 from trendtrain.errors import check_at_least, check_number
 from trendtrain.market.bars import FloatArray, IntArray
 from trendtrain.stream.walk_step import WalkStep
@@ -46,7 +46,7 @@ class FitTemperature(pl.Callback):
     def on_walk_step(self, trainer: pl.Trainer, step: WalkStep) -> None:
         """Add the step's verdicts, fit if enough are new, and set the temperature."""
         module = trainer.lightning_module
-        if not isinstance(module, HasTemperature) or not isinstance(getattr(trainer, "datamodule", None), Stream):
+        if not isinstance(module, HasTemperature) or not isinstance(getattr(trainer, "datamodule", None), HasStream):
             return
         verdicts = step.verdicts[step.verdicts.is_validated]
         if len(verdicts):

@@ -3,12 +3,9 @@
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import lightning.pytorch as pl
-import numpy as np
 from torch import Tensor
 
-from trendtrain.market.bars import IntArray
-from trendtrain.market.labels import Labels
-from trendtrain.validation.predictions import Predictions
+from trendtrain.stream.stream import Stream
 
 
 @runtime_checkable
@@ -19,21 +16,11 @@ class HasTemperature(Protocol):
 
 
 @runtime_checkable
-class Stream(Protocol):
-    """A datamodule with a clock: labels, baselines, and the rows of the step under way."""
+class HasStream(Protocol):
+    """A datamodule with a stream, after its `setup`."""
 
-    labels: Labels
-    baselines: dict[str, IntArray]
-    clock: Any
-    replay: Any
-    n_classes: int
+    stream: Stream
     n_warmup: int
-
-    def close_step(self) -> np.datetime64:
-        """Complete the step, or the epoch of warm-up, under way and return the new `now`."""
-
-    def update_verdicts(self, predictions: Predictions) -> None:
-        """Reweight replayed rows by the model's newest predictions."""
 
 
 def call_hooks(trainer: pl.Trainer, hook: Literal["on_walk_step", "on_change", "on_warmup"], *arguments: Any) -> None:

@@ -9,20 +9,21 @@ import lightning.pytorch as pl
 import numpy as np
 import torch
 
-from trendtrain.callbacks.checks import check_pass, check_step, check_stream_trainer, check_trainer
+from trendtrain.callbacks.checks import check_stream_trainer, check_trainer
 from trendtrain.callbacks.interrupts import delay_interrupts
-from trendtrain.callbacks.listeners import HasTemperature, Stream, call_hooks
+from trendtrain.callbacks.listeners import HasStream, HasTemperature, call_hooks
 from trendtrain.callbacks.model_outputs import NotFiniteError, OutputBuffer, row_of, scores_of
 from trendtrain.data.arrays import to_arrays, to_tensors
 from trendtrain.errors import InputError
 from trendtrain.market.bars import IntArray
 from trendtrain.market.labels import Labels
 from trendtrain.replay.sampler import ReplaySampler
-from trendtrain.stream.pass_judge import PassJudge, attach
+from trendtrain.stream.pass_judge import PassJudge
+from trendtrain.stream.stream import Stream
 from trendtrain.stream.walk_step import WalkStep, scalars
 from trendtrain.validation.judge import Judge
 from trendtrain.validation.pending import Pending
-from trendtrain.validation.predictions import Predictions, Verdicts
+from trendtrain.validation.predictions import Verdicts
 from trendtrain.validation.scoreboard import Scoreboard
 
 
@@ -62,18 +63,19 @@ class TrendValidation(pl.Callback):
         self.direction = direction
         self.replay = replay
         self.on_verdicts = on_verdicts
-        self._judge: PassJudge | _StreamJudge | None = None
+        self._judge: PassJudge | None = None  # of loaders of the user's own
+        self._walked: HasStream | None = None  # the datamodule whose stream is walked
         self._predicted = OutputBuffer()  # of the pass under way
         self._trained = OutputBuffer()  # since the last pass
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Find the labels, and raise if the trainer would cut the stream."""
         check_trainer(trainer)
-        stream = getattr(trainer, "datamodule", None)
-        if isinstance(stream, Stream):
-            self._attach(trainer, stream)
+        datamodule = getattr(trainer, "datamodule", None)
+        if isinstance(datamodule, HasStream):
+            self._attach(trainer, datamodule)
         elif self.labels is not None:
-            if isinstance(self._judge, PassJudge) and self._judge.labels is self.labels:
+            if self._judge is not None and self._judge.labels is self.labels:
                 self._judge.start()
             else:
                 self._judge = PassJudge(self.labels, self.baselines, self.replay)
@@ -92,12 +94,13 @@ class TrendValidation(pl.Callback):
 
     @property
     def _core(self) -> Judge:
-        assert self._judge is not None  # since `setup`
-        return self._judge.core
+        judge = self._stream or self._judge
+        assert judge is not None  # since `setup`
+        return judge.core
 
     @property
     def _stream(self) -> Stream | None:
-        return self._judge.stream if isinstance(self._judge, _StreamJudge) else None
+        return None if self._walked is None else self._walked.stream
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Stop at once if a resumed walk has already ended."""
@@ -120,12 +123,13 @@ class TrendValidation(pl.Callback):
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start a pass; reweight the stream's replay by the logits of training, all batches of a step at once."""
         self._predicted = OutputBuffer()
-        if isinstance(self._judge, PassJudge):
+        if self._stream is None:
+            assert self._judge is not None
             self._judge.start()
-        elif self._stream is not None and len(self._trained):
+        elif len(self._trained):
             with self._naming_the_step():
                 trained, self._trained = self._trained.predictions(), OutputBuffer()
-            self._stream.update_verdicts(trained)
+            self._stream.replay.refresh(trained.row, trained.probability)
 
     def on_validation_batch_end(
         self,
@@ -146,8 +150,8 @@ class TrendValidation(pl.Callback):
         is_empty = self._stream is None and not len(self._predicted)
         if trainer.sanity_checking or self._is_over or self._is_other_loop(trainer) or is_empty:
             return
-        if self._stream is not None and self._stream.clock.warmup:
-            self._complete_warmup(trainer, self._stream)
+        if self._walked is not None and self._walked.stream.warmup:
+            self._complete_warmup(trainer, self._walked)
         else:
             self._complete_step(trainer)
         if self._is_over:
@@ -162,16 +166,13 @@ class TrendValidation(pl.Callback):
         return self._core.summary()
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the pending predictions and the scores."""
-        if self._judge is None:  # a Trainer may save on an exception in `setup`
-            return {}
-        return {"judge": to_tensors(self._core.state_dict()), "n_steps": self._judge.n_steps}
+        """Return the scores of passes; those of a stream are the datamodule's."""
+        return {} if self._judge is None else to_tensors(self._judge.state_dict())
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore the state returned by `state_dict()`."""
         if state_dict and self._judge is not None:
-            self._core.load_state_dict(to_arrays(state_dict["judge"]))
-            self._judge.n_steps = state_dict["n_steps"]
+            self._judge.load_state_dict(to_arrays(state_dict))
 
     @contextmanager
     def _naming_the_step(self) -> Iterator[None]:
@@ -179,27 +180,27 @@ class TrendValidation(pl.Callback):
         try:
             yield
         except NotFiniteError as error:
-            is_warmup = self._stream is not None and self._stream.clock.warmup
-            step = "in the warm-up" if is_warmup or self._judge is None else f"at step {self._judge.n_steps}"
+            walked = self._stream or self._judge
+            assert walked is not None
+            step = "in the warm-up" if self._stream is not None and self._stream.warmup else f"at step {walked.step}"
             raise InputError(f"{str(error).removesuffix('.')} {step}; try a lower `model.lr`.") from error
 
     @property
     def _is_over(self) -> bool:
         """Whether the stream has ended; loaders of the user's own never do."""
-        return self._stream is not None and bool(self._stream.clock.is_done)
+        return self._stream is not None and self._stream.is_done
 
     def _is_other_loop(self, trainer: pl.Trainer) -> bool:
         """Return whether the loop under way, a test or a prediction, is not the stream's."""
         return self._stream is not None and bool(trainer.testing or trainer.predicting)
 
-    def _attach(self, trainer: pl.Trainer, stream: Stream) -> None:
+    def _attach(self, trainer: pl.Trainer, datamodule: HasStream) -> None:
         if self.labels is not None:
             raise InputError("`labels` must be left out where the datamodule has its own, got both.")
         check_stream_trainer(trainer)
         if trainer.fast_dev_run:  # type: ignore[attr-defined]
-            stream.clock.warmup = 0  # its one epoch is to show a step
-        if stream is not self._stream:  # otherwise the walk continues, such as `fit` after `validate`
-            self._judge = _StreamJudge(stream)
+            datamodule.stream.warmup = 0  # its one epoch is to show a step
+        self._walked, self._judge = datamodule, None
 
     def _complete_step(self, trainer: pl.Trainer) -> None:
         """Judge, call the hooks of other callbacks, and update the monitors."""
@@ -216,57 +217,22 @@ class TrendValidation(pl.Callback):
         """Judge what was predicted in the pass or step that ends."""
         with self._naming_the_step():
             predictions, self._predicted = self._predicted.predictions(), OutputBuffer()
-        assert self._judge is not None
-        if isinstance(self._judge, PassJudge):
-            check_pass(predictions.row, len(self._judge.labels))
-        else:
-            check_step(predictions, self._judge.stream, is_partial)
-            if isinstance(module, HasTemperature):
-                temperature = np.full(len(predictions), float(module.temperature))
-                predictions = replace(predictions, temperature=temperature)
-        return self._judge.judge(predictions, is_partial)
+        if self._stream is None:
+            assert self._judge is not None
+            return self._judge.close(predictions, is_partial)
+        if isinstance(module, HasTemperature):
+            predictions = replace(predictions, temperature=np.full(len(predictions), float(module.temperature)))
+        return self._stream.close(predictions, is_partial)
 
-    def _complete_warmup(self, trainer: pl.Trainer, stream: Stream) -> None:
+    def _complete_warmup(self, trainer: pl.Trainer, datamodule: HasStream) -> None:
         """Complete an epoch in which nothing was predicted: nothing is judged, and no step counted."""
         with delay_interrupts():
-            stream.close_step()
-            stream.replay.take_metrics()  # the charts of the first step show that step's draws alone
-            call_hooks(trainer, "on_warmup", stream.n_warmup - stream.clock.warmup, stream.n_warmup)
+            datamodule.stream.close_warmup()
+            call_hooks(trainer, "on_warmup", datamodule.n_warmup - datamodule.stream.warmup, datamodule.n_warmup)
         _update_monitors(trainer, self._scalars())
 
     def _scalars(self) -> dict[str, float]:
         return scalars(self.board.metrics(self.buffer.pending), self.buffer.stats)
-
-
-class _StreamJudge:
-    """Judge the steps of a datamodule's stream."""
-
-    def __init__(self, stream: Stream) -> None:
-        self.stream = stream
-        self.labels = stream.labels
-        self.core = Judge(stream.labels.series, tuple(stream.baselines))
-        self.n_steps = 0
-
-    def judge(self, predictions: Predictions, is_partial: bool) -> WalkStep:
-        """Close the step, judge what became known in it, reweight the replay, and look for a change."""
-        stream, before, index = self.stream, self.stream.clock.now, self.n_steps
-        now, self.n_steps = stream.close_step(), self.n_steps + 1
-        predictions = attach(predictions, self.labels, stream.baselines)
-        verdicts = self.core.judge(predictions, self.labels.known_labels(now, before))
-        stream.replay.reweight(verdicts)
-        change = stream.replay.detect(verdicts)
-        return WalkStep.of(
-            self.core,
-            predictions,
-            verdicts,
-            index=index,
-            now=now,
-            is_partial=is_partial,
-            n_steps=stream.clock.n_steps,
-            change=change,
-            is_cut=change is not None and bool(stream.replay.forgets),
-            replay=stream.replay.take_metrics(),
-        )
 
 
 def _update_monitors(trainer: pl.Trainer, values: dict[str, float]) -> None:

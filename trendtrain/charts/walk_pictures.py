@@ -2,7 +2,7 @@
 
 import gc
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from typing import Any, Final, Protocol, runtime_checkable
@@ -14,7 +14,7 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from trendtrain.charts.recent_chart import draw_recent, recent_bars
 from trendtrain.charts.recent_predictions import MOST_SERIES, RecentPredictions
 from trendtrain.charts.score_charts import draw_confusion, draw_delays, draw_hours, draw_reliability
-from trendtrain.market.bars import Bars, Series
+from trendtrain.market.bars import Bars
 from trendtrain.stream.walk_step import WalkStep
 
 _MOST_HOURS: Final = 12  # in a heat map
@@ -25,8 +25,10 @@ _DOTS: Final = 90  # an inch
 class HasBars(Protocol):
     """A datamodule whose bars can be drawn."""
 
-    series: Mapping[Series, Bars]
     labeler: Any
+
+    def newest_bars(self) -> Sequence[Bars | None]:
+        """Return the newest bars of each series by its number; None before its first."""
 
 
 def draw_pictures(step: WalkStep, datamodule: Any, predictions: RecentPredictions) -> list[Summary]:
@@ -58,8 +60,9 @@ def _figures(step: WalkStep, datamodule: Any, predictions: RecentPredictions) ->
         yield from _score_figures(step)
     if isinstance(datamodule, HasBars):
         all_series = (
-            recent_bars(step, i, datamodule.series[name], datamodule.labeler, predictions)
-            for i, name in enumerate(step.series)
+            recent_bars(step, i, bars, datamodule.labeler, predictions)
+            for i, bars in enumerate(datamodule.newest_bars())
+            if bars is not None  # begun by now
         )
         for recent in islice((recent for recent in all_series if len(recent.bars)), MOST_SERIES):  # begun by now
             yield f"figures/pivots/{recent.series.symbol}/{recent.series.timeframe}", draw_recent(recent)

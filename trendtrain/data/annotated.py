@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from itertools import accumulate
 
 import numpy as np
 import torch
@@ -10,17 +9,16 @@ from torch.utils.data import Dataset
 
 from trendtrain.annotations.annotation import Annotation
 from trendtrain.annotations.context import find_bar, load_range
-from trendtrain.data.arena import build_arena
-from trendtrain.data.windows import Batch, WindowDataset, Windows
+from trendtrain.data.arena import Arena, Batch
 from trendtrain.errors import InputError, check_at_least
 from trendtrain.features.bar import bar_features
 from trendtrain.features.segmented import Features
 from trendtrain.features.skill import skill_features
 from trendtrain.market.bars import Bars, BoolArray, IntArray, Series, segments
-from trendtrain.replay.sampler import Draw
 from trendtrain.storage.bars.store import BarStore
+from trendtrain.stream.inputs import InputTracker
+from trendtrain.stream.tape import BAR_BITS
 
-_ONE = np.ones(1)
 _MS = np.timedelta64(1, "ms")
 
 
@@ -70,22 +68,24 @@ class AnnotatedDataset(Dataset[Batch]):
         series = _load_all(annotations, bar_store)
         bar = np.array([_entry_bar(annotation, series) for annotation in annotations])
         _check_lengths(annotations, series, bar, window, max_gap)
-        offset = dict(zip(series, accumulate(map(len, series.values()), initial=0), strict=False))
+        number = {name: i for i, name in enumerate(series)}
         self.annotations = annotations
         self.known_at = np.array([_known_at(*pair, series) for pair in zip(annotations, bar, strict=True)])
-        self._row = bar + [offset[_series_of(annotation)] for annotation in annotations]
+        self._row = torch.tensor(bar + [number[_series_of(one)] << BAR_BITS for one in annotations])
         self._label = torch.tensor([annotation.direction for annotation in annotations])
-        windows = Windows(build_arena(series.values(), features, side, max_gap), window)
-        self.n_features, self.n_side = windows.n_features, windows.n_side
-        self._windows = WindowDataset(windows)
+        self._arena = Arena(window, [len(bars) for bars in series.values()])
+        for name, bars in series.items():
+            self._arena.append(number[name], InputTracker(features, side, max_gap).update(bars))
+        self.n_features, self.n_side = self._arena.n_features, self._arena.n_side
 
     def __len__(self) -> int:
         return len(self._row)
 
     def __getitem__(self, position: int) -> Batch:
         """Return one example."""
-        batch = self._windows[Draw(self._row[[position]], _ONE)]
-        return {name: values[0] for name, values in batch.items()} | {"label": self._label[position]}
+        row, weight = self._row[[position]], torch.ones(1)
+        batch = self._arena.gather(row) | {"row": row, "weight": weight, "label": self._label[[position]]}
+        return {name: values[0] for name, values in batch.items()}
 
     def known(self, now: np.datetime64) -> BoolArray:
         """Return which labels are known at a time, shape (n_annotations,)."""

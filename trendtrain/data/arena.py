@@ -1,99 +1,127 @@
-"""The arena: what a net may see of each bar of all series, in flat arrays with a row for each bar."""
+"""The arena: the inputs of all series up to now, laid out so that every window is one view; gathered by batch."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
+import torch
+from torch import Tensor
 
-from trendtrain.features.bar import price_levels
-from trendtrain.features.segmented import Features, by_segment
-from trendtrain.features.volatility import VolatilityUnit
-from trendtrain.market.bars import Bars, BoolArray, FloatArray, segments
+from trendtrain.stream.inputs import Inputs
+from trendtrain.stream.tape import BAR_BITS
 
-FeatureArray = npt.NDArray[np.float32]
+Batch = dict[str, Tensor]
 
-_MINUTE = np.timedelta64(1, "m")
+_LEVEL_CLIP = 8.0
+_GROWTH = 1.5
 
 
-@dataclass(frozen=True, eq=False)
 class Arena:
-    """What is known of each row at its close.
+    """Keep the inputs of rows, and give their windows: `{"window": (B, T, F), "side": (B, S)}`.
 
-    Attributes:
-        features: Channels of a window, shape (n_rows, K).
-        levels: Log prices, the first column the close, shape (n_rows, L).
-        unit: The volatility unit A, shape (n_rows,).
-        side: What a net sees of a window's last bar alone, shape (n_rows, S); S is 0 for none.
+    The first channels of a window are price levels against its last close, in volatility units: with j bars back,
+    lev_j = (level_(t-j) - c_t) / (A_t sqrt(j + 2)), clipped at +-8; the others are the bars' features. Overlapping
+    windows are one `as_strided` view each, gathered by `index_select`: no per-item work in Python.
+
+    Each series has a stretch of consecutive places; one that is full moves to a longer one.
+
+    Args:
+        window: T, bars a window.
+        room: Bars of each series to make room for at once; what comes beyond them costs a copy now and then.
     """
 
-    features: FeatureArray
-    levels: FloatArray
-    unit: FloatArray
-    side: FeatureArray
-
-    def __len__(self) -> int:
-        return len(self.unit)
+    def __init__(self, window: int, room: Sequence[int] = ()) -> None:
+        self.window = window
+        self._room = list(room)  # places of each series
+        self._n_bars = [0] * len(self._room)
+        self._columns: list[Tensor] = []  # channels (n, F), levels (n, L), unit (n, 1), side (n, S)
+        self._device = torch.device("cpu")
+        self._first = torch.zeros(1, dtype=torch.int64)  # place of each series' first bar
+        back = torch.arange(window - 1, -1, -1, dtype=torch.float64)  # j, bars back
+        self._scale = torch.rsqrt(back + 2.0).float()
 
     @property
     def n_features(self) -> int:
         """F, the channels of a window."""
-        return int(self.levels.shape[1] + self.features.shape[1])
+        return self._columns[0].shape[1]
 
     @property
     def n_side(self) -> int:
-        """S, the side inputs of a window's last bar, the timeframe among them; 0 for none."""
-        return int(self.side.shape[1])
+        """S, the side inputs of a row, the timeframe among them; 0 for none."""
+        return self._columns[3].shape[1]
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes that `to` moves."""
+        return sum(column.nbytes for column in self._columns)
+
+    @property
+    def device(self) -> torch.device:
+        """Where windows are gathered."""
+        return self._device
+
+    def to(self, device: torch.device) -> None:
+        """Move to a device, and gather there from now on."""
+        self._device = device
+        self._columns = [column.to(device) for column in self._columns]
+        self._first, self._scale = self._first.to(device), self._scale.to(device)
+
+    def append(self, series: int, inputs: Inputs) -> None:
+        """Keep the inputs of the next bars of a series, given by its number."""
+        n_levels = inputs.levels.shape[1]
+        # Room for the levels before the features, so that these are gathered into their place.
+        channels = np.pad(inputs.features, ((0, 0), (n_levels, 0)))
+        new = [torch.from_numpy(part) for part in (channels, inputs.levels, inputs.unit[:, None], inputs.side)]
+        self._make_room(series, len(inputs.unit), new)
+        start = int(self._first[series]) + self._n_bars[series]
+        for column, values in zip(self._columns, new, strict=True):
+            column[start : start + len(values)] = values
+        self._n_bars[series] += len(inputs.unit)
+
+    def gather(self, row: Tensor) -> Batch:
+        """Return windows and side inputs of rows, each with window - 1 bars before it; `side` only if there is any."""
+        channels, levels, unit, side = self._columns
+        at = self._places(row.to(self._device, non_blocking=True))
+        first = at - (self.window - 1)
+        n_levels = levels.shape[1]
+        level = _all_windows(levels, self.window).index_select(0, first)  # (B, T * L)
+        level.sub_(level[:, -n_levels].clone()[:, None])  # log prices of one magnitude cancel in float64 alone
+        level = level.float()
+        scale = self._scale.repeat_interleave(n_levels)  # (T * L,): a last axis of L would be slow
+        level.mul_((1.0 / unit.index_select(0, at)).float()).mul_(scale).clamp_(-_LEVEL_CLIP, _LEVEL_CLIP)
+        window = _all_windows(channels, self.window).index_select(0, first).view(len(row), self.window, -1)
+        window[:, :, :n_levels] = level.view(len(row), self.window, -1)
+        batch = {"window": window}
+        return batch | {"side": side.index_select(0, at)} if self.n_side else batch
+
+    def unit(self, row: Tensor) -> Tensor:
+        """Return the volatility unit of rows, shape (B,)."""
+        return self._columns[2].index_select(0, self._places(row.to(self._device)))[:, 0]
+
+    def _places(self, row: Tensor) -> Tensor:
+        return self._first[row >> BAR_BITS] + (row & ((1 << BAR_BITS) - 1))
+
+    def _make_room(self, series: int, n_new: int, like: Sequence[Tensor]) -> None:
+        """Make room for further bars of a series; `like` shows what a row of each column is."""
+        n_series = max(series + 1, len(self._room))
+        self._room += [0] * (n_series - len(self._room))
+        self._n_bars += [0] * (n_series - len(self._n_bars))
+        needed = self._n_bars[series] + n_new
+        if self._columns and needed <= self._room[series] and len(self._first) == n_series:
+            return
+        if needed > self._room[series]:
+            grown = int(_GROWTH * self._n_bars[series])
+            self._room[series] = max(needed, grown)
+        old_first = self._first.tolist()
+        self._first = torch.tensor(np.cumsum([0, *self._room[:-1]]), device=self._device)
+        old = self._columns or [values[:0].to(self._device) for values in like]
+        self._columns = [values.new_empty(sum(self._room), values.shape[1]) for values in old]
+        for number, (start, n_bars) in enumerate(zip(old_first, self._n_bars, strict=False)):
+            to = int(self._first[number])
+            for column, values in zip(self._columns, old, strict=True):
+                column[to : to + n_bars] = values[start : start + n_bars]
 
 
-def build_arena(series: Iterable[Bars], features: Features, side: Features | None, max_gap: int | None) -> Arena:
-    """Return the arena of several series, one after the other; nothing crosses a hole of more than `max_gap` bars.
-
-    Args:
-        series: The bars of each.
-        features: A function `Bars -> (n_bars, K)` of each bar and earlier ones, or a class of `FeatureTracker`.
-        side: Gives its side inputs, `Bars -> (n_bars, S)`, from each bar and earlier ones; log2(timeframe in
-            minutes) / 10 becomes one more, the last. None for no side inputs at all.
-        max_gap: Most missing bars inside a segment; None for any hole.
-
-    Raises:
-        InputError: If a function does not give one finite row a bar.
-    """
-    parts = [_columns_of(bars, features, side, max_gap) for bars in series]
-    if len(parts) == 1:  # without a copy
-        return Arena(*parts[0])
-    return Arena(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
-
-
-def has_window(bars: Bars, window: int, max_gap: int | None) -> BoolArray:
-    """Return which bars have a whole window behind them in their segment.
-
-    Args:
-        bars: One series.
-        window: Bars a window, the last included.
-        max_gap: Most missing bars inside a segment; None for any hole.
-
-    Returns:
-        Shape (n_bars,).
-    """
-    segment = segments(bars.open_time, bars.timeframe, max_gap)
-    position = np.arange(len(bars)) - np.searchsorted(segment, segment, side="left")
-    is_ready: BoolArray = position >= window - 1
-    return is_ready
-
-
-def _columns_of(
-    bars: Bars, features: Features, side: Features | None, max_gap: int | None
-) -> tuple[FeatureArray, FloatArray, FloatArray, FeatureArray]:
-    channels = _two_axes(by_segment(features, bars, max_gap)).astype(np.float32)
-    unit = by_segment(VolatilityUnit, bars, max_gap)
-    beside = np.zeros((len(bars), 0), dtype=np.float32)
-    if side is not None:
-        values = _two_axes(by_segment(side, bars, max_gap, "side"))
-        beside = np.empty((len(bars), values.shape[1] + 1), dtype=np.float32)
-        beside[:, :-1], beside[:, -1] = values, np.log2(bars.timeframe / _MINUTE) / 10.0
-    return channels, price_levels(bars), unit, beside
-
-
-def _two_axes(values: FloatArray) -> FloatArray:
-    return values if values.ndim > 1 else values[:, None]
+def _all_windows(values: Tensor, window: int) -> Tensor:
+    """View (n, K) rows as all (n - T + 1, T * K) windows, without a copy."""
+    n_rows, n_columns = values.shape
+    return values.as_strided((n_rows - window + 1, window * n_columns), (n_columns, 1))

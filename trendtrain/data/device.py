@@ -1,14 +1,15 @@
 """Where windows are gathered: on the device that trains, if they fit, else on the CPU, a batch ahead."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader
 
-from trendtrain.data.windows import Batch, WindowDataset, Windows
+from trendtrain.data.arena import Arena, Batch
+from trendtrain.data.windows import WindowDataset
 from trendtrain.replay.sampler import Draw
 
 Resident = Literal["auto"] | bool
@@ -16,28 +17,28 @@ Resident = Literal["auto"] | bool
 _SHARE = 0.5  # of the memory that is free: the rest is for the net, its gradients and its batches
 
 
-def move_windows(windows: Windows, device: torch.device, resident: Resident) -> None:
+def move_arena(arena: Arena, device: torch.device, resident: Resident) -> None:
     """Move the inputs of all rows to the device that trains, so that rows alone travel in each batch.
 
     Args:
-        windows: What is moved, once.
+        arena: What is moved, once.
         device: Where the net is.
         resident: True moves them, False leaves them, auto moves them to a GPU if they fit in half of its free memory.
     """
     if resident == "auto":
-        resident = device.type == "cuda" and windows.n_bytes <= _SHARE * torch.cuda.mem_get_info(device)[0]
-    windows.to(device if resident else torch.device("cpu"))
+        resident = device.type == "cuda" and arena.n_bytes <= _SHARE * torch.cuda.mem_get_info(device)[0]
+    arena.to(device if resident else torch.device("cpu"))
 
 
-def loader(dataset: WindowDataset, sampler: Sampler[Draw], device: torch.device) -> "DataLoader[Batch] | GatherAhead":
+def loader(dataset: WindowDataset, sampler: Iterable[Draw], device: torch.device) -> "DataLoader[Batch] | GatherAhead":
     """Return what feeds a device: a plain loader, or one that gathers ahead where windows must travel to a GPU.
 
     Args:
         dataset: Gives the batch of a draw.
-        sampler: Gives the draws; anything with a length.
+        sampler: Gives the draws.
         device: Where the net is.
     """
-    if device.type == "cuda" and dataset.windows.device.type == "cpu":
+    if device.type == "cuda" and dataset.arena.device.type == "cpu":
         return GatherAhead(dataset, sampler)
     # a generator of its own, so that none draws from the global one
     return DataLoader(dataset, sampler=sampler, batch_size=None, generator=torch.Generator().manual_seed(0))

@@ -13,11 +13,11 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
-from trendtrain.data.arena import build_arena, has_window
-from trendtrain.data.windows import Windows
+from trendtrain.data.arena import Arena
 from trendtrain.errors import InputError
 from trendtrain.market.bars import Bars, FloatArray, IntArray
 from trendtrain.market.directions import UNKNOWN
+from trendtrain.stream.inputs import InputTracker
 
 _BATCH = 4096  # rows predicted at once
 
@@ -64,12 +64,12 @@ class Predictor:
     def predict(self, bars: Bars) -> Predicted:
         """Return the net's prediction at the close of each bar, from it and earlier ones."""
         max_gap, window = self.config.labels.get("max_gap"), self.config.data.window
-        rows = np.flatnonzero(has_window(bars, window, max_gap))
+        tracker, arena = InputTracker(self._features, self._side, max_gap), Arena(window)
+        arena.append(0, tracker.update(bars))
+        rows = np.flatnonzero(tracker.has_window(np.arange(len(bars)), window))
         probability = np.full((len(bars), self.config.n_classes), np.nan)
-        if len(rows):  # else there is no window to gather
-            windows = Windows(build_arena([bars], self._features, self._side, max_gap), window)
-            for part in np.split(rows, range(_BATCH, len(rows), _BATCH)):
-                probability[part] = self._probabilities(windows.gather(torch.from_numpy(part)))
+        for part in np.split(rows, range(_BATCH, len(rows), _BATCH)) if len(rows) else ():
+            probability[part] = self._probabilities(arena.gather(torch.from_numpy(part)))
         direction = np.full(len(bars), UNKNOWN, dtype=np.int8)
         direction[rows] = probability[rows].argmax(axis=1)
         confidence = np.full(len(bars), np.nan)

@@ -1,11 +1,11 @@
 """Where a run's bars come from: made, read from files, or stored already; always through the database."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from trendtrain.errors import InputError, check_choice
+from trendtrain.errors import InputError, NotStoredError, check_choice
 from trendtrain.importing import ReadOptions, find_files
 from trendtrain.importing.file_names import kind_of_price, split_name, with_kind
 from trendtrain.importing.files import FileBars, read_file
@@ -18,11 +18,42 @@ from trendtrain.market.synthetic import (
     random_walk,
     synthetic_market,
 )
-from trendtrain.market.timeframe import format_timeframe
+from trendtrain.market.timeframe import format_timeframe, parse_timeframe
 from trendtrain.storage.bars.store import BarStore
 
 Names = str | Sequence[str] | None
 
+
+class StoredBars:
+    """A `History` that reads bars from the database when they are asked for.
+
+    Args:
+        store: Where bars are kept.
+        spans: By series, the open times of the first bar and of the last that belong to it; None for all there are.
+    """
+
+    def __init__(self, store: BarStore, spans: Mapping[Series, tuple[np.datetime64, np.datetime64] | None]) -> None:
+        self._store = store
+        self._spans = dict(spans)
+
+    @property
+    def series(self) -> tuple[Series, ...]:
+        """The series there are."""
+        return tuple(self._spans)
+
+    def load(self, series: Series, start: np.datetime64 | None, end: np.datetime64 | None) -> Bars:
+        """Return the bars of a series that open in [start, end)."""
+        if (span := self._spans[series]) is not None:
+            start = span[0] if start is None else max(start, span[0])
+            end = span[1] + _MS if end is None else min(end, span[1] + _MS)
+        try:
+            return self._store.load(*series, start=start, end=end)
+        except NotStoredError:  # the series is there: no bar opens in that time
+            none = np.zeros(0)
+            return Bars(none.astype("datetime64[ms]"), none, none, none, none, none, parse_timeframe(series.timeframe))
+
+
+_MS = np.timedelta64(1, "ms")
 _MARKETS: dict[str, Callable[[int, int, str], Bars]] = {
     "regimes": synthetic_market,
     "random_walk": random_walk,
@@ -73,7 +104,7 @@ def from_files(
     timeframes: Names = None,
     layout: str | None = None,
     timezone: str | None = None,
-) -> dict[Series, Bars]:
+) -> StoredBars:
     """Import a file or a folder of files, and return their series over the time the files span.
 
     A file with rows in conflict, or that break a price rule, is refused; `trendtrain import` shows what is wrong. Where
@@ -100,11 +131,10 @@ def from_files(
     chosen = _chosen(list({file.series for file in files}), symbols, timeframes, f"the files of {path}")
     for report in store_files(store, [file for file in files if file.series in chosen]):
         spans.setdefault(report.series, []).extend([report.quality.first, report.quality.last])
-    one = np.timedelta64(1, "ms")
-    return {series: store.load(*series, start=min(spans[series]), end=max(spans[series]) + one) for series in chosen}
+    return StoredBars(store, {series: (min(spans[series]), max(spans[series])) for series in chosen})
 
 
-def from_database(store: BarStore, symbols: Names = None, timeframes: Names = None) -> dict[Series, Bars]:
+def from_database(store: BarStore, symbols: Names = None, timeframes: Names = None) -> StoredBars:
     """Return series that are stored already.
 
     Args:
@@ -115,7 +145,7 @@ def from_database(store: BarStore, symbols: Names = None, timeframes: Names = No
     Raises:
         InputError: If the database lacks a wanted series.
     """
-    return {series: store.load(*series) for series in _chosen(store.series(), symbols, timeframes, "the database")}
+    return StoredBars(store, dict.fromkeys(_chosen(store.series(), symbols, timeframes, "the database")))
 
 
 def _read_files(path: str | Path, options: ReadOptions, symbols: Names, timeframes: Names) -> list[FileBars]:

@@ -8,7 +8,7 @@ from typing import Any, Protocol, cast
 import numpy as np
 
 from trendtrain.errors import InputError
-from trendtrain.market.bars import PRICES, Bars, FloatArray, segments
+from trendtrain.market.bars import PRICES, Bars, FloatArray, join_bars, segments
 
 FeatureFunction = Callable[[Bars], FloatArray]
 
@@ -125,7 +125,7 @@ class _FunctionTracker:
         self._bars: Bars | None = None
 
     def update(self, bars: Bars) -> FloatArray:
-        whole = bars if self._bars is None else _joined(self._bars, bars)
+        whole = bars if self._bars is None else join_bars(self._bars, bars)
         rows = np.asarray(self._function(whole))
         _check(rows, len(whole), self._name)
         rows = rows[len(whole) - len(bars) :]
@@ -142,12 +142,6 @@ class _FunctionTracker:
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         timeframe = np.timedelta64(state_dict.get("timeframe", 0), "ms")
         self._bars = Bars(**state_dict | {"timeframe": timeframe}) if state_dict else None
-
-
-def _joined(bars: Bars, later: Bars) -> Bars:
-    names = ("open_time", *_COLUMNS)
-    columns = {name: np.concatenate([getattr(bars, name), getattr(later, name)]) for name in names}
-    return Bars(**columns, timeframe=bars.timeframe)
 
 
 def _new_tracker(features: Features, name: str) -> FeatureTracker:

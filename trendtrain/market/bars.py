@@ -109,6 +109,17 @@ class Bars:
         return self.open_time + self.timeframe
 
 
+def join_bars(bars: Bars, later: Bars) -> Bars:
+    """Return the bars of a series and those that follow them as one.
+
+    Raises:
+        BarsError: If `later` does not follow `bars`.
+    """
+    names = ("open_time", *PRICES, "volume")
+    columns = {name: np.concatenate([getattr(bars, name), getattr(later, name)]) for name in names}
+    return Bars(**columns, timeframe=bars.timeframe)
+
+
 def make_read_only(value: object) -> None:
     """Make the arrays of a frozen dataclass read-only views, in its `__post_init__`: frozen fields alone keep no array.
 

@@ -6,7 +6,7 @@ import numpy.typing as npt
 from trendtrain.errors import InputError
 from trendtrain.market.bars import IntArray
 
-LARGEST_EVENT = 2**53  # whole in float64, and far from an overflow where events of several series are counted on
+LARGEST_EVENT = 2**40 - 1  # the stream adds the number of the series above these bits
 
 
 def whole_numbers(

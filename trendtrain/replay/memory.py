@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from trendtrain.errors import InputError, check_at_least
 from trendtrain.market.bars import FloatArray, IntArray
-from trendtrain.market.codes import LARGEST_EVENT, whole_numbers
+from trendtrain.market.codes import whole_numbers
 from trendtrain.replay.columns import Columns
 from trendtrain.replay.draws import draw_rows
 
@@ -149,7 +149,7 @@ class ReplayMemory:
         if not n:
             return
         row = whole_numbers("row", known.row, 0, _LARGEST_ROW)
-        event = whole_numbers("event", known.event, 0, LARGEST_EVENT, length=n)
+        event = whole_numbers("event", known.event, 0, _LARGEST_ROW, length=n)
         label = whole_numbers("label", known.label, 0, np.iinfo(np.int8).max, length=n)
         weight = as_weights(np.ones(n) if known.weight is None else known.weight, n)
         last = np.flatnonzero(np.diff(event, append=event[-1] + 1))  # of each event

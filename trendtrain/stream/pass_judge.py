@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from trendtrain.errors import InputError
 from trendtrain.market.bars import IntArray
 from trendtrain.market.codes import whole_numbers
 from trendtrain.market.directions import DIRECTION_MEANING, FLAT, UNKNOWN
@@ -41,26 +42,36 @@ class PassJudge:
             for name, codes in (baselines or {}).items()
         }
         self.replay = replay
-        self.n_steps = 0
+        self.step = 0
         self.start()
 
     def start(self) -> None:
         """Begin a pass: forget the one before."""
         self.core = Judge(self.labels.series, tuple(self.baselines))
 
-    def judge(self, predictions: Predictions, is_partial: bool = False) -> WalkStep:
-        """Return the verdicts on the predictions of a pass, at least one, and the scores."""
+    def close(self, predictions: Predictions, is_partial: bool = False) -> WalkStep:
+        """Return the verdicts on the predictions of a pass, at least one, and the scores.
+
+        Raises:
+            InputError: If their rows are no labelled bars, or come twice.
+        """
+        _check_rows(predictions.row, len(self.labels))
         predictions = attach(predictions, self.labels, self.baselines)
         now = predictions.close_time.max()
         verdicts = self.core.judge(predictions, self.labels.known_labels(now, rows=predictions.row))
         if self.replay is not None:
             self.replay.reweight(verdicts)
-        index, self.n_steps = self.n_steps, self.n_steps + 1
+        index, self.step = self.step, self.step + 1
         return WalkStep.of(self.core, predictions, verdicts, index=index, now=now, is_partial=is_partial, pass_=index)
 
-    def summary(self) -> dict[str, Any]:
-        """Return the statistics and scores of the last pass, of all series and of each."""
-        return self.core.summary()
+    def state_dict(self) -> dict[str, Any]:
+        """Return the scores of the last pass, and the number of passes."""
+        return {"core": self.core.state_dict(), "step": self.step}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore the state returned by `state_dict()`."""
+        self.core.load_state_dict(state["core"])
+        self.step = state["step"]
 
 
 def attach(predictions: Predictions, labels: Labels, baselines: Mapping[str, IntArray]) -> Predictions:
@@ -70,3 +81,13 @@ def attach(predictions: Predictions, labels: Labels, baselines: Mapping[str, Int
     for i, directions in enumerate(baselines.values()):
         columns[:, i] = directions[row]
     return replace(predictions, series=labels.series_index[row], close_time=labels.close_time[row], baselines=columns)
+
+
+def _check_rows(row: IntArray, n_rows: int) -> None:
+    """Raise an `InputError` if the rows of a pass, at least one, are no labelled bars, or come twice."""
+    if not 0 <= row.min() <= row.max() < n_rows:
+        raise InputError(f"`key` must give bars from 0 to {n_rows - 1}, as labelled, got {row.min()} to {row.max()}.")
+    times = np.bincount(row - row.min())  # linear in the bars of the pass, not in all there are
+    if times.max() > 1:
+        rule, bar = "`key` must give each bar once a pass", times.argmax() + row.min()
+        raise InputError(f"{rule}, got bar {bar} {times.max()} times: are these bar positions?")

@@ -1,4 +1,4 @@
-"""Cut a stream of bars into walk-forward steps."""
+"""Where a walk starts, how far its steps go, and how many there are."""
 
 import math
 import re
@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from trendtrain.errors import InputError, check_at_least, check_number
-from trendtrain.market.bars import IntArray, TimeArray
 from trendtrain.market.timeframe import parse_timeframe, to_milliseconds
 
 
@@ -67,25 +66,3 @@ class Walk:
         except InputError:
             rule = "a length such as 256bars, 6h or 1d"
             raise InputError(f"`walk.step` must be {rule}, got {self.step!r}.") from None
-
-
-def step_bounds(close_time: TimeArray, start: np.datetime64, length: np.timedelta64) -> tuple[IntArray, TimeArray]:
-    """Return where each step's rows begin and end in a sorted stream, and the time each step ends.
-
-    Args:
-        close_time: Close times of the stream's rows, sorted, all after `start`, shape (n,).
-        start: When the first step starts.
-        length: How long a step is.
-
-    Returns:
-        Bounds, shape (n_steps + 1,), and end times, shape (n_steps,); steps without rows are left out.
-
-    Example:
-        >>> times = np.array([1, 2, 7], "datetime64[m]")
-        >>> bounds, ends = step_bounds(times, np.datetime64(0, "m"), np.timedelta64(2, "m"))
-        >>> bounds.tolist(), ends.astype(int).tolist()
-        ([0, 2, 3], [2, 8])
-    """
-    step = -((start - close_time) // length)  # ceil, so that a step holds its end
-    steps, first = np.unique(step, return_index=True)
-    return np.append(first, len(close_time)), start + steps * length

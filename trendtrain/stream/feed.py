@@ -1,0 +1,184 @@
+"""Bars in the order in which they close: history read step by step, as live bars come."""
+
+from collections.abc import Mapping
+from typing import NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+
+from trendtrain.errors import InputError
+from trendtrain.market.bars import Bars, IntArray, Series, TimeArray
+from trendtrain.market.timeframe import parse_timeframe
+from trendtrain.stream.walk import Walk
+
+_MS = np.timedelta64(1, "ms")
+
+
+class FedBars(NamedTuple):
+    """The bars of a walk step.
+
+    Attributes:
+        slot: The step's slot of the time grid; 0 for the bars before the first step.
+        now: The time by which all of them have closed.
+        bars: By series, those with bars alone.
+    """
+
+    slot: int
+    now: np.datetime64
+    bars: dict[Series, Bars]
+
+
+class Feed(Protocol):
+    """Brings the bars of all series, step by step, and none that closes after the step.
+
+    Attributes:
+        series: The series there are.
+    """
+
+    series: tuple[Series, ...]
+
+    def begin(self, slot: int = 0) -> FedBars:
+        """Return all bars that closed by the end of a slot, and go on behind it; slot 0 ends where the walk starts."""
+
+    def next(self) -> FedBars:
+        """Return the bars of the next step."""
+
+    @property
+    def is_done(self) -> bool:
+        """Whether there is no next step."""
+
+    @property
+    def is_next_partial(self) -> bool:
+        """Whether the next step ends before its slot of the grid does, because history does."""
+
+    @property
+    def n_steps(self) -> int | None:
+        """How many steps there are; None where there is no end."""
+
+    def n_bars(self, series: Series) -> int:
+        """Return how many bars of a series there will be, or a guess."""
+
+
+@runtime_checkable
+class History(Protocol):
+    """Stored bars of some series; `load` reads those that open in [start, end), None for no limit."""
+
+    @property
+    def series(self) -> tuple[Series, ...]:
+        """The series there are."""
+
+    def load(self, series: Series, start: np.datetime64 | None, end: np.datetime64 | None) -> Bars:
+        """Return the bars of a series that open in [start, end)."""
+
+
+class HeldBars:
+    """A `History` of bars in memory.
+
+    Args:
+        bars: By series.
+    """
+
+    def __init__(self, bars: Mapping[Series, Bars]) -> None:
+        self._bars = dict(bars)
+
+    @property
+    def series(self) -> tuple[Series, ...]:
+        """The series there are."""
+        return tuple(self._bars)
+
+    def load(self, series: Series, start: np.datetime64 | None, end: np.datetime64 | None) -> Bars:
+        """Return the bars of a series that open in [start, end)."""
+        bars = self._bars[series]
+        times = bars.open_time
+        first = 0 if start is None else int(np.searchsorted(times, start))
+        return bars[first : len(bars) if end is None else int(np.searchsorted(times, end))]
+
+
+class HistoryFeed:
+    """Cut stored bars into the steps of a walk. It reads the bars of a step when that step is asked for.
+
+    Steps are the slots of a grid in time, the same for all series; slots in which no series has a bar are skipped.
+    The times of all bars are read once, to find these, and forgotten.
+
+    Args:
+        history: Where bars are.
+        walk: Where to start, how far to step, and how often.
+
+    Attributes:
+        series: The series, by symbol and then by length of the timeframe.
+        start: When the walk starts.
+        length: The length of a slot.
+
+    Raises:
+        InputError: If there are no series or bars, or none after the start.
+    """
+
+    def __init__(self, history: History, walk: Walk) -> None:
+        self._history = history
+        self.series = tuple(sorted(history.series, key=lambda one: (one.symbol, parse_timeframe(one.timeframe))))
+        times = {series: history.load(series, None, None).close_time for series in self.series}
+        times = {series: close_time for series, close_time in times.items() if len(close_time)}
+        if not times:
+            raise InputError("`series` must hold bars of at least one series, got none.")
+        timeframes = {series: parse_timeframe(series.timeframe) for series in times}
+        self._last = max(close_time[-1] for close_time in times.values())
+        first = min(close_time[0] - timeframes[series] for series, close_time in times.items())
+        self.start = walk.start_time(first, self._last)
+        self.length = walk.length(min(timeframes.values()))
+        slots = np.unique(np.concatenate([self._slot_of(one[one > self.start]) for one in times.values()]))
+        if not len(slots):
+            raise InputError(
+                f"`walk.start` must leave bars to predict, got {walk.start} ({self.start} of {self._last})."
+            )
+        self._slots = slots[: walk.steps]
+        self._n_bars = {series: len(one) for series, one in times.items()}
+        self._slot = 0
+
+    def begin(self, slot: int = 0) -> FedBars:
+        """Return all bars that closed by the end of a slot, and go on behind it; slot 0 ends where the walk starts."""
+        self._slot = slot
+        return self._fed(None)
+
+    def next(self) -> FedBars:
+        """Return the bars of the next step."""
+        before, self._slot = self._end(self._slot), self._next_slot()
+        return self._fed(before)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether there is no next step."""
+        return bool(self._slot >= self._slots[-1])
+
+    @property
+    def is_next_partial(self) -> bool:
+        """Whether the next step ends before its slot of the grid does, because history does."""
+        return not self.is_done and bool(self._end(self._next_slot()) > self._last)
+
+    @property
+    def n_steps(self) -> int:
+        """How many steps there are."""
+        return len(self._slots)
+
+    def n_bars(self, series: Series) -> int:
+        """Return how many bars of a series there are."""
+        return self._n_bars.get(series, 0)
+
+    def _slot_of(self, close_time: TimeArray) -> IntArray:
+        return -((self.start - close_time) // self.length)  # ceil: a slot holds its end
+
+    def _end(self, slot: int) -> np.datetime64:
+        end: np.datetime64 = self.start + slot * self.length
+        return end
+
+    def _next_slot(self) -> int:
+        return int(self._slots[np.searchsorted(self._slots, self._slot, side="right")])
+
+    def _fed(self, after: np.datetime64 | None) -> FedBars:
+        """Return the bars that close after `after` and by the end of the slot."""
+        end = self._end(self._slot)
+        bars = {}
+        for series in self.series:
+            open_of = _MS - parse_timeframe(series.timeframe)  # of a bar that closes 1 ms after a time
+            part = self._history.load(series, None if after is None else after + open_of, end + open_of)
+            if len(part):
+                bars[series] = part
+        return FedBars(self._slot, min(end, self._last), bars)

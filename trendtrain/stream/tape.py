@@ -1,0 +1,213 @@
+"""One series as it grows: labels, inputs and simple rules are worked out once, over the new bars alone."""
+
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from trendtrain.errors import InputError
+from trendtrain.features.segmented import Features, SegmentedFeatures
+from trendtrain.market.bars import Bars, BoolArray, FloatArray, IntArray, TimeArray, join_bars
+from trendtrain.market.codes import whole_numbers
+from trendtrain.market.directions import DIRECTION_MEANING, FLAT, UNKNOWN
+from trendtrain.market.labels import KnownLabels, Labels, LabelTracker, label_bars
+from trendtrain.market.lines import LabelRuns
+from trendtrain.stream.inputs import Inputs, InputTracker
+from trendtrain.validation.simple_rules import KnownDirections, SimpleRules
+
+Labeler = Callable[[Bars], Labels]
+
+BAR_BITS = 40
+_N_NEWEST = 540  # bars kept for charts
+_N_CHECKED = 256  # bars that share a checksum
+_COLUMNS = ("open", "high", "low", "close", "volume")
+
+
+class TapeRows(NamedTuple):
+    """What new bars of a series bring; a row is `series << 40 | bar`.
+
+    Attributes:
+        row: The row of each bar, shape (n_bars,).
+        close_time: When each is known.
+        inputs: What a net may see of each.
+        has_window: Whether each has a whole window behind it.
+        rules: What each simple rule predicts, and each further baseline, int8, shape (n_bars, n_rules).
+        known: The labels that became known, of these bars and earlier ones.
+    """
+
+    row: IntArray
+    close_time: TimeArray
+    inputs: Inputs
+    has_window: BoolArray
+    rules: IntArray
+    known: KnownLabels
+
+
+class Tape:
+    """A series whose bars come in chunks of any size, with the same results.
+
+    Args:
+        number: Number of the series: the upper bits of its rows and events.
+        labeler: `label_bars`, a `partial` of it, or a user's function `Bars -> Labels`, which is called on all bars so
+            far whenever new ones come.
+        features, side, max_gap: As for `InputTracker`.
+        window: Bars a window.
+        baselines: Further ones: each gives the direction it predicts at each bar, as features are given.
+
+    Attributes:
+        newest: The newest bars, for charts.
+        checksums: Of every 256 bars from the first on, and of the rest.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        labeler: Labeler,
+        features: Features,
+        side: Features | None,
+        window: int,
+        max_gap: int | None,
+        baselines: Mapping[str, Features] | None = None,
+    ) -> None:
+        self.number = number
+        self.window = window
+        self.newest: Bars | None = None
+        self.checksums: list[int] = []
+        self._inputs = InputTracker(features, side, max_gap)
+        self._labels = _label_tracker(labeler)
+        self._rules = SimpleRules(max_gap)
+        self._baselines = {
+            name: SegmentedFeatures(baseline, max_gap, f"baselines[{name!r}]")
+            for name, baseline in (baselines or {}).items()
+        }
+
+    @property
+    def n_bars(self) -> int:
+        """Bars so far."""
+        return self._inputs.n_bars
+
+    def append(self, bars: Bars) -> TapeRows:
+        """Return what the next bars of the series bring.
+
+        Raises:
+            InputError: If the bars do not follow the last ones, or a function of the user's breaks its rule.
+        """
+        first = self.n_bars
+        known, lines = self._labels.update(bars)
+        inputs = self._inputs.update(bars)
+        events = np.sort(np.unique(known.event, return_index=True)[1])
+        events = events[known.event[events] >= 0]
+        rules = self._rules.update(bars, KnownDirections(known.known_at[events], known.direction[events]), lines)
+        further = [_directions(name, baseline.update(bars)) for name, baseline in self._baselines.items()]
+        self._check_sum(bars, first)
+        self.newest = (bars if self.newest is None else join_bars(self.newest, bars[-_N_NEWEST:]))[-_N_NEWEST:]
+        bar, known_rows = np.arange(first, self.n_bars), self._as_rows(known)
+        has_window = self._inputs.has_window(bar, self.window)
+        return TapeRows(
+            bar + self._base, bars.close_time, inputs, has_window, np.column_stack([rules, *further]), known_rows
+        )
+
+    def has_window(self, row: IntArray) -> BoolArray:
+        """Return which rows of this series have a whole window behind them."""
+        return self._inputs.has_window(row - self._base, self.window)
+
+    @property
+    def _base(self) -> int:
+        return self.number << BAR_BITS
+
+    def _as_rows(self, known: KnownLabels) -> KnownLabels:
+        """Number bars and events as those of this series among all."""
+        base = self._base
+        lines = known.lines
+        moved = replace(
+            lines,
+            first_bar=lines.first_bar + base,
+            last_bar=lines.last_bar + base,
+            known_at=lines.known_at + base,
+        )
+        return replace(
+            known,
+            start=known.start + base,
+            end=known.end + base,
+            known_at=known.known_at + base,
+            event=np.where(known.event < 0, -1, known.event + base),
+            lines=moved,
+        )
+
+    def _check_sum(self, bars: Bars, first: int) -> None:
+        columns = (bars.open_time.view(np.int64), *(getattr(bars, name).view(np.int64) for name in _COLUMNS))
+        table = np.ascontiguousarray(np.column_stack(columns))
+        at = 0
+        while at < len(bars):
+            n_in_block = (first + at) % _N_CHECKED
+            if not n_in_block:
+                self.checksums.append(0)
+            end = at + _N_CHECKED - n_in_block
+            self.checksums[-1] = zlib.crc32(table[at:end].data, self.checksums[-1])
+            at = end
+
+
+def _directions(name: str, values: FloatArray) -> IntArray:
+    codes = whole_numbers(f"baselines[{name!r}]", values, UNKNOWN, FLAT, DIRECTION_MEANING, len(values))
+    return codes.astype(np.int8)
+
+
+def first_difference(before: list[int], after: list[int]) -> int | None:
+    """Return the first of the bars, of 256 each, whose checksums differ; None for none."""
+    for block, (one, other) in enumerate(zip(before, after, strict=False)):
+        if one != other:
+            return block * _N_CHECKED
+    return None if len(before) == len(after) else min(len(before), len(after)) * _N_CHECKED
+
+
+class _LabelSource(Protocol):
+    def update(self, bars: Bars) -> tuple[KnownLabels, KnownDirections | None]:
+        """Return what became known with the next bars; bars, events and lines count from the first of the series."""
+
+
+def _label_tracker(labeler: Labeler) -> _LabelSource:
+    """Return the tracker of `label_bars` and its options, or one that calls a user's function."""
+    made = labeler if isinstance(labeler, partial) else partial(labeler)
+    if made.func is label_bars:
+        return _OwnLabels(LabelTracker(*made.args, **made.keywords))
+    return _FunctionLabels(labeler)
+
+
+class _OwnLabels:
+    """Labels of trend lines."""
+
+    def __init__(self, tracker: LabelTracker) -> None:
+        self._tracker = tracker
+        self._n_bars = self._n_lines = 0
+
+    def update(self, bars: Bars) -> tuple[KnownLabels, KnownDirections | None]:
+        runs: LabelRuns = self._tracker.update(bars)
+        known = KnownLabels.of_runs(runs, bars.close_time[runs.known_at - self._n_bars], self._n_lines)
+        self._n_bars += len(bars)
+        self._n_lines += len(runs.lines)
+        return known, KnownDirections(runs.lines.known_at, runs.lines.direction)
+
+
+class _FunctionLabels:
+    """Labels of a function, called on all bars so far."""
+
+    def __init__(self, function: Labeler) -> None:
+        self._function = function
+        self._bars: Bars | None = None
+
+    def update(self, bars: Bars) -> tuple[KnownLabels, KnownDirections | None]:
+        whole = bars if self._bars is None else join_bars(self._bars, bars)
+        labels = self._function(whole)
+        if not isinstance(labels, Labels) or len(labels) != len(whole):
+            got = f"{len(labels)} labels" if isinstance(labels, Labels) else type(labels).__name__
+            raise InputError(f"`labels` must give Labels of each of {len(whole)} bars, got {got}.")
+        before = None if self._bars is None else self._bars.close_time[-1]
+        known = labels.known_labels(whole.close_time[-1], before)
+        self._bars = whole
+        if not len(labels.lines):
+            return known, None
+        lines = labels.lines[labels.lines.known_at >= len(whole) - len(bars)]
+        return known, KnownDirections.sorted(lines.known_at, lines.direction)
