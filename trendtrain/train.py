@@ -26,7 +26,7 @@ from trendtrain.callbacks.walk_checkpoint import WalkCheckpoint
 from trendtrain.data.datamodule import PivotDataModule
 from trendtrain.errors import EXIT_CTRL_C, EXIT_SIGTERM, InputError, check_at_least, check_choice, check_number
 from trendtrain.market.synthetic import synthetic_market
-from trendtrain.market.timeframe import format_timeframe, parse_timeframe
+from trendtrain.market.timeframe import format_timeframe
 from trendtrain.models.weights import load_weights
 from trendtrain.parts import call, check_kind, check_source, drop_defaults, make, make_labeler, make_replay
 from trendtrain.replay.sampler import ReplaySampler
@@ -84,7 +84,6 @@ class _Run:
         self.ledger = ledger
         self.kept = kept  # as it was, where the run goes on
         self.config = resolved(cfg)
-        self.checkpoint = self._checkpoint()
         self.name = _new_name(cfg, ledger) if kept is None else _kept_name(cfg, kept, self.config)
         torch.set_num_threads(cfg.n_threads)
         pl.seed_everything(cfg.seed, verbose=False)
@@ -92,6 +91,7 @@ class _Run:
         if cfg.init_from is not None:
             load_weights(getattr(self.module, "net", self.module), cfg.init_from, "init_from")
         self.datamodule = _datamodule(cfg, store, {} if kept is None else kept.grid or {})
+        self.checkpoint = self._checkpoint()
         self.validation: TrendValidation = make(cfg, "callbacks.validation", TrendValidation)
         self.trainer = self._trainer()
         if self.trainer.world_size > 1:
@@ -152,15 +152,23 @@ class _Run:
         return trainer
 
     def _checkpoint(self) -> Path | None:
-        path = WalkCheckpoint(self.folder / "checkpoints").path
-        return path if self.kept is not None and path.exists() else None
+        """Return the checkpoint to go on from: the last one, or that before a last step which has more bars now."""
+        files = WalkCheckpoint(self.folder / "checkpoints")
+        if self.kept is None or not files.path.exists():
+            return None
+        if not self.datamodule.stream.outgrows(self._stream_state(files.path)):
+            return files.path
+        return files.full_path if files.full_path.exists() else None
+
+    def _stream_state(self, checkpoint: Path) -> dict[str, Any]:
+        state: dict[str, Any] = torch.load(checkpoint, weights_only=True)[type(self.datamodule).__qualname__]
+        return state
 
     def _first_step(self) -> int:
         """Return the first walk step to come; in the warm-up, minus the number of its epochs to come."""
         if self.checkpoint is None:
             return -self.datamodule.n_warmup
-        state = torch.load(self.checkpoint, weights_only=True)
-        stream = state[type(self.datamodule).__qualname__]
+        stream = self._stream_state(self.checkpoint)
         return int(stream["step"] - stream["warmup"])
 
     def _grid(self) -> dict[str, str]:
@@ -267,6 +275,7 @@ def _datamodule(cfg: DictConfig, store: BarStore, grid: dict[str, str]) -> Pivot
         max_gap=cfg.labels.get("max_gap"),
         n_classes=cfg.n_classes,
         seed=cfg.seed,
+        check_causal=cfg.data.check_causal,
     )
     datamodule.setup()
     for name, meaning in (("n_features", "channels of a window"), ("n_side", "side inputs")):

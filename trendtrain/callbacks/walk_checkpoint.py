@@ -5,12 +5,16 @@ from typing import Any
 
 import lightning.pytorch as pl
 
+from trendtrain.callbacks.listeners import HasStream
 from trendtrain.errors import check_at_least
 from trendtrain.storage.whole_file import whole_path
 
 
 class WalkCheckpoint(pl.Callback):
     """Write `last.ckpt` every so many steps and at a clean end; a crash during a write leaves the previous one whole.
+
+    Before a last step whose slot of the time grid is not full it writes `full.ckpt` too: with more bars the run goes on
+    from there, as if the step had been whole from the start.
 
     Args:
         folder: Where; made when the first is written.
@@ -32,13 +36,21 @@ class WalkCheckpoint(pl.Callback):
         """The newest checkpoint."""
         return self.folder / "last.ckpt"
 
+    @property
+    def full_path(self) -> Path:
+        """The checkpoint after the last step whose slot was full, where a step that was not followed."""
+        return self.folder / "full.ckpt"
+
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save where the number of steps says so, or the walk ends here."""
         if trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
         is_last = trainer.should_stop or trainer.current_epoch + 1 == trainer.max_epochs
         if is_last or (trainer.current_epoch + 1) % self.every_n_steps == 0:
-            self._save(trainer)
+            self._save(trainer, self.path)
+        datamodule = getattr(trainer, "datamodule", None)
+        if isinstance(datamodule, HasStream) and datamodule.stream.is_next_partial:
+            self._save(trainer, self.full_path)
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
@@ -47,7 +59,7 @@ class WalkCheckpoint(pl.Callback):
         if self.config:
             checkpoint["config"] = self.config
 
-    def _save(self, trainer: pl.Trainer) -> None:
+    def _save(self, trainer: pl.Trainer, path: Path) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        with whole_path(self.path, "checkpoint", is_only_writer=True) as beside:
+        with whole_path(path, "checkpoint", is_only_writer=True) as beside:
             trainer.save_checkpoint(beside)

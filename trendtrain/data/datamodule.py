@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader
 from trendtrain.data.arena import Arena, Batch
 from trendtrain.data.arrays import to_arrays, to_tensors
 from trendtrain.data.device import GatherAhead, Resident, loader, move_arena
+from trendtrain.data.look_ahead import check_look_ahead
 from trendtrain.data.windows import WindowDataset
 from trendtrain.errors import InputError, check_at_least, check_choice
 from trendtrain.features.bar import bar_features
@@ -52,12 +53,14 @@ class PivotDataModule(pl.LightningDataModule):
         seed: Seed of the replay.
         baselines: Further ones to judge beside ours, by name: each gives the direction it predicts at each bar
             (down 0, up 1, flat 2), as features are given.
+        check_causal: Whether `setup` checks functions that are not the package's own for look-ahead, on a sample.
 
     Attributes:
         n_warmup: Training epochs before the first step, in which the stream brings nothing.
 
     Raises:
-        InputError: In `setup`, if the bars are too few, or no label is known when the walk starts.
+        InputError: In `setup`, if the bars are too few, no label is known when the walk starts, or a function looks
+            ahead.
     """
 
     def __init__(
@@ -75,6 +78,7 @@ class PivotDataModule(pl.LightningDataModule):
         n_classes: int = 2,
         seed: int = 0,
         baselines: Mapping[str, Features] | None = None,
+        check_causal: bool = True,
     ) -> None:
         super().__init__()
         self.history = series if isinstance(series, History) else HeldBars(series)
@@ -90,6 +94,7 @@ class PivotDataModule(pl.LightningDataModule):
         self.n_classes = n_classes
         self.seed = seed
         self.baselines = baselines or {}
+        self.check_causal = check_causal
         self.feed: HistoryFeed
         self.arena: Arena
         self.stream: Stream
@@ -103,6 +108,8 @@ class PivotDataModule(pl.LightningDataModule):
         check_at_least("window", self.window, 2)
         check_choice("data.resident", self.resident, ("auto", True, False))
         self._build()
+        if self.check_causal:
+            self._check_look_ahead()
         self.stream.begin()
         if not self.replay.memory.n_known:
             raise self._nothing_to_learn()
@@ -122,6 +129,13 @@ class PivotDataModule(pl.LightningDataModule):
         self.stream = Stream(
             feed, self._new_tape, replay, self.arena.append, self.n_classes, self.transitions, tuple(self.baselines)
         )
+
+    def _check_look_ahead(self) -> None:
+        name = max(self.feed.series, key=self.feed.n_bars)
+        bars = self.history.load(name, None, None)
+        parts = {"data.features": self.features, "data.side": self.side}
+        parts |= {f"baselines[{baseline!r}]": part for baseline, part in self.baselines.items()}
+        check_look_ahead(self.labeler, parts, bars, self.max_gap)
 
     def _new_tape(self, number: int) -> Tape:
         return Tape(number, self.labeler, self.features, self.side, self.window, self.max_gap, self.baselines)

@@ -20,11 +20,13 @@ class FedBars(NamedTuple):
         slot: The step's slot of the time grid; 0 for the bars before the first step.
         now: The time by which all of them have closed.
         bars: By series, those with bars alone.
+        is_partial: Whether history ends before the slot does; more bars may follow in it one day.
     """
 
     slot: int
     now: np.datetime64
     bars: dict[Series, Bars]
+    is_partial: bool = False
 
 
 class Feed(Protocol):
@@ -53,6 +55,10 @@ class Feed(Protocol):
     @property
     def n_steps(self) -> int | None:
         """How many steps there are; None where there is no end."""
+
+    @property
+    def last(self) -> np.datetime64 | None:
+        """When the last bar of all closes; None where there is no end."""
 
     def n_bars(self, series: Series) -> int:
         """Return how many bars of a series there will be, or a guess."""
@@ -120,7 +126,7 @@ class HistoryFeed:
         if not times:
             raise InputError("`series` must hold bars of at least one series, got none.")
         timeframes = {series: parse_timeframe(series.timeframe) for series in times}
-        self._last = max(close_time[-1] for close_time in times.values())
+        self._last: np.datetime64 = max(close_time[-1] for close_time in times.values())
         first = min(close_time[0] - timeframes[series] for series, close_time in times.items())
         self.start = walk.start_time(first, self._last)
         self.length = walk.length(min(timeframes.values()))
@@ -158,6 +164,11 @@ class HistoryFeed:
         """How many steps there are."""
         return len(self._slots)
 
+    @property
+    def last(self) -> np.datetime64:
+        """When the last bar of all closes."""
+        return self._last
+
     def n_bars(self, series: Series) -> int:
         """Return how many bars of a series there are."""
         return self._n_bars.get(series, 0)
@@ -181,4 +192,4 @@ class HistoryFeed:
             part = self._history.load(series, None if after is None else after + open_of, end + open_of)
             if len(part):
                 bars[series] = part
-        return FedBars(self._slot, min(end, self._last), bars)
+        return FedBars(self._slot, min(end, self._last), bars, is_partial=bool(end > self._last))

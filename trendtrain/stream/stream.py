@@ -82,7 +82,7 @@ class Stream:
         self._tapes: list[Tape] = []
         self._logistic: OnlineLogistic | None = None
         self._held: list[KnownLabels] = []  # known by the end of the step under way; nobody may use it yet
-        self._slot = 0
+        self._slot, self._is_partial = 0, False
         self._opened: StreamRows | None = None
         self._until: np.datetime64  # the end of the step under way
 
@@ -110,6 +110,17 @@ class Stream:
         """Bars seen, of all series."""
         return sum(tape.n_bars for tape in self._tapes)
 
+    @property
+    def is_next_partial(self) -> bool:
+        """Whether the next step ends before its slot does, because history does."""
+        return not self.warmup and self.feed.is_next_partial
+
+    def outgrows(self, state: Mapping[str, Any]) -> bool:
+        """Return whether the last step of a state ended before its slot did, and there are more bars now."""
+        is_longer = self.feed.last is not None and self.feed.last > np.datetime64(state["now"], "ms")
+        has_more = is_longer or {tuple(names) for names in state["series"]} < set(self.feed.series)
+        return bool(state["is_partial"] and has_more)
+
     def newest_bars(self) -> list[Bars | None]:
         """Return the newest bars of each series by its number; None before its first."""
         return [tape.newest for tape in self._tapes]
@@ -125,7 +136,7 @@ class Stream:
             rows = self._hold(self._append(fed))
             is_new = rows.close_time > self.now  # a series that was added later also brings older bars
             self._opened = StreamRows(rows.row[is_new], rows.close_time[is_new], rows.baselines[is_new])
-            self._until, self._slot = fed.now, fed.slot
+            self._until, self._slot, self._is_partial = fed.now, fed.slot, fed.is_partial
         return self._opened
 
     def close(self, predictions: Predictions, is_partial: bool = False) -> WalkStep:
@@ -172,6 +183,7 @@ class Stream:
             "series": [list(series) for series in self.series],
             "checksums": [np.array(tape.checksums, dtype=np.int64) for tape in self._tapes],
             "slot": self._slot,
+            "is_partial": self._is_partial,
             "step": self.step,
             "warmup": self.warmup,
             "now": int(self.now.astype("datetime64[ms]").astype(np.int64)),
@@ -200,7 +212,8 @@ class Stream:
         self._logistic.load_state_dict(state["logistic"])
         if added := {number: one for number, one in rows.items() if number >= n_before}:
             self._hold(added)
-        self._slot, self.step, self.warmup = state["slot"], state["step"], state["warmup"]
+        self._slot, self._is_partial = state["slot"], state["is_partial"]
+        self.step, self.warmup = state["step"], state["warmup"]
         self.now = np.datetime64(state["now"], "ms")
         self.replay.load_state_dict(state["replay"])
 

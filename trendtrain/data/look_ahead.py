@@ -1,0 +1,67 @@
+"""Check the functions that a user gives for look-ahead, before anything is learned from them."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from trendtrain.errors import InputError
+from trendtrain.features.segmented import Features, SegmentedFeatures, by_segment
+from trendtrain.laws import BarsFunction, CausalityError, check_causal
+from trendtrain.market.bars import Bars
+
+_MOST_BARS = 3_000
+_N_CUTS = 8  # consecutive ones at the end, and as many before
+
+
+def check_look_ahead(
+    labeler: Callable[[Bars], Any], features: Mapping[str, Features | None], bars: Bars, max_gap: int | None
+) -> None:
+    """Raise if a function that is not the package's own looks ahead.
+
+    Each is called on the bars and on the same bars cut off at some: what it gives for a bar must be the same to the
+    bit, whatever follows. A tracker gets the bars in two chunks, cut at the same places.
+
+    Args:
+        labeler: Gives the labels of a series.
+        features: Features, side inputs and baselines by their configuration keys; None for none.
+        bars: The first bars of a series; a few thousand are used.
+        max_gap: As features are computed with.
+
+    Raises:
+        InputError: If one looks ahead; it names the key, the function, the first bar, and both values.
+    """
+    bars = bars[:_MOST_BARS]
+    n = len(bars)
+    ends = [*np.linspace(max(1, n // 2), n, _N_CUTS, endpoint=False).astype(int).tolist(), *range(n - _N_CUTS, n)]
+    cuts = sorted({cut for cut in ends if cut >= 1})
+    checked: dict[str, BarsFunction] = {} if is_ours(labeler) else {"labels": labeler}
+    checked |= {name: _of_chunks(part, n, max_gap) for name, part in features.items() if part and not is_ours(part)}
+    for name, function in checked.items():
+        try:
+            check_causal(function, bars, cuts=cuts, chunks=(), shortest=min(cuts))
+        except CausalityError as error:
+            rule = "must not look ahead (data.check_causal=false skips this check)"
+            raise InputError(f"`{name}` {rule}: {error}") from error
+
+
+def is_ours(part: Any) -> bool:
+    """Return whether a function or class is the package's own, and so are the functions it was given."""
+    if isinstance(part, partial):
+        given = (*part.args, *part.keywords.values())
+        return is_ours(part.func) and all(is_ours(one) for one in given if callable(one))
+    return str(getattr(part, "__module__", "")).startswith("trendtrain.")
+
+
+def _of_chunks(part: Features, n_bars: int, max_gap: int | None) -> BarsFunction:
+    """Return a function of bars: features of all of them, in one chunk or, of fewer than `n_bars`, in two."""
+
+    def rows(bars: Bars) -> Any:
+        if len(bars) == n_bars:
+            return by_segment(part, bars, max_gap)
+        tracker, half = SegmentedFeatures(part, max_gap), len(bars) // 2
+        return np.concatenate([tracker.update(bars[:half]), tracker.update(bars[half:])])
+
+    rows.__name__ = str(getattr(part.func if isinstance(part, partial) else part, "__name__", type(part).__name__))
+    return rows
