@@ -5,7 +5,7 @@
 
 Medians of 5 runs of CPU time on one thread. Machines differ: what counts is the ratio to the copy of as many numbers
 (`x memcpy`) or to the peer (`x pandas`), taken in the same run. The live bar goes through all features of one series,
-its segment included; setup is that of the default datamodule, with the labeler and the learned baseline and without.
+its segment included; setup is that of the default datamodule.
 """
 
 import argparse
@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 from rows import Row, show_rows
 
-from trendtrain.data import PivotDataModule
+from trendtrain.data import PivotDataModule, Walk
 from trendtrain.features import (
     BarFeatures,
     SegmentedFeatures,
@@ -32,7 +32,7 @@ from trendtrain.features import (
     volatility_unit,
 )
 from trendtrain.features.skill import RollingRanges
-from trendtrain.market import Bars, Labels, Series, label_bars, random_walk, synthetic_market
+from trendtrain.market import Bars, Series, label_bars, random_walk, synthetic_market
 from trendtrain.market.averages import ema
 
 FEATURES = (price_levels, volatility_unit, bar_features, skill_features)
@@ -128,16 +128,10 @@ def tracker(kind: Callable[[], object], history: Bars) -> Callable[[Bars], objec
 
 
 def setup_rows(bars: Bars) -> list[Row]:
-    """Time the set-up of a datamodule, of its features, and of all but labels and the learned baseline."""
+    """Time the set-up of a datamodule that takes in nearly all bars, and of its features and labels."""
     name = Series("BENCH", "5m")
-    labels = label_bars(bars)
-
-    def setup(labeler: Callable[[Bars], Labels], **options: object) -> None:
-        PivotDataModule({name: bars}, labeler=labeler, **options).setup()  # type: ignore[arg-type]
-
     jobs: dict[str, Callable[[], object]] = {
-        "setup": lambda: setup(label_bars),
-        "setup, labels given": lambda: setup(lambda _: labels),
+        "setup": lambda: PivotDataModule({name: bars}, walk=Walk(start=0.999)).setup(),
         "features of it": lambda: [by_segment(function, bars, None) for function in FEATURES],
         "labels of it": lambda: label_bars(bars),
     }

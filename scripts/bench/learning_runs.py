@@ -28,14 +28,16 @@ _ALARMS = "select known_at from alarms order by known_at"
 
 
 def labels_of(bars: Bars, scenario: str, n_bars: int, seed: int) -> Labels:
-    """Label bars as the scenario does, whatever their prices say."""
-    stream = stream_of(scenario, n_bars, seed)
-    return Labels.of_bars(bars, stream.label, stream.known_at, stream.event)
+    """Label the first bars of a scenario as it does, whatever their prices say, by what is known at the last."""
+    stream, n = stream_of(scenario, n_bars, seed), len(bars)
+    is_known = (stream.known_at[:n] >= 0) & (stream.known_at[:n] < n)
+    columns = (np.where(is_known, column[:n], -1) for column in (stream.label, stream.known_at, stream.event))
+    return Labels.of_bars(bars, *columns)
 
 
 def features_of(bars: Bars, scenario: str, n_bars: int, seed: int) -> FloatArray:
-    """Return what the scenario shows of each bar, shape (n_bars, K)."""
-    return stream_of(scenario, n_bars, seed).features
+    """Return what the scenario shows of its first bars, shape (len(bars), K)."""
+    return stream_of(scenario, n_bars, seed).features[: len(bars)]
 
 
 def configured(scenario: str, n_bars: int, seed: int, overrides: list[str]) -> DictConfig:

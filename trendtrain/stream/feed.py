@@ -56,10 +56,6 @@ class Feed(Protocol):
     def n_steps(self) -> int | None:
         """How many steps there are; None where there is no end."""
 
-    @property
-    def last(self) -> np.datetime64 | None:
-        """When the last bar of all closes; None where there is no end."""
-
     def n_bars(self, series: Series) -> int:
         """Return how many bars of a series there will be, or a guess."""
 
@@ -163,11 +159,6 @@ class HistoryFeed:
     def n_steps(self) -> int:
         """How many steps there are."""
         return len(self._slots)
-
-    @property
-    def last(self) -> np.datetime64:
-        """When the last bar of all closes."""
-        return self._last
 
     def n_bars(self, series: Series) -> int:
         """Return how many bars of a series there are."""

@@ -117,8 +117,8 @@ class Stream:
 
     def outgrows(self, state: Mapping[str, Any]) -> bool:
         """Return whether the last step of a state ended before its slot did, and there are more bars now."""
-        is_longer = self.feed.last is not None and self.feed.last > np.datetime64(state["now"], "ms")
-        has_more = is_longer or {tuple(names) for names in state["series"]} < set(self.feed.series)
+        before = {Series(*names): n for names, n in zip(state["series"], state["n_bars"], strict=True)}
+        has_more = any(self.feed.n_bars(series) > before.get(series, 0) for series in self.feed.series)
         return bool(state["is_partial"] and has_more)
 
     def newest_bars(self) -> list[Bars | None]:
@@ -182,6 +182,7 @@ class Stream:
         return {
             "series": [list(series) for series in self.series],
             "checksums": [np.array(tape.checksums, dtype=np.int64) for tape in self._tapes],
+            "n_bars": [tape.n_bars for tape in self._tapes],
             "slot": self._slot,
             "is_partial": self._is_partial,
             "step": self.step,
