@@ -109,10 +109,10 @@ class _CheckedLabeler:
     """A user's labeler whose labels are checked."""
 
     def __init__(self, labeler: Callable[[Bars], Labels]) -> None:
-        self._labeler = labeler
+        self.__wrapped__ = labeler  # as `functools.wraps` names it
 
     def __call__(self, bars: Bars) -> Labels:
-        labels: Labels = check_kind("labels", self._labeler(bars), Labels, "a function that gives")
+        labels: Labels = check_kind("labels", self.__wrapped__(bars), Labels, "a function that gives")
         if len(labels) != len(bars):
             raise InputError(f"`labels` must give Labels of each of {len(bars)} bars, got {len(labels)}.")
         for name in _INTEGERS:

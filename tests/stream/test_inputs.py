@@ -11,7 +11,7 @@ BARS = synthetic_market(800, seed=1)
 
 
 def test_what_errors_call_a_function_is_told() -> None:
-    with pytest.raises(InputError, match="`data.side` must give a finite row for each of 800 bars"):
+    with pytest.raises(InputError, match=r"`data.side` must give a finite row for each of 800 bars"):
         InputTracker(bar_features, lambda bars: np.full((len(bars), 2), np.inf), None).update(BARS)
 
 

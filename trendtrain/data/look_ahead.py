@@ -32,7 +32,7 @@ def check_look_ahead(
     Raises:
         InputError: If one looks ahead; it names the key, the function, the first bar, and both values.
     """
-    bars = bars[:_MOST_BARS]
+    bars, labeler = bars[:_MOST_BARS], getattr(labeler, "__wrapped__", labeler)
     n = len(bars)
     ends = [*np.linspace(max(1, n // 2), n, _N_CUTS, endpoint=False).astype(int).tolist(), *range(n - _N_CUTS, n)]
     cuts = sorted({cut for cut in ends if cut >= 1})
@@ -48,6 +48,8 @@ def check_look_ahead(
 
 def is_ours(part: Any) -> bool:
     """Return whether a function or class is the package's own, and so are the functions it was given."""
+    if hasattr(part, "__wrapped__"):
+        return is_ours(part.__wrapped__)
     if isinstance(part, partial):
         given = (*part.args, *part.keywords.values())
         return is_ours(part.func) and all(is_ours(one) for one in given if callable(one))
