@@ -591,3 +591,28 @@ def test_contracts_of_one_future_are_apart(tmp_path: Path) -> None:
         assert content.series == Series(f"ES_{month}", "1m")
         assert content.bars.open_time[1] == np.datetime64("2013-10-07T00:01")
         assert content.bars.close[1] == 5.0
+
+
+@pytest.mark.parametrize("is_newest_first", [False, True])
+@pytest.mark.parametrize("order", [("close", "open", "high", "low"), ("close", "high", "low", "open")])
+def test_candles_with_open_and_close_swapped_are_refused(
+    tmp_path: Path, order: tuple[str, ...], is_newest_first: bool
+) -> None:
+    close = 100 + np.random.default_rng(0).normal(0, 1, 60).cumsum()
+    prices = {"open": np.concatenate([[100.0], close[:-1]]), "close": close}
+    prices |= {"high": np.maximum(prices["open"], close) + 0.1, "low": np.minimum(prices["open"], close) - 0.1}
+    epochs = 1_704_067_200_000 + 3_600_000 * np.arange(60)
+    for names, message in ((order, "got open and close swapped"), (_swapped(order), "")):
+        rows = np.column_stack([epochs, *(prices[name] for name in names), np.ones(60)])[
+            :: -1 if is_newest_first else 1
+        ]
+        (path := tmp_path / "BTC_1h.json").write_text(json.dumps([[int(row[0]), *row[1:]] for row in rows.tolist()]))
+        if message:
+            with pytest.raises(InputError, match=message):
+                read(path)
+        else:
+            np.testing.assert_array_equal(read(path).bars.close, close)
+
+
+def _swapped(order: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple({"open": "close", "close": "open"}.get(name, name) for name in order)

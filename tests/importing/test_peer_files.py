@@ -272,6 +272,7 @@ LEAN: dict[str, tuple[int, str, dict[str, Any], str]] = {
     "equity/usa/hour/spy": (10_000, NEW_YORK, {}, "SPY"),
     "equity/india/hour/ongc": (10_000, "Asia/Kolkata", {"timezone": "Asia/Kolkata"}, "ONGC"),
     "equity/usa/daily/spy": (10_000, NEW_YORK, {}, "SPY"),
+    "option/usa/hour/spy": (10_000, NEW_YORK, {}, "SPY"),
     "future/cme/hour/es": (1, "America/Chicago", {"timezone": "America/Chicago"}, "ES@futures"),
     "crypto/coinbase/hour/btcusd": (1, "UTC", {"timezone": "UTC"}, "BTCUSD"),
     "cryptofuture/binance/hour/btcusdt": (1, "UTC", {"timezone": "UTC"}, "BTCUSDT@futures"),

@@ -1,8 +1,9 @@
 """Candles without names: time, four prices and a volume, in the order freqtrade writes or the one Bitfinex writes.
 
 The order shows in the prices: the high of every candle is its greatest price and the low its smallest. Where both
-orders pass, all prices of the candle are the same and so are the bars. freqtrade also writes tables with names, in
-files such as `XRP_ETH-1m.feather`. Source of Bitfinex's order: https://docs.bitfinex.com/reference/rest-public-candles
+orders pass, all prices of the candle are the same and so are the bars. Open and close may be swapped and no rule
+broken: then it shows in their neighbours, since a bar opens near the close before it. freqtrade also writes tables with
+names, in files such as `XRP_ETH-1m.feather`. Source of Bitfinex's order: https://docs.bitfinex.com/reference/rest-public-candles
 """
 
 import re
@@ -16,11 +17,13 @@ from trendtrain.importing.raw_bars import RawBars, ReadOptions, read_raw_bars
 from trendtrain.importing.table import Table, read_numbers
 from trendtrain.importing.times import read_times
 from trendtrain.importing.zones import Zone
-from trendtrain.market.bars import PRICES, BarsError, obey_price_rules
+from trendtrain.market.bars import PRICES, BarsError, FloatArray, obey_price_rules
 
 _FREQTRADE: Final = ("open", "high", "low", "close")
 _BITFINEX: Final = ("open", "close", "high", "low")
 _N_COLUMNS: Final = 6
+_FEWEST: Final = 20  # candles that tell how far a bar opens from the close before it
+_FAR: Final = 3.0
 _FILE: Final = re.compile(r".+-\d+[mhdwM](-\w+)?\.(feather|json|json\.gz|parquet)")
 
 
@@ -62,4 +65,15 @@ def _share_that_fits(table: Table, order: tuple[str, ...]) -> float:
 
 def _read(table: Table, options: ReadOptions, order: tuple[str, ...]) -> RawBars:
     columns = dict(zip(("time", *order, "volume"), table.take(*range(_N_COLUMNS)), strict=True))
-    return read_raw_bars(read_times(columns["time"], Zone(options.timezone)), columns)
+    raw = read_raw_bars(read_times(columns["time"], Zone(options.timezone)), columns)
+    by_time = np.argsort(raw.open_time, kind="stable")
+    first, last = raw.open[by_time], raw.close[by_time]
+    if len(first) >= _FEWEST and _FAR * _usual_gap(last, first) < _usual_gap(first, last):
+        rule = f"candles must hold {' or '.join(', '.join(one) for one in (_FREQTRADE, _BITFINEX))} after the time"
+        raise BarsError(f"{rule}, got open and close swapped: the close of a bar is near the open of the one before.")
+    return raw
+
+
+def _usual_gap(first: FloatArray, last: FloatArray) -> float:
+    """Return the median distance of an open from the close before it."""
+    return float(np.nanmedian(np.abs(first[1:] - last[:-1])))

@@ -1,4 +1,4 @@
-"""QuantConnect Lean trade bars: no header, milliseconds since midnight; prices times 10,000 for equities alone.
+"""QuantConnect Lean trade bars: no header, ms since midnight; prices times 10,000 for equities and options alone.
 
 Source: https://github.com/QuantConnect/Lean/tree/master/Data. Its folders say what a file holds, such as
 equity/usa/minute/spy and future/cme/minute/es; whole prices alone do not: futures and coins have some too. The date
@@ -23,6 +23,7 @@ _FILE: Final = re.compile(
     r"(?P<date>\d{8})_(?P<symbol>.+?)_(?P<resolution>second|minute)_trade(?P<contract>(?:_\d+)*)\.csv", re.IGNORECASE
 )
 _KINDS: Final = ("equity", "future", "crypto", "cryptofuture", "forex", "cfd", "index", "option", "futureoption")
+_SCALED: Final = ("equity", "option")
 _STEPS: Final = ("second", "minute", "hour", "daily")
 _NEW_YORK: Final = "America/New_York"
 _RESOLUTIONS: Final = {"second": np.timedelta64(1, "s"), "minute": np.timedelta64(1, "m")}
@@ -33,7 +34,7 @@ _MS_PER_DAY: Final = 86_400_000
 
 
 def matches(table: Table) -> bool:
-    """Return whether six nameless columns follow a Lean time, with whole prices unless the folder says equity."""
+    """Return whether six nameless columns follow a Lean time, with whole prices unless the folder says it is scaled."""
     return _is_lean(table) and _is_scaled(table) is not False
 
 
@@ -69,7 +70,7 @@ def _is_scaled(table: Table) -> bool | None:
     """Return whether prices are times 10,000: by the folder, or not if they have decimals; None where nothing tells."""
     folder = _folder(table)
     if folder is not None:
-        return folder[0] == "equity"
+        return folder[0] in _SCALED
     is_whole = all(pd.api.types.is_integer_dtype(dtype) for dtype in table.rows.dtypes.iloc[1:5])
     return None if is_whole else False
 
