@@ -194,6 +194,8 @@ def test_a_model_that_diverges_is_named(make_trainer: Make, make_module: Make, m
         ("limit_val_batches", 0, r"`trainer.limit_val_batches` must be 1\.0: .*, got 0"),
         ("overfit_batches", 1, r"`trainer.overfit_batches` must be 0\.0: .*, got 1"),
         ("check_val_every_n_epoch", 2, r"`trainer.check_val_every_n_epoch` must be 1: .*, got 2"),
+        ("max_steps", 5, r"`trainer.max_steps` must be -1: .*, got 5"),
+        ("reload_dataloaders_every_n_epochs", 1, r"`trainer.reload_dataloaders_every_n_epochs` must be 0: .*, got 1"),
     ],
 )
 def test_a_cut_of_the_stream_is_refused(

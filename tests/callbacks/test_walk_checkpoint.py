@@ -19,8 +19,8 @@ def test_the_last_step_is_in_the_checkpoint(finished: SimpleNamespace) -> None:
     assert state["callbacks"]["LedgerWriter"] == {"last_step": finished.datamodule.stream.feed.n_steps - 1}
 
 
-def test_only_the_checkpoint_is_left(finished: SimpleNamespace) -> None:
-    assert [path.name for path in finished.checkpoint.folder.iterdir()] == ["last.ckpt"]
+def test_only_the_checkpoints_are_left(finished: SimpleNamespace) -> None:
+    assert sorted(path.name for path in finished.checkpoint.folder.iterdir()) == ["full.ckpt", "last.ckpt"]
 
 
 class Steps(pl.Callback):

@@ -23,7 +23,7 @@ REFUSED = {
     "+trainer.max_time={seconds:0}": "`trainer.max_time` must leave training to do, got {'seconds': 0}.",
     "+trainer.max_time={hours:-1}": "`trainer.max_time` must leave training to do, got {'hours': -1}.",
     "+trainer.max_time=0": "`trainer.max_time` must be DD:HH:MM:SS or such as {minutes: 90}, got 0.",
-    "+trainer.max_steps=0": "`trainer.max_steps` must leave training to do, got 0.",
+    "+trainer.max_steps=0": "`trainer.max_steps` must be -1: every bar of the stream is predicted, got 0.",
     "+trainer.limit_train_batches=0": "`trainer.limit_train_batches` must leave training to do, got 0.",
     "+trainer.limit_train_batches=0.0": "`trainer.limit_train_batches` must leave training to do, got 0.0.",
     "init_from=/tmp/a=b.csv": "in quotes where it holds signs such as = ( { : or letters beyond ASCII"

@@ -137,10 +137,23 @@ def test_draws_come_when_they_are_asked_for() -> None:
     assert (EVENT[next(batches).row] == 7).mean() > 0.9
 
 
-def test_an_empty_memory_gives_weight_zero() -> None:
-    draws = list(make_sampler(batch_size=4, n_batches=3, weigh=weigh))
-    assert len(draws) == 3
-    assert all(draw.weight.tolist() == [0.0] * 4 and draw.row.tolist() == [0] * 4 for draw in draws)
+def test_an_empty_memory_gives_no_batch() -> None:
+    sampler = make_sampler(batch_size=4, n_batches=3, weigh=weigh)
+    assert (len(sampler), list(sampler)) == (0, [])
+    with pytest.raises(InputError, match="`draw` must come after `add`, got an empty memory"):
+        sampler.draw()
+    sampler.add(LESSONS)
+    assert len(sampler) == len(list(sampler)) == 3
+
+
+class ForgetsAll:
+    def update(self, accuracy: np.ndarray) -> int:
+        return 0
+
+
+def test_a_detector_must_keep_an_event() -> None:
+    with pytest.raises(InputError, match=r"`detector.update` must be an integer of at least 1, got 0"):
+        sampler_of(detector=ForgetsAll()).detect(ALL_VERDICTS)
 
 
 def test_draws_touch_no_global_generator() -> None:

@@ -8,8 +8,16 @@ import lightning.pytorch as pl
 from trendtrain.callbacks.trend_early_stopping import TrendEarlyStopping
 from trendtrain.errors import InputError
 
-_UNCUT = {"overfit_batches": 0.0, "limit_val_batches": 1.0, "check_val_every_n_epoch": 1, "val_check_interval": 1.0}
-_LIMITS = ("limit_train_batches", "max_steps", "max_epochs")  # 0 leaves no training; -1 and None are no limit
+_UNCUT = {
+    "overfit_batches": 0.0,
+    "limit_val_batches": 1.0,
+    "check_val_every_n_epoch": 1,
+    "val_check_interval": 1.0,
+    "max_steps": -1,  # the last epoch would end without a validation
+    "reload_dataloaders_every_n_epochs": 0,  # each reload iterates a loader once more, which draws a batch
+}
+_LIMITS = ("limit_train_batches", "max_epochs")  # 0 leaves no training
+_DEFAULT_EPOCHS = 1000  # of a trainer that is given none
 _SWAPS_WEIGHTS = ("WeightAveraging", "StochasticWeightAveraging")
 _SAVES_MID_STEP = ("every_n_train_steps", "train_time_interval", "save_on_exception")
 
@@ -36,8 +44,13 @@ def _check_swaps(callbacks: Sequence[Any]) -> None:
         raise InputError(f"{rule} ({fix}), got {' and '.join(swaps)}.")
 
 
-def check_stream_trainer(trainer: pl.Trainer) -> None:
-    """Raise an `InputError` if a trainer would leave out bars of the stream, or save in the middle of a step."""
+def check_stream_trainer(trainer: pl.Trainer, n_epochs: int | None) -> None:
+    """Raise an `InputError` if a trainer would leave out bars of the stream, or save in the middle of a step.
+
+    Args:
+        trainer: The trainer.
+        n_epochs: How many epochs the walk has; None where it has no end.
+    """
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
         _check_checkpoint(callback)
     if trainer.fast_dev_run:  # type: ignore[attr-defined]
@@ -49,6 +62,17 @@ def check_stream_trainer(trainer: pl.Trainer) -> None:
         got = getattr(trainer, name)
         if got != whole or type(got) is not type(whole):  # 1 is one batch, 1.0 is all of them
             raise InputError(f"`trainer.{name}` must be {whole}: every bar of the stream is predicted, got {got}.")
+    is_cut = trainer.max_epochs == _DEFAULT_EPOCHS and (n_epochs is None or n_epochs > _DEFAULT_EPOCHS)
+    if trainer.state.fn == "fit" and is_cut:
+        rule = f"must be given (-1: to the end) where the walk has {n_epochs or 'endless'} epochs"
+        raise InputError(f"`trainer.max_epochs` {rule}, got {_DEFAULT_EPOCHS}, which Lightning takes by default.")
+
+
+def missed_validation(trainer: pl.Trainer) -> InputError:
+    """Return the error about an epoch without a validation, which Lightning leaves out without a word."""
+    rule = "`trainer.fit` must validate in each epoch, for which a module needs a `validation_step`, and a train loader"
+    got = f"{trainer.fit_loop.batch_idx + 1} of {trainer.num_training_batches}"
+    return InputError(f"{rule} at least one batch, and as many as its length says, got {got}.")
 
 
 def _check_checkpoint(callback: Any) -> None:

@@ -9,7 +9,7 @@ import lightning.pytorch as pl
 import numpy as np
 import torch
 
-from trendtrain.callbacks.checks import check_stream_trainer, check_trainer
+from trendtrain.callbacks.checks import check_stream_trainer, check_trainer, missed_validation
 from trendtrain.callbacks.interrupts import delay_interrupts
 from trendtrain.callbacks.listeners import HasStream, HasTemperature, call_hooks
 from trendtrain.callbacks.model_outputs import NotFiniteError, OutputBuffer, row_of, scores_of
@@ -67,6 +67,7 @@ class TrendValidation(pl.Callback):
         self._walked: HasStream | None = None  # the datamodule whose stream is walked
         self._predicted = OutputBuffer()  # of the pass under way
         self._trained = OutputBuffer()  # since the last pass
+        self._n_closed: int | None = None  # when the epoch began
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Find the labels, and raise if the trainer would cut the stream."""
@@ -107,6 +108,10 @@ class TrendValidation(pl.Callback):
         if self._is_over:
             trainer.should_stop = True
 
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Note where the stream is."""
+        self._n_closed = None if self._stream is None else self._stream.n_closed
+
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
@@ -116,7 +121,9 @@ class TrendValidation(pl.Callback):
                 self._trained.add(self.key(batch), outputs["logits"])
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Give monitors the metrics, NaN so far, where validation comes after the first epoch."""
+        """Raise if the epoch closed no step; give monitors the metrics where validation comes after the first epoch."""
+        if self._stream is not None and self._stream.n_closed == self._n_closed and not trainer.should_stop:
+            raise missed_validation(trainer)
         if "trend/accuracy" not in trainer.callback_metrics:
             _update_monitors(trainer, self._scalars())
 
@@ -156,6 +163,11 @@ class TrendValidation(pl.Callback):
             self._complete_step(trainer)
         if self._is_over:
             trainer.should_stop = True
+
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Raise if there was no epoch at all."""
+        if self._stream is not None and trainer.num_training_batches == 0:
+            raise missed_validation(trainer)
 
     on_test_epoch_start = on_predict_epoch_start = on_validation_epoch_start
     on_test_batch_end = on_predict_batch_end = on_validation_batch_end
@@ -197,7 +209,8 @@ class TrendValidation(pl.Callback):
     def _attach(self, trainer: pl.Trainer, datamodule: HasStream) -> None:
         if self.labels is not None:
             raise InputError("`labels` must be left out where the datamodule has its own, got both.")
-        check_stream_trainer(trainer)
+        n_steps = datamodule.stream.feed.n_steps
+        check_stream_trainer(trainer, None if n_steps is None else datamodule.n_warmup + n_steps)
         if trainer.fast_dev_run:  # type: ignore[attr-defined]
             datamodule.stream.warmup = 0  # its one epoch is to show a step
         self._walked, self._judge = datamodule, None

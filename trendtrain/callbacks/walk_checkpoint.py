@@ -30,6 +30,7 @@ class WalkCheckpoint(pl.Callback):
         self.folder = Path(folder)
         self.every_n_steps = every_n_steps
         self.config = config
+        self._n_closed: int | None = None  # when the epoch began
 
     @property
     def path(self) -> Path:
@@ -41,9 +42,14 @@ class WalkCheckpoint(pl.Callback):
         """The checkpoint after the last step whose slot was full, where a step that was not followed."""
         return self.folder / "full.ckpt"
 
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Note where the stream is."""
+        self._n_closed = _n_closed(trainer)
+
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Save where the number of steps says so, or the walk ends here."""
-        if trainer.fast_dev_run:  # type: ignore[attr-defined]
+        """Save where the number of steps says so, or the walk ends here; not after an epoch that closed no step."""
+        n_closed = _n_closed(trainer)
+        if trainer.fast_dev_run or (n_closed is not None and n_closed == self._n_closed):  # type: ignore[attr-defined]
             return
         is_last = trainer.should_stop or trainer.current_epoch + 1 == trainer.max_epochs
         if is_last or (trainer.current_epoch + 1) % self.every_n_steps == 0:
@@ -63,3 +69,8 @@ class WalkCheckpoint(pl.Callback):
         self.folder.mkdir(parents=True, exist_ok=True)
         with whole_path(path, "checkpoint", is_only_writer=True) as beside:
             trainer.save_checkpoint(beside)
+
+
+def _n_closed(trainer: pl.Trainer) -> int | None:
+    datamodule = getattr(trainer, "datamodule", None)
+    return datamodule.stream.n_closed if isinstance(datamodule, HasStream) else None

@@ -100,6 +100,8 @@ class NetModule(pl.LightningModule, ABC):
 
     def on_train_epoch_end(self) -> None:
         """Give monitors and loggers the epoch's mean loss; `self.log` would take twice the time."""
+        if not self._losses:  # stopped before the first batch
+            return
         n_warmup = getattr(getattr(self.trainer, "datamodule", None), "n_warmup", 0)
         walk_step = self.current_epoch - n_warmup  # x of the chart, as in all others; the warm-up is left of 0
         loss = torch.stack(self._losses).mean()

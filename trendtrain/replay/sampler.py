@@ -47,7 +47,7 @@ class Detector(Protocol):
 
 
 class ReplaySampler:
-    """Yield the same number of batches each epoch, drawn when they are asked for.
+    """Yield the same number of batches each epoch, drawn when they are asked for; none of an empty memory.
 
     A row's importance weight is (1 / its replay weight) ** beta, divided by the batch mean: beta = 1 undoes the
     preference for wrong predictions in expectation, so that the model sees them more often and learns no falsehood
@@ -58,7 +58,7 @@ class ReplaySampler:
     expects; an odd row belongs to the first half. Weights are then divided by the mean of their own half.
 
     Args:
-        memory: The bars known so far; while it is empty, batches carry weight 0.
+        memory: The bars known so far.
         batch_size: Rows a batch.
         n_batches: Batches an epoch (a walk step).
         weigh: The replay weight of each verdict's bar.
@@ -103,18 +103,19 @@ class ReplaySampler:
         self._drawn: deque[tuple[IntArray, IntArray]] = deque(maxlen=n_batches)  # rows and slots since the last refresh
 
     def __len__(self) -> int:
-        return self.n_batches
+        return self.n_batches if self.memory.n_events else 0  # a batch of weight 0 would still move Adam
 
     def __iter__(self) -> Iterator[Draw]:
-        for _ in range(self.n_batches):
+        for _ in range(len(self)):
             yield self.draw()
 
     def draw(self) -> Draw:
-        """Return the next batch; of an empty memory, row 0 with weight 0."""
+        """Return the next batch.
+
+        Raises:
+            InputError: If the memory is empty.
+        """
         n, n_parts = self.batch_size, len(self.half_lives)
-        if self.memory.n_events == 0:
-            none = np.zeros(n, dtype=np.int64)
-            return Draw(none, np.zeros(n), none, none, np.zeros(n))
         # An odd row goes to the first part.
         parts = [self._part((n + n_parts - 1 - i) // n_parts, one) for i, one in enumerate(self.half_lives)]
         slot, row, age, weight = map(np.concatenate, zip(*parts, strict=True))
@@ -188,12 +189,16 @@ class ReplaySampler:
 
         Returns:
             The number of the newest events that follow the change; None for no change.
+
+        Raises:
+            InputError: If the detector gives no number of events.
         """
         if self.detector is None:
             return None
         verdicts = verdicts[verdicts.is_validated]
         n_events = self.detector.update(event_means(verdicts.event, verdicts.is_correct.astype(np.float64))[1])
         if n_events is not None:
+            check_at_least("detector.update", n_events, 1)  # of an empty memory there is no batch
             self.n_alarms += 1
             if self.forgets:
                 self.memory.cut(n_events)

@@ -106,6 +106,11 @@ class Stream:
         return self._opened is None and self.feed.is_done
 
     @property
+    def n_closed(self) -> int:
+        """Steps and epochs of the warm-up completed, from minus the length of the warm-up on."""
+        return self.step - self.warmup
+
+    @property
     def n_bars(self) -> int:
         """Bars seen, of all series."""
         return sum(tape.n_bars for tape in self._tapes)
