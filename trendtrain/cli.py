@@ -2,13 +2,15 @@
 
 import argparse
 import sys
+import warnings
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from trendtrain.commands import annotations, db, import_bars, label, predict, stats
 from trendtrain.commands.errors import report_error
 from trendtrain.commands.train import run_overrides
-from trendtrain.errors import EXIT_CTRL_C, TRY_AGAIN, InputError, StorageError, is_disk_fault
+from trendtrain.errors import EXIT_CTRL_C, TRY_AGAIN, CostWarning, InputError, StorageError, is_disk_fault
 
 _COMMANDS = (import_bars, label, predict, stats, annotations, db)
 
@@ -35,8 +37,21 @@ def _run(command: Callable[[], int]) -> int:
     """Run a command; say so where compiling its loops takes noticeable time."""
     from trendtrain.market.compiled import compilation_notice
 
-    with compilation_notice(lambda text: sys.stderr.write(f"trendtrain: {text}\n")):
+    with compilation_notice(_tell), warnings.catch_warnings():
+        warnings.showwarning = _show_warning
         return int(command())
+
+
+def _tell(text: str) -> None:
+    sys.stderr.write(f"trendtrain: {text}\n")
+
+
+def _show_warning(message: Any, category: type[Warning], *place: Any, **more: Any) -> None:
+    """Print a warning of ours as one line, and any other as Python does."""
+    if issubclass(category, CostWarning):
+        _tell(str(message))
+    else:
+        sys.stderr.write(warnings.formatwarning(message, category, *place[:2]))
 
 
 def _parser() -> argparse.ArgumentParser:

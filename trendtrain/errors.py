@@ -43,6 +43,10 @@ class DamagedDataError(StorageError):
     """Stored data is not what was written: a block fails its checksum, or the file of the database is corrupt."""
 
 
+class CostWarning(UserWarning):
+    """A part of the user's takes time that it need not take; the command line prints it as one line."""
+
+
 def is_disk_fault(error: OSError) -> bool:
     """Return whether a disk is full or failing, as opposed to a path that cannot be used.
 

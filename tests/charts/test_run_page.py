@@ -39,6 +39,14 @@ def test_a_users_function_is_named_as_not_checked(part: str, path: str) -> None:
     )
 
 
+def test_a_users_function_inside_a_part_of_ours_is_named() -> None:
+    inside = {"_target_": "trendtrain.features.Lookback", "function": {"_target_": "mine.look"}, "lookback": 5}
+    page = describe_run(with_part("data.side", inside)).replace("\n", " ")
+    assert "Whether `data.side` (mine.look) look ahead was not checked" in page
+    inside["function"] = OURS["data"]["features"]
+    assert PROMISE in describe_run(with_part("data.side", inside))
+
+
 @pytest.mark.parametrize("config", [{}, {"seed": 3}, {"labels": None, "data": {}}])
 def test_a_run_that_names_no_functions_gets_no_promise(config: dict[str, Any]) -> None:
     assert PROMISE not in describe_run(config)

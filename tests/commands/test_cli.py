@@ -2,6 +2,7 @@ import json
 import os
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +16,7 @@ from ledger_examples import judged, predicted
 from sqlalchemy import text
 
 from trendtrain.cli import main
+from trendtrain.errors import CostWarning
 from trendtrain.importing import read_bars
 from trendtrain.market import label_bars, synthetic_market
 from trendtrain.storage import open_database
@@ -694,3 +696,20 @@ def test_a_command_that_cannot_be_read_exits_with_2(arguments: list[str], capfd:
 def test_the_configuration_can_be_shown(capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "--cfg", "job"]) == 0
     assert "_target_: trendtrain.models.CnnNet" in capfd.readouterr().out
+
+
+def test_a_warning_of_ours_is_one_line(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def warn_twice(options: object) -> int:
+        warnings.warn("`data.side` takes long.", CostWarning, stacklevel=2)
+        warnings.warn("what others say", UserWarning, stacklevel=2)
+        return 0
+
+    monkeypatch.setattr(
+        "trendtrain.cli._parser", lambda: SimpleNamespace(parse_args=lambda _: SimpleNamespace(run=warn_twice))
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        assert main(["stats"]) == 0
+    first, second, *_ = capfd.readouterr().err.splitlines()
+    assert first == "trendtrain: `data.side` takes long."
+    assert second.endswith("UserWarning: what others say")

@@ -7,7 +7,7 @@ import pytest
 from trendtrain.data import PivotDataModule, Walk
 from trendtrain.data.look_ahead import is_ours
 from trendtrain.errors import InputError
-from trendtrain.features import BarFeatures, bar_features
+from trendtrain.features import BarFeatures, Lookback, bar_features
 from trendtrain.market import Bars, Labels, Series, label_bars, synthetic_market
 
 SERIES = {Series("A", "5m"): synthetic_market(1500, seed=0)}
@@ -97,3 +97,27 @@ def test_a_part_that_looks_ahead_is_refused_before_training(options: dict[str, A
 )
 def test_what_is_the_packages_own_is_known(part: Any, expected: bool) -> None:
     assert is_ours(part) == expected
+
+
+def change(bars: Bars, n: int = 20) -> np.ndarray:
+    """How far the close moved over n bars."""
+    return bars.close - bars.close[np.maximum(np.arange(len(bars)) - n, 0)]
+
+
+@pytest.mark.parametrize("key", ["features", "side"])
+def test_a_lookback_that_is_too_small_is_refused(key: str) -> None:
+    message = f"`data.{key}` must need no more than its lookback of 20 bars .*: `Lookback` depends on its chunks: value"
+    with pytest.raises(InputError, match=message):
+        set_up(**{key: partial(Lookback, change, 20)})
+    set_up(**{key: partial(Lookback, change, lookback=21)})
+    set_up(**{key: partial(Lookback, change, 20)}, check_causal=False)
+
+
+def test_the_lookback_of_our_own_averages_is_never_enough() -> None:
+    with pytest.raises(InputError, match=r"`data.features` must need no more than its lookback of 400 bars"):
+        set_up(features=partial(Lookback, bar_features, 400))
+
+
+def test_the_function_of_a_lookback_that_looks_ahead_is_named() -> None:
+    with pytest.raises(InputError, match=r"`data.features` must not look ahead .*: `next_close` looks ahead"):
+        set_up(features=partial(Lookback, next_close, 5))

@@ -80,11 +80,19 @@ def _about_the_future(config: Mapping[str, Any]) -> str:
     parts = {"labels": config.get("labels"), "data.features": data.get("features"), "data.side": data.get("side")}
     if data and parts["data.side"] is None:
         del parts["data.side"]  # left out
-    targets = {name: (part or {}).get("_target_", "not given") for name, part in parts.items()}
-    unchecked = [f"`{name}` ({_escape(path)})" for name, path in targets.items() if not path.startswith("trendtrain.")]
+    named = [(name, path) for name, part in parts.items() for path in _targets(part or {})]
+    unchecked = [f"`{name}` ({_escape(path)})" for name, path in named if not path.startswith("trendtrain.")]
     if not unchecked:
         return _NO_FUTURE
     return (_SAMPLED if data.get("check_causal") else _UNCHECKED).format(parts=" and ".join(unchecked))
+
+
+def _targets(part: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the function or class that a part names, and those of the parts inside it."""
+    yield part.get("_target_", "not given")
+    for inner in part.values():
+        if isinstance(inner, Mapping) and "_target_" in inner:
+            yield from _targets(inner)
 
 
 def compared(config: Mapping[str, Any]) -> dict[str, float | str]:

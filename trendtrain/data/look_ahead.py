@@ -1,18 +1,21 @@
 """Check the functions that a user gives for look-ahead, before anything is learned from them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from trendtrain.errors import InputError
+from trendtrain.features.lookback import Lookback
 from trendtrain.features.segmented import Features, SegmentedFeatures, by_segment
-from trendtrain.laws import BarsFunction, CausalityError, check_causal
+from trendtrain.laws import BarsFunction, CausalityError, check_causal, check_chunks
 from trendtrain.market.bars import Bars
 
 _MOST_BARS = 3_000
 _N_CUTS = 8  # consecutive ones at the end, and as many before
+_CHUNKS = (7, 256)
 
 
 def check_look_ahead(
@@ -21,7 +24,8 @@ def check_look_ahead(
     """Raise if a function that is not the package's own looks ahead.
 
     Each is called on the bars and on the same bars cut off at some: what it gives for a bar must be the same to the
-    bit, whatever follows. A tracker gets the bars in two chunks, cut at the same places.
+    bit, whatever follows. A tracker gets the bars in two chunks, cut at the same places. A `Lookback` must also give
+    the same in small chunks, of which it sees few earlier bars.
 
     Args:
         labeler: Gives the labels of a series.
@@ -37,13 +41,28 @@ def check_look_ahead(
     ends = [*np.linspace(max(1, n // 2), n, _N_CUTS, endpoint=False).astype(int).tolist(), *range(n - _N_CUTS, n)]
     cuts = sorted({cut for cut in ends if cut >= 1})
     checked: dict[str, BarsFunction] = {} if is_ours(labeler) else {"labels": labeler}
-    checked |= {name: _of_chunks(part, n, max_gap) for name, part in features.items() if part and not is_ours(part)}
+    bare = {name: _bare(part) for name, part in features.items() if part is not None}
+    checked |= {name: _of_chunks(part, n, max_gap) for name, part in bare.items() if not is_ours(part)}
     for name, function in checked.items():
-        try:
+        with _naming(name, "must not look ahead"):
             check_causal(function, bars, cuts=cuts, chunks=(), shortest=min(cuts))
-        except CausalityError as error:
-            rule = "must not look ahead (data.check_causal=false skips this check)"
-            raise InputError(f"`{name}` {rule}: {error}") from error
+    for name, part in features.items():
+        if isinstance(part, partial) and part.func is Lookback:
+            with _naming(name, f"must need no more than its lookback of {part().lookback} bars"):
+                check_chunks(part, bars, _CHUNKS)
+
+
+@contextmanager
+def _naming(name: str, rule: str) -> Iterator[None]:
+    try:
+        yield
+    except CausalityError as error:
+        raise InputError(f"`{name}` {rule} (data.check_causal=false skips this check): {error}") from error
+
+
+def _bare(part: Features) -> Features:
+    """Return the function of a `Lookback`, or the part itself."""
+    return part().function if isinstance(part, partial) and part.func is Lookback else part
 
 
 def is_ours(part: Any) -> bool:

@@ -1,7 +1,8 @@
 """Causal features of bars."""
 
 from trendtrain.features.bar import BarFeatures, bar_features, price_levels
-from trendtrain.features.segmented import FeatureFunction, FeatureTracker, SegmentedFeatures, by_segment
+from trendtrain.features.lookback import FeatureFunction, Lookback
+from trendtrain.features.segmented import FeatureTracker, SegmentedFeatures, by_segment
 from trendtrain.features.skill import SkillFeatures, skill_features
 from trendtrain.features.volatility import VolatilityUnit, volatility_unit
 
@@ -9,6 +10,7 @@ __all__ = [
     "BarFeatures",
     "FeatureFunction",
     "FeatureTracker",
+    "Lookback",
     "SegmentedFeatures",
     "SkillFeatures",
     "VolatilityUnit",

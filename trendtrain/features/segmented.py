@@ -1,6 +1,7 @@
 """Features that start anew after each hole in the bars, whoever wrote them."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from itertools import pairwise
 from typing import Any, Protocol, cast
@@ -8,11 +9,10 @@ from typing import Any, Protocol, cast
 import numpy as np
 
 from trendtrain.errors import InputError
-from trendtrain.market.bars import PRICES, Bars, FloatArray, join_bars, segments
+from trendtrain.features.lookback import FeatureFunction, Lookback, counting_cost
+from trendtrain.market.bars import Bars, FloatArray, segments
 
-FeatureFunction = Callable[[Bars], FloatArray]
-
-_COLUMNS = (*PRICES, "volume")
+_FIX = "if a row needs only the last bars, say how many with trendtrain.features.Lookback, or write a tracker"
 _LARGEST = float(np.finfo(np.float32).max)  # nets see features in single precision
 
 
@@ -36,9 +36,9 @@ class SegmentedFeatures:
     """Features of one series that start anew after each hole of more than `max_gap` missing bars; itself a tracker.
 
     Args:
-        features: A function `Bars -> (n_bars, K)`; or a class of `FeatureTracker` (or a `partial` of one) that makes a
-            tracker for each segment. A function keeps no state: each update calls it on all bars of the segment so far,
-            which is fast for whole series and slow for single bars.
+        features: A function `Bars -> (n_bars, K)`; or a class of `FeatureTracker` (or a `partial` of one, such as
+            `partial(Lookback, function, 20)`) that makes a tracker for each segment. A function keeps no state: each
+            update calls it on all bars of the segment so far.
         max_gap: Most missing bars inside a segment; None for any hole.
         name: Which of the keys of `data` an error names.
     """
@@ -60,7 +60,9 @@ class SegmentedFeatures:
         for start, end in pairwise([0, *self._later_starts(bars), len(bars)]):
             if start or self._tracker is None or self._is_apart(bars):
                 self._tracker = _new_tracker(self.features, self.name)
-            made = np.asarray(self._tracker.update(bars[start:end]))
+            is_costly = isinstance(self._tracker, Lookback) and self._tracker.is_costly
+            with counting_cost(f"data.{self.name}", _FIX) if is_costly else nullcontext():
+                made = np.asarray(self._tracker.update(bars[start:end]))
             rows.append(made if end - start == len(bars) else made.copy())  # it may fill the same array again
         result = np.concatenate(rows) if len(rows) > 1 else rows[0]
         _check(result, len(bars), self.name)
@@ -116,39 +118,11 @@ def by_segment(features: Features, bars: Bars, max_gap: int | None, name: str = 
     return SegmentedFeatures(features, max_gap, name).update(bars)
 
 
-class _FunctionTracker:
-    """A feature function as a tracker that keeps the bars of its segment."""
-
-    def __init__(self, function: FeatureFunction, name: str) -> None:
-        self._function = function
-        self._name = name
-        self._bars: Bars | None = None
-
-    def update(self, bars: Bars) -> FloatArray:
-        whole = bars if self._bars is None else join_bars(self._bars, bars)
-        rows = np.asarray(self._function(whole))
-        _check(rows, len(whole), self._name)
-        rows = rows[len(whole) - len(bars) :]
-        self._bars = whole  # only now: after an error the same bars may come again
-        return rows
-
-    def state_dict(self) -> dict[str, Any]:
-        if self._bars is None:
-            return {}
-        columns = {name: getattr(self._bars, name) for name in _COLUMNS}
-        times = {"open_time": self._bars.open_time.astype(np.int64), "timeframe": int(self._bars.timeframe.astype(int))}
-        return columns | times
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        timeframe = np.timedelta64(state_dict.get("timeframe", 0), "ms")
-        self._bars = Bars(**state_dict | {"timeframe": timeframe}) if state_dict else None
-
-
 def _new_tracker(features: Features, name: str) -> FeatureTracker:
     made = features.func if isinstance(features, partial) else features
     if hasattr(made, "update") and not isinstance(made, type):
-        rule = "a function of bars, or a class that makes trackers (`_partial_: true` in a configuration)"
+        rule = "a function of bars, or a class (or `partial` of one) that makes trackers (`_partial_: true` in YAML)"
         raise InputError(f"`data.{name}` must be {rule}, got one tracker: {type(made).__name__}.")
     if isinstance(made, type):
         return cast(Callable[[], FeatureTracker], features)()
-    return _FunctionTracker(cast(FeatureFunction, features), name)
+    return Lookback(cast(FeatureFunction, features), None)

@@ -2,6 +2,7 @@
 
 import zlib
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import NamedTuple, Protocol
@@ -9,6 +10,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from trendtrain.errors import InputError
+from trendtrain.features.lookback import counting_cost
 from trendtrain.features.segmented import Features, SegmentedFeatures
 from trendtrain.market.bars import Bars, BoolArray, FloatArray, IntArray, TimeArray, join_bars
 from trendtrain.market.codes import whole_numbers
@@ -24,6 +26,7 @@ BAR_BITS = 40
 _N_NEWEST = 540  # bars kept for charts
 _N_CHECKED = 256  # bars that share a checksum
 _COLUMNS = ("open", "high", "low", "close", "volume")
+_FIX = "a class whose update(bars) gives LabelRuns is called on the new bars alone"
 
 
 class TapeRows(NamedTuple):
@@ -200,7 +203,8 @@ class _FunctionLabels:
 
     def update(self, bars: Bars) -> tuple[KnownLabels, KnownDirections | None]:
         whole = bars if self._bars is None else join_bars(self._bars, bars)
-        labels = self._function(whole)
+        with nullcontext() if self._bars is None else counting_cost("labels", _FIX):
+            labels = self._function(whole)
         if not isinstance(labels, Labels) or len(labels) != len(whole):
             got = f"{len(labels)} labels" if isinstance(labels, Labels) else type(labels).__name__
             raise InputError(f"`labels` must give Labels of each of {len(whole)} bars, got {got}.")
