@@ -1,5 +1,4 @@
 import warnings
-from collections import defaultdict
 from functools import partial
 from itertools import pairwise
 
@@ -72,22 +71,20 @@ def test_a_lookback_is_a_number_of_bars(wrong: object) -> None:
 
 @pytest.fixture
 def _every_second_call_is_costly(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lookback, "_spent", defaultdict(float))
     monkeypatch.setattr(lookback, "_MOST_SECONDS", 0.0)
 
 
-def in_parts(*trackers: SegmentedFeatures | Tape) -> None:
-    for tracker in trackers:
-        feed = tracker.update if isinstance(tracker, SegmentedFeatures) else tracker.append
-        for start in range(0, 800, 200):
-            feed(BARS[start : start + 200])
+def in_parts(tracker: SegmentedFeatures | Tape) -> None:
+    feed = tracker.update if isinstance(tracker, SegmentedFeatures) else tracker.append
+    for start in range(0, 800, 200):
+        feed(BARS[start : start + 200])
 
 
 @pytest.mark.usefixtures("_every_second_call_is_costly")
 @pytest.mark.parametrize("name", ["features", "side"])
 def test_a_function_that_costs_time_again_and_again_says_so_once(name: str) -> None:
     with pytest.warns(CostWarning, match=rf"^`data.{name}` is called on all .* trendtrain.features.Lookback") as told:
-        in_parts(*(SegmentedFeatures(lambda bars: bars.close, None, name) for _ in range(2)))
+        in_parts(SegmentedFeatures(lambda bars: bars.close, None, name))
     assert len(told) == 1
 
 

@@ -2,7 +2,6 @@
 
 import time
 import warnings
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,7 +15,6 @@ FeatureFunction = Callable[[Bars], FloatArray]
 
 _COLUMNS = (*PRICES, "volume")
 _MOST_SECONDS = 1.0
-_spent: defaultdict[str, float] = defaultdict(float)  # seconds of this process, by what they were spent on
 
 
 class Lookback:
@@ -75,18 +73,25 @@ class Lookback:
         self._before = Bars(**state_dict | {"timeframe": timeframe}) if state_dict else None
 
 
-@contextmanager
-def counting_cost(name: str, fix: str) -> Iterator[None]:
-    """Count the time inside it, and warn once when all of that name has taken more than a second in this process.
+class CallCost:
+    """Count the time of calls on bars that a function had been given before, and warn once, after a second in all.
 
     Args:
-        name: The key of a function that is called on bars which it had been given before.
+        name: The key of the function.
         fix: What spares these calls.
     """
-    started = time.perf_counter()
-    yield
-    before = _spent[name]
-    _spent[name] += time.perf_counter() - started
-    if before <= _MOST_SECONDS < _spent[name]:
-        cost = f"`{name}` is called on all bars so far at each step, which has taken a second"
-        warnings.warn(f"{cost} and grows with the history; {fix}.", CostWarning, stacklevel=3)
+
+    def __init__(self, name: str, fix: str) -> None:
+        self.name = name
+        self.fix = fix
+        self._seconds = 0.0
+
+    @contextmanager
+    def counted(self) -> Iterator[None]:
+        """Count the time spent inside."""
+        started, before = time.perf_counter(), self._seconds
+        yield
+        self._seconds += time.perf_counter() - started
+        if before <= _MOST_SECONDS < self._seconds:
+            cost = f"`{self.name}` is called on all bars so far at each step, which has taken a second"
+            warnings.warn(f"{cost} and grows with the history; {self.fix}.", CostWarning, stacklevel=3)

@@ -9,7 +9,7 @@ from typing import Any, Protocol, cast
 import numpy as np
 
 from trendtrain.errors import InputError
-from trendtrain.features.lookback import FeatureFunction, Lookback, counting_cost
+from trendtrain.features.lookback import CallCost, FeatureFunction, Lookback
 from trendtrain.market.bars import Bars, FloatArray, segments
 
 _FIX = "if a row needs only the last bars, say how many with trendtrain.features.Lookback, or write a tracker"
@@ -47,6 +47,7 @@ class SegmentedFeatures:
         self.features = features
         self.max_gap = max_gap
         self.name = name
+        self._cost = CallCost(f"data.{name}", _FIX)
         self._tracker: FeatureTracker | None = None
         self._last_open: np.datetime64 | None = None
 
@@ -61,7 +62,7 @@ class SegmentedFeatures:
             if start or self._tracker is None or self._is_apart(bars):
                 self._tracker = _new_tracker(self.features, self.name)
             is_costly = isinstance(self._tracker, Lookback) and self._tracker.is_costly
-            with counting_cost(f"data.{self.name}", _FIX) if is_costly else nullcontext():
+            with self._cost.counted() if is_costly else nullcontext():
                 made = np.asarray(self._tracker.update(bars[start:end]))
             rows.append(made if end - start == len(bars) else made.copy())  # it may fill the same array again
         result = np.concatenate(rows) if len(rows) > 1 else rows[0]

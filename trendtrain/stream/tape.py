@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from trendtrain.errors import InputError
-from trendtrain.features.lookback import counting_cost
+from trendtrain.features.lookback import CallCost
 from trendtrain.features.segmented import Features, SegmentedFeatures
 from trendtrain.market.bars import Bars, BoolArray, FloatArray, IntArray, TimeArray, join_bars
 from trendtrain.market.codes import whole_numbers
@@ -199,11 +199,12 @@ class _FunctionLabels:
 
     def __init__(self, function: Labeler) -> None:
         self._function = function
+        self._cost = CallCost("labels", _FIX)
         self._bars: Bars | None = None
 
     def update(self, bars: Bars) -> tuple[KnownLabels, KnownDirections | None]:
         whole = bars if self._bars is None else join_bars(self._bars, bars)
-        with nullcontext() if self._bars is None else counting_cost("labels", _FIX):
+        with nullcontext() if self._bars is None else self._cost.counted():
             labels = self._function(whole)
         if not isinstance(labels, Labels) or len(labels) != len(whole):
             got = f"{len(labels)} labels" if isinstance(labels, Labels) else type(labels).__name__
