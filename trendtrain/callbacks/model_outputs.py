@@ -77,7 +77,7 @@ def to_predictions(rows: Any, scores: Any) -> Predictions:
 
 
 class OutputBuffer:
-    """Collect the outputs of a pass, copied and unchanged; they are read as predictions all at once."""
+    """Collect the outputs of a pass, copied, unchanged, where they are; they are read as predictions all at once."""
 
     def __init__(self) -> None:
         self._rows: list[Tensor] = []
@@ -119,7 +119,7 @@ def _check_lengths(row: Tensor, scores: Any) -> None:
 def _copied(values: Any) -> Tensor:
     tensor = values if isinstance(values, Tensor) else torch.as_tensor(values)
     tensor = tensor.detach() if tensor.requires_grad else tensor
-    return tensor.clone() if tensor.is_cpu else tensor.cpu()
+    return tensor.clone()  # where it is: a copy to the CPU would wait for the device in each batch
 
 
 def _probability(scores: Tensor) -> Any:

@@ -36,8 +36,7 @@ class Arena:
         self._columns: list[Tensor] = []  # channels (n, F), levels (n, L), unit (n, 1), side (n, S)
         self._device = torch.device("cpu")
         self._first = torch.zeros(1, dtype=torch.int64)  # place of each series' first bar
-        back = torch.arange(window - 1, -1, -1, dtype=torch.float64)  # j, bars back
-        self._scale = torch.rsqrt(back + 2.0).float()
+        self._scale = torch.zeros(0)  # of each level of a window, shape (T * L,): a last axis of L would be slow
 
     @property
     def n_features(self) -> int:
@@ -86,8 +85,7 @@ class Arena:
         level = _all_windows(levels, self.window).index_select(0, first)  # (B, T * L)
         level.sub_(level[:, -n_levels].clone()[:, None])  # log prices of one magnitude cancel in float64 alone
         level = level.float()
-        scale = self._scale.repeat_interleave(n_levels)  # (T * L,): a last axis of L would be slow
-        level.mul_((1.0 / unit.index_select(0, at)).float()).mul_(scale).clamp_(-_LEVEL_CLIP, _LEVEL_CLIP)
+        level.mul_((1.0 / unit.index_select(0, at)).float()).mul_(self._scale).clamp_(-_LEVEL_CLIP, _LEVEL_CLIP)
         window = _all_windows(channels, self.window).index_select(0, first).view(len(row), self.window, -1)
         window[:, :, :n_levels] = level.view(len(row), self.window, -1)
         batch = {"window": window}
@@ -113,6 +111,9 @@ class Arena:
             self._room[series] = max(needed, grown)
         old_first = self._first.tolist()
         self._first = torch.tensor(np.cumsum([0, *self._room[:-1]]), device=self._device)
+        if not self._columns:
+            back = torch.arange(self.window - 1, -1, -1, dtype=torch.float64)  # j, bars back
+            self._scale = torch.rsqrt(back + 2.0).float().repeat_interleave(like[1].shape[1]).to(self._device)
         old = self._columns or [values[:0].to(self._device) for values in like]
         self._columns = [values.new_empty(sum(self._room), values.shape[1]) for values in old]
         for number, (start, n_bars) in enumerate(zip(old_first, self._n_bars, strict=False)):

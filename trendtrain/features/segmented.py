@@ -9,8 +9,10 @@ from typing import Any, Protocol, cast
 import numpy as np
 
 from trendtrain.errors import InputError
+from trendtrain.features.bar import BarFeatures, bar_features
 from trendtrain.features.lookback import CallCost, FeatureFunction, Lookback
 from trendtrain.market.bars import Bars, FloatArray, segments
+from trendtrain.features.skill import SkillFeatures, skill_features
 
 _FIX = "if a row needs only the last bars, say how many with trendtrain.features.Lookback, or write a tracker"
 _LARGEST = float(np.finfo(np.float32).max)  # nets see features in single precision
@@ -30,6 +32,8 @@ class FeatureTracker(Protocol):
 
 
 Features = FeatureFunction | Callable[[], FeatureTracker]
+
+_TRACKERS: dict[Any, type[FeatureTracker]] = {bar_features: BarFeatures, skill_features: SkillFeatures}  # of functions
 
 
 class SegmentedFeatures:
@@ -124,6 +128,8 @@ def _new_tracker(features: Features, name: str) -> FeatureTracker:
     if hasattr(made, "update") and not isinstance(made, type):
         rule = "a function of bars, or a class (or `partial` of one) that makes trackers (`_partial_: true` in YAML)"
         raise InputError(f"`data.{name}` must be {rule}, got one tracker: {type(made).__name__}.")
+    if made in _TRACKERS:
+        return _TRACKERS[made]()
     if isinstance(made, type):
         return cast(Callable[[], FeatureTracker], features)()
     return Lookback(cast(FeatureFunction, features), None)
