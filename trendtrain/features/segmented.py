@@ -11,8 +11,8 @@ import numpy as np
 from trendtrain.errors import InputError
 from trendtrain.features.bar import BarFeatures, bar_features
 from trendtrain.features.lookback import CallCost, FeatureFunction, Lookback
-from trendtrain.market.bars import Bars, FloatArray, segments
 from trendtrain.features.skill import SkillFeatures, skill_features
+from trendtrain.market.bars import Bars, FloatArray, segments
 
 _FIX = "if a row needs only the last bars, say how many with trendtrain.features.Lookback, or write a tracker"
 _LARGEST = float(np.finfo(np.float32).max)  # nets see features in single precision
