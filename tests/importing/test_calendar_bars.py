@@ -44,7 +44,7 @@ def test_bars_of_a_local_clock_are_read_without_a_timeframe(tmp_path: Path, zone
     assert series.timeframe == format_timeframe(parse_timeframe(timeframe))
     np.testing.assert_array_equal(bars.open_time, utc(times))
     assert read_bars(path, timeframe=timeframe)[1].open_time.tolist() == bars.open_time.tolist()
-    assert describe(series, bars).n_missing <= 6  # those that the clocks skipped
+    assert 0 <= describe(series, bars).n_missing <= 6  # those that the clocks skipped
 
 
 def test_four_hours_in_a_brokers_zone_are_read_in_every_march(tmp_path: Path) -> None:

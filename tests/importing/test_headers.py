@@ -127,3 +127,8 @@ def test_any_first_rows_are_joined_or_left_or_refused_in_one_line(rows: list[lis
     except BarsError:
         return
     assert header is None or len(header.names) == len(rows[0])
+
+
+@pytest.mark.parametrize("row", [["2024-01-01", *"xxxx"], ["note", *[""] * 4], ["note", "x", "", "x", "x"]])
+def test_a_damaged_row_below_the_names_is_no_header(row: list[str]) -> None:
+    assert join_rows([["Date", "Open", "High", "Low", "Close"], row]) is None
