@@ -36,7 +36,7 @@ def check_look_ahead(
     Raises:
         InputError: If one looks ahead; it names the key, the function, the first bar, and both values.
     """
-    bars, labeler = bars[:_MOST_BARS], getattr(labeler, "__wrapped__", labeler)
+    bars = bars[:_MOST_BARS]
     n = len(bars)
     ends = [*np.linspace(max(1, n // 2), n, _N_CUTS, endpoint=False).astype(int).tolist(), *range(n - _N_CUTS, n)]
     cuts = sorted({cut for cut in ends if cut >= 1})
