@@ -27,7 +27,7 @@ import lightning.pytorch as pl
 import torch
 from hydra import compose, initialize_config_module
 from hydra.utils import instantiate
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from rows import Row, show_rows
 
 from trendtrain.data.arena import Arena
@@ -74,10 +74,11 @@ def config_of(model: str, folder: Path, options: argparse.Namespace) -> DictConf
 
 def ours(cfg: DictConfig, folder: Path) -> float:
     """Return the seconds of our walk."""
-    from trendtrain.train import train
+    from trendtrain.train import fill_counts, train
 
     folder.mkdir()
-    train(cfg, folder)
+    fill_counts(cfg)
+    train(OmegaConf.merge(cfg, {"run": {"name": folder.name}}), folder)  # type: ignore[arg-type]
     return Clock.seconds
 
 

@@ -96,6 +96,8 @@ class Arena:
         return self._columns[2].index_select(0, self._places(row.to(self._device)))[:, 0]
 
     def _places(self, row: Tensor) -> Tensor:
+        if len(self._room) == 1:
+            return row  # number 0, and its first bar in place 0
         return self._first[row >> BAR_BITS] + (row & ((1 << BAR_BITS) - 1))
 
     def _make_room(self, series: int, n_new: int, like: Sequence[Tensor]) -> None:
