@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from trendtrain.errors import InputError
+from trendtrain.market.bars import name_series
 from trendtrain.market.directions import DOWN, UP
-from trendtrain.storage.series import name_series
 
 
 @dataclass(frozen=True)

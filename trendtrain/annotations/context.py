@@ -4,10 +4,9 @@ import numpy as np
 
 from trendtrain.annotations.annotation import Annotation
 from trendtrain.errors import InputError
-from trendtrain.market.bars import Bars
+from trendtrain.market.bars import Bars, name_series
 from trendtrain.market.timeframe import format_timeframe
 from trendtrain.storage.bars.store import BarStore
-from trendtrain.storage.series import name_series
 
 
 def find_bar(bars: Bars, time: np.datetime64, annotation: Annotation) -> int:

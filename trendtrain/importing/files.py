@@ -15,9 +15,8 @@ from trendtrain.importing.raw_bars import RawBars, ReadOptions
 from trendtrain.importing.readers import NoTableError, is_supported, read_table
 from trendtrain.importing.table import REQUIRED, Table
 from trendtrain.importing.zones import check_timezone
-from trendtrain.market.bars import Bars, BarsError, Series, TimeArray
+from trendtrain.market.bars import Bars, BarsError, Series, TimeArray, name_series
 from trendtrain.market.timeframe import format_timeframe, is_off_grid, parse_timeframe, shortest_step
-from trendtrain.storage.series import name_series
 
 # Files with dirt have few bad rows in thousands; files read by the wrong columns have nearly all. Single rows decide no
 # small file.

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trendtrain.errors import InputError
-from trendtrain.market.timeframe import format_timeframe, shortest_step
+from trendtrain.market.timeframe import format_timeframe, parse_timeframe, shortest_step
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.integer[Any]]
@@ -25,6 +25,21 @@ class Series(NamedTuple):
 
     symbol: str
     timeframe: str
+
+
+def name_series(symbol: str, timeframe: str) -> Series:
+    """Return the series of a symbol and a timeframe, the latter in its one usual form.
+
+    Raises:
+        InputError: If `symbol` is blank or padded, or `timeframe` is none.
+
+    Example:
+        >>> name_series("BTCUSDT", "60m")
+        Series(symbol='BTCUSDT', timeframe='1h')
+    """
+    if not symbol.strip() or symbol != symbol.strip():
+        raise InputError(f"`symbol` must be a name without spaces around it, got {symbol!r}.")
+    return Series(symbol, format_timeframe(parse_timeframe(timeframe)))
 
 
 class BarsError(InputError):

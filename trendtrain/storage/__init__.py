@@ -1,10 +1,17 @@
-"""Bars in blocks, predictions and verdicts in rows; SQLAlchemy Core."""
+"""Bars in blocks, predictions and verdicts in rows; SQLAlchemy Core.
 
-from trendtrain.storage.bars.store import BarStore
-from trendtrain.storage.database import open_database
-from trendtrain.storage.ledger.judge import LedgerJudge
-from trendtrain.storage.ledger.ledger import Ledger
-from trendtrain.storage.ledger.rows import LineRows, PredictionRows, Progress, VerdictRows
+A name is imported when it is asked for: writing a file needs no database, and SQLAlchemy takes a fifth of a second.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from trendtrain.storage.bars.store import BarStore
+    from trendtrain.storage.database import open_database
+    from trendtrain.storage.ledger.judge import LedgerJudge
+    from trendtrain.storage.ledger.ledger import Ledger
+    from trendtrain.storage.ledger.rows import LineRows, PredictionRows, Progress, VerdictRows
 
 __all__ = [
     "BarStore",
@@ -16,3 +23,16 @@ __all__ = [
     "VerdictRows",
     "open_database",
 ]
+
+_MODULES: Final = {
+    "BarStore": "bars.store",
+    "open_database": "database",
+    "LedgerJudge": "ledger.judge",
+    "Ledger": "ledger.ledger",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES.get(name, 'ledger.rows')}"), name)

@@ -4,26 +4,9 @@ from collections.abc import Iterable, Sequence
 
 from sqlalchemy import Connection, Select, select
 
-from trendtrain.errors import InputError
 from trendtrain.market.bars import Series
-from trendtrain.market.timeframe import format_timeframe, parse_timeframe
 from trendtrain.storage import schema
 from trendtrain.storage.upsert import add_rows
-
-
-def name_series(symbol: str, timeframe: str) -> Series:
-    """Return the series of a symbol and a timeframe, the latter in its one usual form.
-
-    Raises:
-        InputError: If `symbol` is blank or padded, or `timeframe` is none.
-
-    Example:
-        >>> name_series("BTCUSDT", "60m")
-        Series(symbol='BTCUSDT', timeframe='1h')
-    """
-    if not symbol.strip() or symbol != symbol.strip():
-        raise InputError(f"`symbol` must be a name without spaces around it, got {symbol!r}.")
-    return Series(symbol, format_timeframe(parse_timeframe(timeframe)))
 
 
 def find_series(connection: Connection, series: Series) -> int | None:

@@ -9,7 +9,7 @@ import numpy as np
 from sqlalchemy import Connection, Engine, delete, select
 
 from trendtrain.errors import DamagedDataError, InputError, NotStoredError
-from trendtrain.market.bars import Bars, BarsError, BoolArray, IntArray, Series, TimeArray
+from trendtrain.market.bars import Bars, BarsError, BoolArray, IntArray, Series, TimeArray, name_series
 from trendtrain.market.timeframe import (
     Time,
     format_timeframe,
@@ -22,7 +22,7 @@ from trendtrain.storage import schema
 from trendtrain.storage.bars.blocks import read_blocks, replace_blocks, stored_span
 from trendtrain.storage.bars.columns import BarColumns, bars_of, columns_of, is_changed, merge
 from trendtrain.storage.bars.compaction import Compaction, compact_series
-from trendtrain.storage.series import find_series, lock_all_series, name_series
+from trendtrain.storage.series import find_series, lock_all_series
 
 _FIRST: Final = -(2**63)
 _END: Final = 2**63 - 1

@@ -6,14 +6,13 @@ import numpy as np
 from sqlalchemy import select
 
 from trendtrain.errors import InputError
-from trendtrain.market.bars import Bars, Series
+from trendtrain.market.bars import Bars, Series, name_series
 from trendtrain.market.directions import DIRECTION_CODES, DIRECTION_WORDS
 from trendtrain.market.lines import Lines
 from trendtrain.market.timeframe import Time, format_timeframe, parse_timeframe, to_milliseconds
 from trendtrain.storage.ledger.ledger import Ledger
 from trendtrain.storage.ledger.rows import LineRows, PredictionRows, VerdictRows
 from trendtrain.storage.schema import prediction_rows, runs, series, tracks, verdict_rows
-from trendtrain.storage.series import name_series
 from trendtrain.validation.judged_prediction import JudgedPrediction
 from trendtrain.validation.live_judge import TrendJudge
 from trendtrain.validation.predictions import OUTCOME_NAMES
