@@ -1,5 +1,6 @@
 """Streams that are predicted by a rule of the row alone, so that how they are cut changes no prediction."""
 
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy as np
 from trendtrain.features import bar_features, skill_features
 from trendtrain.market import Bars, Labels, Series, label_bars, synthetic_market
 from trendtrain.replay import make_sampler, weigh
-from trendtrain.stream import Feed, HeldBars, HistoryFeed, Stream, Tape, Walk, WalkStep
+from trendtrain.stream import FedBars, Feed, HeldBars, HistoryFeed, Stream, Tape, Walk, WalkStep
 from trendtrain.stream.tape import BAR_BITS
 from trendtrain.validation import Predictions
 
@@ -18,6 +19,59 @@ SERIES = {
     Series("A", "5m"): synthetic_market(900, seed=2, timeframe="5m"),
     Series("B", "15m"): synthetic_market(300, seed=1, timeframe="15m"),
 }
+
+
+class FakeFeed:
+    """Give what it was given, step by step, and raise what is an exception.
+
+    Args:
+        begun: The bars before the walk.
+        steps: The steps.
+        series: The series; those of the bars before the walk if left out.
+    """
+
+    is_next_partial = False
+
+    def __init__(
+        self, begun: FedBars, steps: Sequence[FedBars | Exception], series: Sequence[Series] | None = None
+    ) -> None:
+        self.series = tuple(begun.bars if series is None else series)
+        self._begun = begun
+        self._left = list(steps)
+        self.n_steps = len(steps)
+
+    @classmethod
+    def of(cls, walk: Walk, series: Mapping[Series, Bars] | None = None) -> "FakeFeed":
+        """Return one that gives what a history gives."""
+        feed = HistoryFeed(HeldBars(SERIES if series is None else series), walk)
+        begun, steps = feed.begin(), []
+        while not feed.is_done:
+            steps.append(feed.next())
+        return cls(begun, steps, feed.series)
+
+    def with_steps(self, at: int, *steps: FedBars | Exception) -> "FakeFeed":
+        """Return one that gives other steps before the one at a place."""
+        return FakeFeed(self._begun, [*self._left[:at], *steps, *self._left[at:]], self.series)
+
+    def begin(self, slot: int = 0) -> FedBars:
+        return self._begun
+
+    def next(self) -> FedBars:
+        step = self._left.pop(0)
+        if isinstance(step, Exception):
+            raise step
+        return step
+
+    @property
+    def left(self) -> list[Any]:
+        return list(self._left)
+
+    @property
+    def is_done(self) -> bool:
+        return not self._left
+
+    def n_bars(self, series: Series) -> int:
+        return 0
 
 
 def stream_of(feed: Feed, **options: Any) -> Stream:

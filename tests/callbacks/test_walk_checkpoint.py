@@ -4,11 +4,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import lightning.pytorch as pl
+import numpy as np
 import pytest
 import torch
 
-from trendtrain.callbacks import TrendValidation, WalkCheckpoint
+from trendtrain.callbacks import ReseedGenerators, TrendValidation, WalkCheckpoint
 from trendtrain.errors import InputError
+from trendtrain.stream import FedBars
 
 Make = Callable[..., Any]
 
@@ -99,3 +101,61 @@ def test_a_trial_run_saves_nothing(tmp_path: Path, make_module: Make, make_datam
 def test_a_bad_number_of_steps_is_refused(every: Any, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"`every_n_steps` must be an integer of at least 1, got"):
         WalkCheckpoint(tmp_path, every_n_steps=every)
+
+
+class FailingFeed:
+    """A feed that raises when it is asked for a step for the n-th time, once."""
+
+    def __init__(self, feed: Any, at: int) -> None:
+        self._feed = feed
+        self._left = at
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._feed, name)
+
+    def next(self) -> Any:
+        self._left -= 1
+        if not self._left:
+            raise OSError("the line is dead")
+        return self._feed.next()
+
+
+def test_a_run_ended_by_its_feed_goes_on_from_the_checkpoint(
+    tmp_path: Path, make_trainer: Make, make_module: Make, make_datamodule: Make, finished: SimpleNamespace
+) -> None:
+    def fit(datamodule: Any, ckpt: Path | None = None) -> dict[str, Any]:
+        validation, checkpoint = TrendValidation(), WalkCheckpoint(tmp_path, every_n_steps=1)
+        trainer = make_trainer(validation, ReseedGenerators(0), checkpoint)
+        trainer.fit(make_module(), datamodule, ckpt_path=ckpt, weights_only=True)
+        return validation.summary()
+
+    broken = make_datamodule()
+    broken.setup()
+    broken.stream.feed = FailingFeed(broken.stream.feed, at=5)
+    with pytest.raises(OSError, match="the line is dead"):
+        fit(broken)
+    saved = tmp_path / "last.ckpt"
+    assert torch.load(saved, weights_only=True)["PivotDataModule"]["step"] == 4
+    assert repr(fit(make_datamodule(), saved)) == repr(finished.validation.summary())
+
+
+class PausingFeed(FailingFeed):
+    """A feed that has no bars when it is asked for a step for the n-th time, once."""
+
+    def next(self) -> FedBars:
+        try:
+            self._last = super().next()
+        except OSError:
+            return FedBars(self._last.slot, self._last.now + np.timedelta64(1, "ms"), {})
+        return self._last
+
+
+def test_a_step_without_bars_is_walked_like_another(
+    make_trainer: Make, make_module: Make, make_datamodule: Make, recorder: Any
+) -> None:
+    datamodule = make_datamodule()
+    datamodule.setup()
+    datamodule.stream.feed = PausingFeed(datamodule.stream.feed, at=5)
+    make_trainer(TrendValidation(), recorder).fit(make_module(), datamodule)
+    assert [len(step.predictions) > 0 for step in recorder.steps] == [n != 4 for n in range(len(recorder.steps))]
+    assert recorder.steps[-1].stats.total == 1300

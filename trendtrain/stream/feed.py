@@ -7,7 +7,7 @@ import numpy as np
 
 from trendtrain.errors import InputError
 from trendtrain.market.bars import Bars, IntArray, Series, TimeArray
-from trendtrain.market.timeframe import parse_timeframe
+from trendtrain.market.timeframe import format_timeframe, parse_timeframe, shortest_step
 from trendtrain.stream.walk import Walk
 
 _MS = np.timedelta64(1, "ms")
@@ -58,6 +58,33 @@ class Feed(Protocol):
 
     def n_bars(self, series: Series) -> int:
         """Return how many bars of a series there will be, or a guess."""
+
+
+def check_fed(fed: FedBars, newest: Mapping[Series, Bars | None]) -> None:
+    """Raise unless the bars of a step have closed, are of their series, and follow its newest ones.
+
+    Args:
+        fed: What a feed gave.
+        newest: By series, those that came before; None for none.
+
+    Raises:
+        InputError: If a bar breaks one of these rules; it names the series.
+    """
+    for series, bars in fed.bars.items():
+        where = " ".join(series)
+        if series not in newest:
+            known = ", ".join(" ".join(one) for one in newest)
+            raise InputError(f"`feed` must give bars of its series ({known}), got {where}.")
+        if bars.timeframe != parse_timeframe(series.timeframe):
+            got = format_timeframe(bars.timeframe)
+            raise InputError(f"`feed` must give bars of the timeframe of their series, got {got} in {where}.")
+        if len(bars) and bars.close_time[-1] > fed.now:
+            got = f"one that closes at {bars.close_time[-1]} in {where}"
+            raise InputError(f"`feed` must give bars that have closed by {fed.now}, got {got}.")
+        last = newest[series]
+        if last is not None and len(bars) and bars.open_time[0] - last.open_time[-1] < shortest_step(bars.timeframe):
+            got = f"{bars.open_time[0]} after {last.open_time[-1]} in {where}"
+            raise InputError(f"`feed` must give each bar once, and in order, got {got}.")
 
 
 @runtime_checkable

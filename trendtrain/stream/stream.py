@@ -11,7 +11,7 @@ from trendtrain.market.labels import KnownLabels, ranges
 from trendtrain.market.timeframe import parse_timeframe
 from trendtrain.replay.memory import Lessons
 from trendtrain.replay.sampler import ReplaySampler
-from trendtrain.stream.feed import FedBars, Feed
+from trendtrain.stream.feed import FedBars, Feed, check_fed
 from trendtrain.stream.inputs import Inputs
 from trendtrain.stream.tape import BAR_BITS, Tape, TapeRows, first_difference
 from trendtrain.stream.walk_step import WalkStep
@@ -95,8 +95,7 @@ class Stream:
         """Take in the bars before the walk, and let what they made known into the memory."""
         self._add_series(self.feed.series)
         fed = self.feed.begin()
-        if fed.bars:
-            self._hold(self._append(fed))
+        self._hold(self._append(fed))
         self.replay.add(self._lessons(self._release()), None)
         self.now = fed.now
 
@@ -131,13 +130,17 @@ class Stream:
         return [tape.newest for tape in self._tapes]
 
     def open(self) -> StreamRows:
-        """Return the rows of the step under way; none in the warm-up and when done. Until `close`, always the same."""
+        """Return the rows of the step under way; none in the warm-up and when done. Until `close`, always the same.
+
+        Raises:
+            InputError: If the feed gives bars that cannot be; the stream is then as it was before.
+        """
         if self.warmup or self.is_done:
-            return StreamRows(
-                np.zeros(0, np.int64), np.zeros(0, "datetime64[ms]"), np.zeros((0, len(self.rules)), np.int8)
-            )
+            return self._no_rows()
         if self._opened is None:
             fed = self.feed.next()
+            if fed.now <= self.now:
+                raise InputError(f"`feed` must give a step that ends after {self.now}, got {fed.now}.")
             rows = self._hold(self._append(fed))
             is_new = rows.close_time > self.now  # a series that was added later also brings older bars
             self._opened = StreamRows(rows.row[is_new], rows.close_time[is_new], rows.baselines[is_new])
@@ -216,8 +219,7 @@ class Stream:
             self._check_bars(number, checksums.tolist(), fed.bars.get(self.series[number]))
         self._logistic = OnlineLogistic(state["logistic"]["sums"].shape[1])
         self._logistic.load_state_dict(state["logistic"])
-        if added := {number: one for number, one in rows.items() if number >= n_before}:
-            self._hold(added)
+        self._hold({number: one for number, one in rows.items() if number >= n_before})
         self._slot, self._is_partial = state["slot"], state["is_partial"]
         self.step, self.warmup = state["step"], state["warmup"]
         self.now = np.datetime64(state["now"], "ms")
@@ -235,16 +237,19 @@ class Stream:
         self._tapes.extend(self._new_tape(number) for number in range(len(self._tapes), len(self.series)))
 
     def _append(self, fed: FedBars) -> dict[int, TapeRows]:
-        """Append the bars to their tapes, and return what they bring by number of the series."""
+        """Append the bars to their tapes, and return what they bring by number of the series; of bad bars, none."""
+        check_fed(fed, dict(zip(self.series, self.newest_bars(), strict=True)))
         rows = {}
         for number, series in enumerate(self.series):
-            if series in fed.bars:
+            if len(fed.bars.get(series, ())):
                 rows[number] = self._tapes[number].append(fed.bars[series])
                 self._keep_inputs(number, rows[number].inputs)
         return rows
 
     def _hold(self, rows: Mapping[int, TapeRows]) -> StreamRows:
         """Hold what new bars made known, ask the learned rule, and return the rows of these bars in order."""
+        if not rows:
+            return self._no_rows()
         known = KnownLabels.join([one.known for one in rows.values()])
         self._held.append(known)
         by_name = sorted(rows, key=lambda number: _name_order(self.series[number]))
@@ -261,6 +266,9 @@ class Stream:
         learned = self._logistic.update(row, close_time, x, _known_rows(known))
         baselines = np.insert(rules, len(BASELINE_NAMES), learned, axis=1)
         return StreamRows(row[has_window], close_time[has_window], baselines[has_window])
+
+    def _no_rows(self) -> StreamRows:
+        return StreamRows(np.zeros(0, np.int64), np.zeros(0, "datetime64[ms]"), np.zeros((0, len(self.rules)), np.int8))
 
     def _release(self) -> KnownLabels:
         known, self._held = KnownLabels.join(self._held), []
@@ -292,9 +300,11 @@ class Stream:
 
     def _described(self, predictions: Predictions, opened: StreamRows, is_partial: bool) -> Predictions:
         """Return predictions with what the stream knows of their rows."""
-        n_classes, row = predictions.probability.shape[1], predictions.row
-        if len(row) and n_classes != self.n_classes:
-            got = f"{self.n_classes} and a model of {n_classes}"
+        row, probability = predictions.row, predictions.probability
+        if not len(row):  # nothing was said, in no number of classes
+            probability = np.zeros((0, self.n_classes))
+        if probability.shape[1] != self.n_classes:
+            got = f"{self.n_classes} and a model of {probability.shape[1]}"
             raise InputError(f"`n_classes` must be what the model tells apart, got {got}.")
         order = np.argsort(opened.row)
         due = opened.row[order]
@@ -306,7 +316,7 @@ class Stream:
             )
         at = order[place]
         columns = (row >> BAR_BITS, opened.close_time[at], opened.baselines[at], predictions.temperature)
-        return Predictions(row, predictions.probability, *columns)
+        return Predictions(row, probability, *columns)
 
 
 def _name_order(series: Series) -> tuple[str, int]:
