@@ -11,6 +11,7 @@ from streams import SERIES, FakeFeed, begun, predict, stream_of, verdict_table, 
 
 from trendtrain.errors import InputError
 from trendtrain.market import Bars, Series, synthetic_market
+from trendtrain.market.bars import join_bars
 from trendtrain.stream import FedBars, HeldBars, HistoryFeed, Stream, Walk
 from trendtrain.stream.tape import BAR_BITS
 
@@ -201,3 +202,21 @@ def test_a_tracker_that_misses_a_row_is_an_error_and_a_run_mended_goes_on_alike(
 def test_bars_under_the_name_of_another_timeframe_are_refused() -> None:
     with pytest.raises(InputError, match="`feed` must give bars of the timeframe of their series, got 15m in A 5m"):
         begun(WALK, {A: synthetic_market(600, seed=0, timeframe="15m")})
+
+
+@pytest.mark.parametrize("n_late", [1, 2])
+def test_bars_that_come_a_step_late_are_learned_from_and_not_predicted(
+    n_late: int, whole: list[tuple[object, ...]]
+) -> None:
+    feed = FakeFeed.of(WALK)
+    steps = feed.left
+    at = next(i for i, step in enumerate(steps) if step.bars[B].close_time[-1] == step.now)
+    early, late = steps[at].bars[B][:-n_late], steps[at].bars[B][-n_late:]
+    steps[at] = steps[at]._replace(bars={**steps[at].bars, B: early})
+    steps[at + 1] = steps[at + 1]._replace(bars={**steps[at + 1].bars, B: join_bars(late, steps[at + 1].bars[B])})
+    stream = begun_with(FakeFeed(feed.begin(), steps, feed.series))
+    bar = np.searchsorted(SERIES[B].open_time, late.open_time)
+    missed = set((bar + (1 << BAR_BITS)).tolist())
+    table = [line[:5] for line in verdict_table(walk_on(stream))]
+    assert sorted(table) == sorted(line[:5] for line in whole if line[0] not in missed)
+    assert missed <= set(stream.replay.memory.rows.tolist())
