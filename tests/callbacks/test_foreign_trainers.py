@@ -152,6 +152,25 @@ def test_a_replay_given_is_reweighted(pl: Any) -> None:
     np.testing.assert_array_equal(replay.memory.weight, np.where(is_wrong_row, 3.0, 1.0))
 
 
+@pytest.mark.parametrize("has_logits", [True, False])
+def test_a_replay_given_hears_the_logits_of_training(pl: Any, has_logits: bool) -> None:
+    rows = np.flatnonzero(LABELS.direction[:FIRST] >= 0)
+    replay = make_sampler(batch_size=8, n_batches=1, weigh=weigh)
+    replay.add(Lessons(rows, LABELS.event[rows], LABELS.direction[rows]))
+    module = make_module(pl, OUTPUTS["logits"])
+
+    def training_step(batch: Any, batch_idx: int) -> Any:
+        loss = module.layer.weight.square().sum()
+        return {"loss": loss, "logits": module.said(batch, batch_idx)} if has_logits else loss
+
+    module.training_step = training_step
+    trainer = make_trainer(pl, TrendValidation(labels=LABELS, replay=replay))
+    trainer.fit(module, make_loader(BATCHES["tuple"], 0, FIRST), make_loader(BATCHES["tuple"]))
+    held = replay.memory.rows
+    is_wrong = (held % 3 == 0) != (LABELS.direction[held] == 1)
+    np.testing.assert_array_equal(replay.memory.weight, np.where(is_wrong & has_logits, 3.0, 1.0))
+
+
 @pytest.mark.filterwarnings("ignore:.*does not have many workers.*", "ignore:.*IntraNode.*")
 @pytest.mark.parametrize("options", [{}, {"check_val_every_n_epoch": 2}])
 def test_a_checkpoint_can_be_chosen_by_event_accuracy(pl: Any, options: dict[str, int], tmp_path: Path) -> None:

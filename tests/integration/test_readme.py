@@ -95,17 +95,31 @@ def first_answer(url: str, seconds: float) -> bytes:
             time.sleep(0.2)  # a server's start has no event to wait for
 
 
-def test_the_code_adds_the_callback_to_a_foreign_trainer(folder: Path) -> None:
-    (code,) = blocks("python")
+FRAME = """
+import pandas as pd
+
+frame = pd.DataFrame({name: getattr(bars, name) for name in ("open_time", "open", "high", "low", "close", "volume")})
+"""
+OURS = ("trendtrain", "trend", "PivotDataModule", "bars_of", "labels", "sampler", "known", "Lessons")
+
+
+def test_the_code_judges_and_trains_on_a_foreign_trainer(folder: Path) -> None:
+    judge, *training = blocks("python")
+    assert len(training) == 2
+    code = "\n".join([judge, FRAME, *training])
     done = subprocess.run([sys.executable, "-c", code], cwd=folder, env=environment(), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    stats = eval(done.stdout.strip().splitlines()[-1])
+    lines = done.stdout.splitlines()
+    (stats,) = [eval(line) for line in lines if line.startswith("{")]
     assert stats["total_predictions"] == 979
     parts = ("validated_predictions", "pending_validations", "void_predictions")
     assert sum(stats[part] for part in parts) == 979
+    accuracies = [float(line) for line in lines if line.startswith("0.")]
+    assert len(accuracies) == 2
+    assert all(0.3 < accuracy < 0.8 for accuracy in accuracies)
 
 
-def test_adding_the_callback_takes_at_most_five_lines() -> None:
-    (code,) = blocks("python")
-    ours = [line for line in code.splitlines() if "trendtrain" in line or "trend" in line]
-    assert 0 < len(ours) - 1 <= 5  # the import of synthetic bars stands for the user's own
+@pytest.mark.parametrize(("block", "most"), [(0, 6), (1, 10), (2, 10)])
+def test_using_the_package_takes_few_lines(block: int, most: int) -> None:
+    ours = [line for line in blocks("python")[block].splitlines() if any(word in line for word in OURS)]
+    assert 0 < len(ours) <= most

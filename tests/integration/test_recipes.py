@@ -3,12 +3,15 @@
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from trendtrain.cli import main
-from trendtrain.market import random_walk
+from trendtrain.market import label_bars, random_walk
+from trendtrain.replay import Lessons, make_sampler, weigh
 
 DOCS = Path(__file__).parents[2] / "docs"
 SMALL = (
@@ -55,7 +58,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             for where in ("bars", "FOLDER"):
                 pd.DataFrame(columns).to_csv(Path(where) / f"{symbol}_{timeframe}.csv", index=False)
     Path("mynet.py").write_text(MY_NET)
-    Path("myfeatures.py").write_text(block("features", "python", "import numpy as np\n\nfrom trendtrain.features"))
+    parts = [
+        block("features", "python", start) for start in ("import numpy as np\n\n", "from functools import partial")
+    ]
+    Path("myfeatures.py").write_text("\n".join(parts))
     Path("mylabels.py").write_text(block("experiments", "python", "from trendtrain.market import label_bars"))
     Path("mine.py").write_text(block("replay", "python", "import numpy as np\n\n\ndef weigh_late"))
     Path("myconfigs/model/per_timeframe.yaml").write_text(block("models", "yaml", "# myconfigs/model"))
@@ -77,3 +83,18 @@ def test_a_training_command_of_the_docs_runs(command: str, folder: Path) -> None
 
 def test_the_docs_show_what_is_run_here() -> None:
     assert len(commands()) >= 8
+
+
+def test_a_dataset_of_single_bars_is_drawn_from() -> None:
+    bars = random_walk(500, seed=0)
+    labels, sampler = label_bars(bars), make_sampler(batch_size=16, n_batches=3, weigh=weigh)
+    known = np.flatnonzero(labels.direction >= 0)
+    sampler.add(Lessons(known, labels.event[known], labels.direction[known]))
+    names: dict[str, Any] = {"data": bars.close.astype(np.float32), "sampler": sampler}
+    exec(block("replay", "python", "import torch"), names)
+    batches = list(names["loader"])
+    assert len(batches) == 3
+    for close, label, weight, row in batches:
+        np.testing.assert_array_equal(close, bars.close[row].astype(np.float32))
+        np.testing.assert_array_equal(label, labels.direction[row])
+        assert (weight == 1.0).all()

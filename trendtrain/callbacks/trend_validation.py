@@ -41,7 +41,8 @@ class TrendValidation(pl.Callback):
             the last item of a tuple, or the batch itself.
         direction: Gives logits, probabilities (B, C) or class codes (B,) from what the step returned; by default a
             dict's `logits`, `probabilities` or `direction`, or the tensor itself.
-        replay: With `labels`: the sampler of bars for training, to be reweighted by each pass.
+        replay: With `labels`: the sampler of bars for training, to be reweighted by each pass, and by the logits that a
+            training step returns beside its loss.
         on_verdicts: Called with the verdicts of each pass or step, if there are any.
 
     Raises:
@@ -103,6 +104,10 @@ class TrendValidation(pl.Callback):
     def _stream(self) -> Stream | None:
         return None if self._walked is None else self._walked.stream
 
+    @property
+    def _sampler(self) -> ReplaySampler | None:
+        return self.replay if self._stream is None else self._stream.replay
+
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Stop at once if a resumed walk has already ended."""
         if self._is_over:
@@ -116,7 +121,7 @@ class TrendValidation(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Keep the logits of the rows just trained on, if the module returned them."""
-        if self._stream is not None and isinstance(outputs, dict) and "logits" in outputs:
+        if self._sampler is not None and isinstance(outputs, dict) and "logits" in outputs:
             with self._naming_the_step():
                 self._trained.add(self.key(batch), outputs["logits"])
 
@@ -128,15 +133,14 @@ class TrendValidation(pl.Callback):
             _update_monitors(trainer, self._scalars())
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Start a pass; reweight the stream's replay by the logits of training, all batches of a step at once."""
+        """Start a pass; reweight the replay by the logits of training, all batches of a step at once."""
         self._predicted = OutputBuffer()
-        if self._stream is None:
-            assert self._judge is not None
+        if self._judge is not None:
             self._judge.start()
-        elif len(self._trained):
+        if self._sampler is not None and len(self._trained):
             with self._naming_the_step():
                 trained, self._trained = self._trained.predictions(), OutputBuffer()
-            self._stream.replay.refresh(trained.row, trained.probability)
+            self._sampler.refresh(trained.row, trained.probability)
 
     def on_validation_batch_end(
         self,

@@ -131,23 +131,39 @@ def read_file(path: Path, options: ReadOptions) -> FileBars:
         if kind == "funding":
             raise BarsError("a file must hold bars, got funding rates by its name.")
         layout = choose_layout(table, options.layout)
-        rows = layout.read(table, options)
-        raw, findings = clean(rows)
-        _check_share(findings, layout)
-        if len(raw.open_time) == 0:
-            raise findings.first_fault or BarsError("a file must hold bars, got none.")
         name = _split_name(table)
-        # A row that is left out still tells how far apart bars lie.
-        times = np.unique(rows.open_time) if findings.n_broken else raw.open_time
-        length = _choose_timeframe(times, raw.timeframe, name.timeframe, given, rows)
-        bars = Bars(raw.open_time, raw.open, raw.high, raw.low, raw.close, raw.volume, length)
-        findings = note_off_grid(findings, rows, bars)
+        raw, bars, findings = bars_of_rows(layout.read(table, options), layout, name.timeframe, given)
     except BarsError as error:
         raise InputError(error.located(path, "data row")) from error
     own = raw.symbol or name.symbol or raw.symbol_column or name.stem
     symbol = with_kind(own, kind) if options.symbol is None else options.symbol
-    series = name_series(symbol, format_timeframe(length))
+    series = name_series(symbol, format_timeframe(bars.timeframe))
     return FileBars(path, series, bars, layout.name, raw.time_rule, raw.volume_rule, findings, kind)
+
+
+def bars_of_rows(
+    rows: RawBars, layout: Layout, named: np.timedelta64 | None, given: np.timedelta64 | None
+) -> tuple[RawBars, Bars, Findings]:
+    """Return the rows that are bars, those bars, and what had to be done to the rows.
+
+    Args:
+        rows: What the layout read.
+        layout: The layout.
+        named: The timeframe that the name of the file says.
+        given: The timeframe that the user says.
+
+    Raises:
+        BarsError: If no rows are left, many cannot be bars, or the timeframes differ.
+    """
+    raw, findings = clean(rows)
+    _check_share(findings, layout)
+    if len(raw.open_time) == 0:
+        raise findings.first_fault or BarsError("a file must hold bars, got none.")
+    # A row that is left out still tells how far apart bars lie.
+    times = np.unique(rows.open_time) if findings.n_broken else raw.open_time
+    length = _choose_timeframe(times, raw.timeframe, named, given, rows)
+    bars = Bars(raw.open_time, raw.open, raw.high, raw.low, raw.close, raw.volume, length)
+    return raw, bars, note_off_grid(findings, rows, bars)
 
 
 def infer_timeframe(times: TimeArray, named: np.timedelta64 | None = None) -> np.timedelta64:

@@ -100,7 +100,7 @@ def _read(path: Path, name: str, ending: str, file: BinaryIO, is_preview: bool) 
             return _read(path, name, ending.removesuffix(".gz"), unpacked, is_preview)  # type: ignore[arg-type]
     if ending in (".csv", ".txt"):
         return Table(path, name, *_read_text(file, is_preview))
-    return Table(path, name, _with_index(_READERS[ending](file)))
+    return Table(path, name, with_index(_READERS[ending](file)))
 
 
 def _read_zip(path: Path, file: BinaryIO, is_preview: bool) -> Table:
@@ -243,7 +243,8 @@ _READERS: Final[dict[str, Callable[[BinaryIO], pd.DataFrame]]] = {
 ENDINGS: Final = (".csv", ".csv.gz", ".txt", ".parquet", ".feather", ".json", ".json.gz", ".zip")
 
 
-def _with_index(table: pd.DataFrame) -> pd.DataFrame:
+def with_index(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table with its index as a column, unless that counts the rows, and with one row of column names."""
     table = flatten(table) if table.columns.nlevels > 1 else table
     index = table.index
     if isinstance(index, pd.RangeIndex) or _is_counter(index):

@@ -26,7 +26,7 @@ BAR_BITS = 40
 _N_NEWEST = 540  # bars kept for charts
 _N_CHECKED = 256  # bars that share a checksum
 _COLUMNS = ("open", "high", "low", "close", "volume")
-_FIX = "a class whose update(bars) gives LabelRuns is called on the new bars alone"
+_FIX = "label_bars, and a partial of it, take the new bars alone"
 
 
 class TapeRows(NamedTuple):
