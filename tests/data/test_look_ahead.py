@@ -106,7 +106,9 @@ def change(bars: Bars, n: int = 20) -> np.ndarray:
 
 @pytest.mark.parametrize("key", ["features", "side"])
 def test_a_lookback_that_is_too_small_is_refused(key: str) -> None:
-    message = f"`data.{key}` must need no more than its lookback of 20 bars .*: `Lookback` depends on its chunks: value"
+    message = (
+        f"`data.{key}` must give the same, to the last bit, from its lookback of 20 bars .*: `Lookback` depends on"
+    )
     with pytest.raises(InputError, match=message):
         set_up(**{key: partial(Lookback, change, 20)})
     set_up(**{key: partial(Lookback, change, lookback=21)})
@@ -114,7 +116,9 @@ def test_a_lookback_that_is_too_small_is_refused(key: str) -> None:
 
 
 def test_the_lookback_of_our_own_averages_is_never_enough() -> None:
-    with pytest.raises(InputError, match=r"`data.features` must need no more than its lookback of 400 bars"):
+    with pytest.raises(
+        InputError, match=r"`data.features` must give the same, to the last bit, from its lookback of 400 bars"
+    ):
         set_up(features=partial(Lookback, bar_features, 400))
 
 

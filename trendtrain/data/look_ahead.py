@@ -48,7 +48,7 @@ def check_look_ahead(
             check_causal(function, bars, cuts=cuts, chunks=(), shortest=min(cuts))
     for name, part in features.items():
         if isinstance(part, partial) and part.func is Lookback:
-            with _naming(name, f"must need no more than its lookback of {part().lookback} bars"):
+            with _naming(name, f"must give the same, to the last bit, from its lookback of {part().lookback} bars"):
                 check_chunks(part, bars, _CHUNKS)
 
 
