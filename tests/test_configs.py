@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import trendtrain.configs
 from hydra import compose, initialize_config_module
+from hydra.core.hydra_config import HydraConfig
 from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf
 
@@ -105,7 +106,8 @@ def test_every_replay_makes_a_sampler_whose_memory_is_as_large_as_told(option: s
     assert sampler.memory.max_bars == 300
 
 
-def test_each_configuration_has_one_name_for_its_run_also_without_hydra() -> None:
+def test_each_configuration_has_one_name_for_its_run_also_without_hydra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(HydraConfig, "initialized", lambda: False)  # a run in this process may have left its own
     first, second = composed(), composed()
     assert first.run.name == first.copy().run.name == OmegaConf.to_container(first, resolve=True)["run"]["name"]
     assert re.fullmatch(r"\d{8}-\d{6}-[0-9a-f]{6}", first.run.name)
