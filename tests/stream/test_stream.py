@@ -198,6 +198,22 @@ def test_a_series_added_later_starts_with_the_next_step() -> None:
     np.testing.assert_equal(again.state_dict(), state)
 
 
+def test_rows_that_close_together_come_by_symbol_then_timeframe_whatever_their_numbers() -> None:
+    walk = Walk(START, "200m")
+    names = [Series("B", "5m"), Series("A", "5m"), Series("A", "15m")]
+    bars = {name: synthetic_market(900, seed=2, timeframe=name.timeframe) for name in names}
+    stream = begun(walk, {names[0]: bars[names[0]]})
+    walk_on(stream, 2)
+    state, stream = stream.state_dict(), stream_of(HistoryFeed(HeldBars(bars), walk))
+    stream.load_state_dict(state)
+    assert stream.series == tuple(names)
+    rows = stream.open()
+    number, times = rows.row >> BAR_BITS, rows.close_time.tolist()
+    order = list(zip(times, np.array([2, 0, 1])[number].tolist(), strict=True))  # A 5m, A 15m, B 5m
+    assert order == sorted(order)
+    assert (np.bincount(number) > 10).all()
+
+
 @pytest.mark.parametrize("bar", [0, 300, 513])
 def test_bars_that_differ_in_the_past_are_refused_and_the_first_is_named(bar: int) -> None:
     series = Series("A", "5m")
