@@ -1,3 +1,4 @@
+from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -117,6 +118,23 @@ def test_features_must_be_finite_and_one_row_a_bar(function: Any, fault: str) ->
 def test_a_tracker_in_place_of_its_class_is_refused() -> None:
     with pytest.raises(InputError, match=r"`data.features` must be a function of bars, .*, got one tracker: Counted"):
         by_segment(Counted(), BARS, None)
+
+
+@pytest.mark.parametrize(("wrong", "got"), [(5, "int"), ("mine.look", "str")])
+def test_what_is_no_function_is_refused(wrong: Any, got: str) -> None:
+    with pytest.raises(InputError, match=rf"`data.side` must be a function of bars, .*, got {got}\."):
+        by_segment(wrong, BARS, None, "side")
+
+
+def test_a_function_may_be_an_object_that_cannot_be_hashed() -> None:
+    @dataclass
+    class Scaled:
+        factor: float
+
+        def __call__(self, bars: Bars) -> np.ndarray:
+            return self.factor * bars.close
+
+    assert_same(by_segment(Scaled(2.0), BARS, None), 2.0 * BARS.close)
 
 
 def test_a_function_that_failed_once_takes_the_same_bars_again() -> None:

@@ -1,6 +1,6 @@
 """Features that start anew after each hole in the bars, whoever wrote them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from contextlib import nullcontext
 from functools import partial
 from itertools import pairwise
@@ -125,10 +125,11 @@ def by_segment(features: Features, bars: Bars, max_gap: int | None, name: str = 
 
 def _new_tracker(features: Features, name: str) -> FeatureTracker:
     made = features.func if isinstance(features, partial) else features
-    if hasattr(made, "update") and not isinstance(made, type):
+    is_tracker = hasattr(made, "update") and not isinstance(made, type)
+    if is_tracker or not callable(made):
         rule = "a function of bars, or a class (or `partial` of one) that makes trackers (`_partial_: true` in YAML)"
-        raise InputError(f"`data.{name}` must be {rule}, got one tracker: {type(made).__name__}.")
-    if made in _TRACKERS:
+        raise InputError(f"`data.{name}` must be {rule}, got {'one tracker: ' * is_tracker}{type(made).__name__}.")
+    if isinstance(made, Hashable) and made in _TRACKERS:  # a callable object need not be hashable
         return _TRACKERS[made]()
     if isinstance(made, type):
         return cast(Callable[[], FeatureTracker], features)()

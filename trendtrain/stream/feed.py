@@ -104,9 +104,18 @@ class HeldBars:
 
     Args:
         bars: By series.
+
+    Raises:
+        InputError: If they are anything else.
     """
 
     def __init__(self, bars: Mapping[Series, Bars]) -> None:
+        rule = "`series` must be a dict of Series(symbol, timeframe) to Bars"
+        if not isinstance(bars, Mapping):
+            raise InputError(f"{rule}, got {type(bars).__name__}.")
+        for name, part in bars.items():
+            if not isinstance(name, Series) or not isinstance(part, Bars):
+                raise InputError(f"{rule}, got {name!r} to {type(part).__name__}.")
         self._bars = dict(bars)
 
     @property
