@@ -4,14 +4,16 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from streams import MAX_GAP, SERIES, begun, labels_of, predict, stream_of, verdict_table, walk_on
+from streams import MAX_GAP, SERIES, begun, labels_of, positions, predict, stream_of, verdict_table, walk_on
 
 from trendtrain.errors import InputError
+from trendtrain.features import bar_features, skill_features
 from trendtrain.market import Bars, Labels, Series, label_bars, synthetic_market
 from trendtrain.stream import HeldBars, HistoryFeed, Walk
+from trendtrain.stream.inputs import InputTracker
 from trendtrain.stream.stream import RULES
 from trendtrain.stream.tape import BAR_BITS
-from trendtrain.validation import Predictions, baseline_directions
+from trendtrain.validation import Predictions, baseline_directions, online_logistic
 
 START = "2020-01-01T20:00"
 
@@ -81,6 +83,16 @@ def test_rules_are_those_of_all_bars() -> None:
             bar = made.row[here] & ((1 << BAR_BITS) - 1)
             for name, directions in expected[number].items():
                 assert made.baselines[here, RULES.index(name)].tolist() == directions[bar].tolist()
+
+
+@pytest.mark.parametrize("step", ["40bars", "7bars"])
+def test_the_learned_rule_is_one_of_all_series_and_bars(step: str) -> None:
+    inputs = [InputTracker(bar_features, skill_features, MAX_GAP).update(bars) for bars in SERIES.values()]
+    expected = online_logistic(np.concatenate([one.side for one in inputs]), labels_of(SERIES))
+    made = Predictions.join([one.predictions for one in walk_on(begun(Walk(START, step)))])
+    learned = made.baselines[:, RULES.index("online_logistic")]
+    assert learned.tolist() == expected[positions(SERIES, made.row)].tolist()
+    assert 0.1 < learned.mean() < 0.9
 
 
 def test_nothing_known_in_a_step_can_be_drawn_before_its_end() -> None:
@@ -200,7 +212,7 @@ def test_a_series_added_later_starts_with_the_next_step() -> None:
 
 def test_rows_that_close_together_come_by_symbol_then_timeframe_whatever_their_numbers() -> None:
     walk = Walk(START, "200m")
-    names = [Series("B", "5m"), Series("A", "5m"), Series("A", "15m")]
+    names = [Series("A", "15m"), Series("A", "5m"), Series("B", "5m")]
     bars = {name: synthetic_market(900, seed=2, timeframe=name.timeframe) for name in names}
     stream = begun(walk, {names[0]: bars[names[0]]})
     walk_on(stream, 2)
@@ -209,7 +221,7 @@ def test_rows_that_close_together_come_by_symbol_then_timeframe_whatever_their_n
     assert stream.series == tuple(names)
     rows = stream.open()
     number, times = rows.row >> BAR_BITS, rows.close_time.tolist()
-    order = list(zip(times, np.array([2, 0, 1])[number].tolist(), strict=True))  # A 5m, A 15m, B 5m
+    order = list(zip(times, np.array([1, 0, 2])[number].tolist(), strict=True))  # A 5m, A 15m, B 5m
     assert order == sorted(order)
     assert (np.bincount(number) > 10).all()
 
