@@ -11,6 +11,7 @@ from trendtrain.features import bar_features, skill_features
 from trendtrain.market import Bars, KnownLabels, label_bars, synthetic_market
 from trendtrain.stream import Tape
 from trendtrain.stream.tape import BAR_BITS, first_difference
+from trendtrain.validation import baseline_directions
 
 MAX_GAP = 3
 BARS = with_hole(with_hole(synthetic_market(900, seed=3), 300, 9), 650, 5)
@@ -57,6 +58,15 @@ def test_the_lines_that_judge_are_in_rows_of_the_series(cuts: list[int], number:
         bars = getattr(lines, name) - (number << BAR_BITS)
         assert bars.tolist() == getattr(LABELS.lines, name)[event].tolist()
     assert lines.first_price.tolist() == LABELS.lines.first_price[event].tolist()
+
+
+@given(cuts)
+@settings(max_examples=20)
+def test_simple_rules_are_those_of_all_bars(cuts: list[int]) -> None:
+    tape, edges = tape_of(), sorted({0, len(BARS), *cuts})
+    rules = np.concatenate([tape.append(BARS[i:j]).rules for i, j in pairwise(edges)])
+    expected = baseline_directions(BARS, LABELS, MAX_GAP)
+    assert rules.tolist() == np.column_stack(list(expected.values())).tolist()
 
 
 @given(cuts)
