@@ -75,7 +75,7 @@ def test_a_step_holds_the_bars_that_close_in_its_slot(history: tuple[dict[Series
         assert before.now < times.min() <= times.max() <= fed.now
         assert end - times.min() < feed.length
         assert fed.now == min(end, last)
-        assert is_partial == (end > last)
+        assert is_partial == fed.is_partial == (end > last)
         before = fed
     assert before.now == last
 
@@ -151,8 +151,16 @@ def test_a_step_reads_nothing_that_closes_after_it() -> None:
 
 
 def test_series_come_by_symbol_then_length_of_timeframe() -> None:
-    parts = {"B_5m": bars_at([0, 1], "5m"), "A_1h": bars_at([0], "1h"), "A_15m": bars_at([3], "15m")}
-    assert ["_".join(series) for series in feed_of(Walk(start=0.0), **parts).series] == ["A_15m", "A_1h", "B_5m"]
+    parts = {f"{symbol}_{length}": bars_at([0, 1], length) for symbol in "BA" for length in ("1h", "15m", "5m")}
+    names = ["_".join(series) for series in feed_of(Walk(start=0.0), **parts).series]
+    assert names == ["A_5m", "A_15m", "A_1h", "B_5m", "B_15m", "B_1h"]
+
+
+@given(st.lists(st.integers(0, 20), unique=True).map(sorted), st.integers(0, 21), st.integers(0, 21))
+def test_held_bars_are_those_that_open_from_start_to_before_end(slots: list[int], start: int, end: int) -> None:
+    held, limits = HeldBars({Series("A", "1m"): bars_at(slots)}), (START + start * MINUTE, START + end * MINUTE)
+    bars = held.load(Series("A", "1m"), *limits)
+    assert bars.open_time.tolist() == bars_at([one for one in slots if start <= one < end]).open_time.tolist()
 
 
 def test_a_step_in_bars_counts_the_smallest_timeframe() -> None:

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from generated import with_hole
 
 from trendtrain.errors import InputError
 from trendtrain.features import bar_features, price_levels, skill_features, volatility_unit
@@ -45,9 +46,11 @@ def test_a_function_may_give_one_number_a_bar() -> None:
 @pytest.mark.parametrize("max_gap", [None, 0, 2])
 @pytest.mark.parametrize("size", [1, 7, 800])
 def test_a_bar_has_a_window_where_that_lies_in_one_segment(max_gap: int | None, size: int) -> None:
-    tracker = InputTracker(bar_features, None, max_gap)
-    for start in range(0, len(BARS), size):
-        tracker.update(BARS[start : start + size])
-    segment = segments(BARS.open_time, BARS.timeframe, max_gap)
-    expected = [bar >= 5 and segment[bar - 5] == segment[bar] for bar in range(len(BARS))]
-    assert tracker.has_window(np.arange(len(BARS)), 6).tolist() == expected
+    tracker, bars = InputTracker(bar_features, None, max_gap), BARS
+    for at, n_missing in ((50, 1), (140, 2), (301, 3), (700, 4)):
+        bars = with_hole(bars, at, n_missing)
+    for start in range(0, len(bars), size):
+        tracker.update(bars[start : start + size])
+    segment = segments(bars.open_time, bars.timeframe, max_gap)
+    expected = [bar >= 5 and segment[bar - 5] == segment[bar] for bar in range(len(bars))]
+    assert tracker.has_window(np.arange(len(bars)), 6).tolist() == expected

@@ -256,6 +256,11 @@ def test_labels_of_the_users_own_are_judged_alike_in_any_steps() -> None:
     assert len(tables[0]) > 500
 
 
+def test_a_labeler_that_calls_ours_gives_the_same(whole: list[tuple[object, ...]]) -> None:
+    stream = begun(Walk(START, "7bars"), labeler=lambda bars: label_bars(bars, max_gap=MAX_GAP))
+    assert [line[:3] + line[5:] for line in verdict_table(walk_on(stream))] == [line[:3] + line[5:] for line in whole]
+
+
 def test_a_tracker_of_features_sees_each_bar_once() -> None:
     seen: list[int] = []
 
