@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import lightning.pytorch as pl
@@ -144,9 +145,11 @@ class _Run:
             logger = call("logger", logger, save_dir=self.folder, purge_step=self._first_step())
             check_kind("logger", logger, Logger)
         with _quiet_lightning():
-            callbacks = [self.validation, *callbacks]
-            trainer: pl.Trainer = instantiate(cfg.trainer, _convert_="all", callbacks=callbacks, logger=logger or False)
-        for timer in (one for one in trainer.callbacks if isinstance(one, Timer)):  # type: ignore[attr-defined]
+            # At the end of an epoch: a step that is cut short would learn from fewer batches.
+            timers = [Timer(max_time, interval="epoch")] if (max_time := cfg.trainer.get("max_time")) else []
+            options = {"callbacks": [self.validation, *timers, *callbacks], "logger": logger or False}
+            trainer: pl.Trainer = instantiate(cfg.trainer, _convert_="all", max_time=None, **options)
+        for timer in timers:
             if (left := timer.time_remaining()) is not None and left <= 0:
                 raise InputError(f"`trainer.max_time` must leave training to do, got {cfg.trainer.max_time}.")
         return trainer
@@ -154,14 +157,26 @@ class _Run:
     def _checkpoint(self) -> Path | None:
         """Return the checkpoint to go on from: the last one, or that before a last step which has more bars now."""
         files = WalkCheckpoint(self.folder / "checkpoints")
-        if self.kept is None or not files.path.exists():
+        there = [path for path in (files.path, files.full_path) if path.exists()]
+        if self.kept is None or not there:
             return None
-        if not self.datamodule.stream.outgrows(self._stream_state(files.path)):
-            return files.path
-        return files.full_path if files.full_path.exists() else None
+        last = self._stream_state(there[0])
+        if there[0] != files.path or not self.datamodule.stream.outgrows(last):
+            return there[0]
+        if last["step"] == 1 and len(there) == 1:
+            return None  # its only step is walked again
+        if len(there) == 1 or self._stream_state(files.full_path)["step"] != last["step"] - 1:
+            rule = f"hold that of step {last['step'] - 1}, from which step {last['step']} goes on with its new bars"
+            raise InputError(f"`ckpt=last` must find a checkpoint {files.full_path} that {rule}, got none.")
+        return files.full_path
 
     def _stream_state(self, checkpoint: Path) -> dict[str, Any]:
-        state: dict[str, Any] = torch.load(checkpoint, weights_only=True)[type(self.datamodule).__qualname__]
+        try:
+            state: dict[str, Any] = torch.load(checkpoint, weights_only=True)[type(self.datamodule).__qualname__]
+            state["n_bars"], state["is_partial"], state["grid"]  # what other versions do not have
+        except (OSError, EOFError, KeyError, RuntimeError, UnpicklingError) as error:
+            cause = f"{checkpoint} ({type(error).__name__}: {error})"
+            raise InputError(f"`ckpt=last` must find a checkpoint as this version writes it, got {cause}.") from error
         return state
 
     def _first_step(self) -> int:

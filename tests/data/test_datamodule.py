@@ -277,6 +277,51 @@ def test_other_bars_are_refused_on_resume() -> None:
         module_of(other).load_state_dict(module_of(TWO).state_dict())
 
 
+@pytest.mark.parametrize(
+    ("walk", "message"),
+    [
+        (Walk(start=0.3, step="41bars"), "`walk.step` must stay 200m where a run goes on, got 205m"),
+        (
+            Walk(start="2020-01-02", step="40bars"),
+            r"`walk.start` must stay 2020-01-02T\d.* where a run goes on, got 2020",
+        ),
+    ],
+)
+def test_another_grid_is_refused_on_resume(walk: Walk, message: str) -> None:
+    datamodule = module_of(TWO)
+    close_step(datamodule)
+    with pytest.raises(InputError, match=message):
+        module_of(TWO, walk=walk).load_state_dict(datamodule.state_dict())
+
+
+def test_a_start_in_parts_of_the_history_stays_where_it_was_when_bars_are_added() -> None:
+    part = {name: bars[: len(bars) * 2 // 3] for name, bars in TWO.items()}
+    datamodule = module_of(part)
+    start = datamodule.feed.start
+    close_step(datamodule)
+    grown = module_of(TWO)
+    assert grown.feed.start != start
+    grown.load_state_dict(datamodule.state_dict())
+    assert grown.feed.start == start
+    close_step(grown)
+
+
+def test_a_baseline_called_like_one_of_ours_is_refused() -> None:
+    with pytest.raises(InputError, match="`baselines` must have names other than majority, .*, got majority"):
+        module_of(ONE, baselines={"majority": lambda bars: np.ones(len(bars), dtype=int)})
+
+
+def test_a_step_without_predictions_is_walked_with_three_classes() -> None:
+    datamodule = module_of(ONE, 0, n_classes=3, walk=Walk(start=0.3, step="2bars"))
+    sizes = []
+    while not datamodule.stream.is_done:
+        row = datamodule.stream.open().row
+        sizes.append(len(row))
+        classes = 3 if len(row) else 2  # of no outputs nobody knows the classes
+        datamodule.stream.close(Predictions(row, np.full((len(row), classes), 1 / classes)))
+    assert min(sizes) == 0
+
+
 def own_labels(bars: Bars) -> Labels:
     """A user's own rule: up or down over the next ten bars, known then."""
     later = np.arange(len(bars)) + 10

@@ -76,6 +76,37 @@ def test_a_run_may_grow_again_and_again(whole: RunIn, tmp_path: Path) -> None:
     assert_same(run, whole)
 
 
+@pytest.mark.parametrize("first", [("2020-01-05T12:00",), (None, "walk.steps=9")])
+def test_a_partial_step_that_begins_a_process_can_be_walked_again(
+    first: tuple[str | None, ...], whole: RunIn, tmp_path: Path
+) -> None:
+    """The run stops before that step: where history ends with a slot, or by the number of steps."""
+    run = run_in(tmp_path / "run")
+    store(run, first[0] or "2020-01-05T08:20")
+    assert run.here(*first[1:]) == 0
+    store(run, "2020-01-05T14:20" if first[0] else "2020-01-05T08:20")
+    assert run.here("ckpt=last") == 0
+    store(run)
+    assert run.here("ckpt=last") == 0
+    assert_same(run, whole)
+
+
+def test_a_checkpoint_that_is_missing_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = run_in(tmp_path / "run")
+    store(run, "2020-01-05T08:20")
+    assert run.here() == 0
+    (run.folder / "checkpoints" / "full.ckpt").unlink()
+    store(run)
+    capsys.readouterr()
+    assert run.here("ckpt=last") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "`ckpt=last` must find a checkpoint" in line
+    assert "full.ckpt that hold that of step 9" in line
+    run.checkpoint.write_bytes(b"PK")
+    assert run.here("ckpt=last") == 2
+    assert "`ckpt=last` must find a checkpoint as this version writes it" in capsys.readouterr().err
+
+
 def test_more_steps_go_on_from_where_the_run_stopped(whole: RunIn, tmp_path: Path) -> None:
     run = run_in(tmp_path / "run")
     store(run)

@@ -242,6 +242,69 @@ def test_bars_that_differ_in_the_past_are_refused_and_the_first_is_named(bar: in
         resumed.load_state_dict(stream.state_dict())
 
 
+def test_bars_that_come_late_to_a_full_slot_are_history() -> None:
+    """A series lags behind where the other ends a slot; its missing bars come before the run goes on."""
+    walk = Walk(START, "200m")
+    first, second = SERIES
+    end = np.datetime64("2020-01-02T06:00", "ms")  # of a slot
+    short = {first: SERIES[first], second: SERIES[second]}
+    short = {name: bars[: int(np.searchsorted(bars.close_time, end, side="right"))] for name, bars in short.items()}
+    stream = begun(walk, {first: short[first], second: short[second][:-5]})
+    walk_on(stream)
+    state = stream.state_dict()
+    assert not state["is_partial"]
+    resumed = stream_of(HistoryFeed(HeldBars(SERIES), walk))
+    resumed.load_state_dict(state)
+    assert not resumed.outgrows(state)
+    whole = begun(walk)
+    walk_on(whole)
+    made = np.concatenate([step.predictions.row for step in walk_on(resumed)])
+    assert made.min() >= 0
+    late = np.arange(len(short[second]) - 5, len(short[second])) + (1 << BAR_BITS)
+    assert not np.isin(late, made).any()
+    assert resumed.n_bars == whole.n_bars
+    np.testing.assert_equal(sorted(resumed.replay.memory.rows), sorted(whole.replay.memory.rows))
+
+
+def test_what_an_added_series_made_known_survives_a_save_in_the_warm_up() -> None:
+    walk = Walk(START, "200m")
+    first, second = SERIES
+    stream = begun(walk, {second: SERIES[second]})
+    stream.warmup = 3
+    stream.close_warmup()
+    rows = []
+    for _ in range(2):
+        state, stream = stream.state_dict(), stream_of(HistoryFeed(HeldBars(SERIES), walk))
+        stream.load_state_dict(state)
+        rows.append(sorted(stream.replay.memory.rows.tolist()))
+        stream.close_warmup()
+    assert rows[0] == rows[1]
+    assert {row >> BAR_BITS for row in rows[0]} == {0, 1}
+
+
+def test_a_state_of_other_baselines_is_refused() -> None:
+    stream = begun(Walk(START, "200m"))
+    state = stream.state_dict()
+    state["rules"].append("mine")
+    with pytest.raises(InputError, match="`baselines` must stay .*online_logistic, mine, got .*online_logistic$"):
+        stream_of(HistoryFeed(HeldBars(SERIES), Walk(START, "200m"))).load_state_dict(state)
+
+
+def test_a_step_under_way_cannot_be_saved() -> None:
+    stream = begun(Walk(START, "200m"))
+    stream.open()
+    with pytest.raises(InputError, match="A checkpoint must be written between two walk steps"):
+        stream.state_dict()
+
+
+def test_the_newest_bars_keep_no_older_ones_in_memory() -> None:
+    stream = begun(Walk(START, "200m"))
+    for bars in stream.newest_bars():
+        assert bars is not None
+        base = bars.close.base if bars.close.base is not None else bars.close
+        assert np.size(base) <= 2 * 540
+
+
 def own_labels(bars: Bars) -> Labels:
     """Up or down over the next ten bars, known then; every three bars are one event."""
     bar = np.arange(len(bars)) // 3 * 3 + 2

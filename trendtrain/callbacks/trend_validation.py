@@ -111,6 +111,8 @@ class TrendValidation(pl.Callback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Stop at once if a resumed walk has already ended."""
         if self._is_over:
+            if trainer.ckpt_path is None:
+                raise InputError("`datamodule` must be a new one for a new walk, got one whose stream has ended.")
             trainer.should_stop = True
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

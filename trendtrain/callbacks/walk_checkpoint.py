@@ -1,5 +1,6 @@
 """Save checkpoints at the end of a step."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,14 @@ class WalkCheckpoint(pl.Callback):
         """The checkpoint after the last step whose slot was full, where a step that was not followed."""
         return self.folder / "full.ckpt"
 
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Keep the checkpoint that a partial step starts from."""
+        source = trainer.ckpt_path
+        if source is not None and _is_next_partial(trainer) and Path(source) != self.full_path:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with whole_path(self.full_path, "checkpoint", is_only_writer=True) as beside:
+                shutil.copyfile(source, beside)
+
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Note where the stream is."""
         self._n_closed = _n_closed(trainer)
@@ -54,8 +63,7 @@ class WalkCheckpoint(pl.Callback):
         is_last = trainer.should_stop or trainer.current_epoch + 1 == trainer.max_epochs
         if is_last or (trainer.current_epoch + 1) % self.every_n_steps == 0:
             self._save(trainer, self.path)
-        datamodule = getattr(trainer, "datamodule", None)
-        if isinstance(datamodule, HasStream) and datamodule.stream.is_next_partial:
+        if _is_next_partial(trainer):
             self._save(trainer, self.full_path)
 
     def on_save_checkpoint(
@@ -69,6 +77,11 @@ class WalkCheckpoint(pl.Callback):
         self.folder.mkdir(parents=True, exist_ok=True)
         with whole_path(path, "checkpoint", is_only_writer=True) as beside:
             trainer.save_checkpoint(beside)
+
+
+def _is_next_partial(trainer: pl.Trainer) -> bool:
+    datamodule = getattr(trainer, "datamodule", None)
+    return isinstance(datamodule, HasStream) and datamodule.stream.is_next_partial
 
 
 def _n_closed(trainer: pl.Trainer) -> int | None:

@@ -1,6 +1,7 @@
 """Serve known bars for training and the stream for validation, from one clock."""
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import lightning.pytorch as pl
@@ -20,10 +21,11 @@ from trendtrain.features.skill import skill_features
 from trendtrain.market.bars import Bars, Series
 from trendtrain.market.directions import DIRECTION_WORDS, DOWN, FLAT, UP
 from trendtrain.market.labels import Labels, label_bars
+from trendtrain.market.timeframe import format_timeframe
 from trendtrain.replay.sampler import Draw, ReplaySampler, make_sampler
 from trendtrain.replay.weights import weigh_by_gradient
 from trendtrain.stream.feed import HeldBars, History, HistoryFeed
-from trendtrain.stream.stream import Stream
+from trendtrain.stream.stream import RULES, Stream
 from trendtrain.stream.tape import Labeler, Tape
 from trendtrain.stream.walk import Walk
 from trendtrain.validation.change import ChangeDetector
@@ -107,6 +109,8 @@ class PivotDataModule(pl.LightningDataModule):
             return
         check_at_least("window", self.window, 2)
         check_choice("data.resident", self.resident, ("auto", True, False))
+        if taken := sorted(set(self.baselines) & set(RULES)):
+            raise InputError(f"`baselines` must have names other than {', '.join(RULES)}, got {taken[0]}.")
         self._build()
         if self.check_causal:
             self._check_look_ahead()
@@ -169,12 +173,28 @@ class PivotDataModule(pl.LightningDataModule):
 
     def state_dict(self) -> dict[str, Any]:
         """Return what later steps depend on; the bars are read again."""
-        return to_tensors(self.stream.state_dict())  # type: ignore[no-any-return]
+        grid = {"start": str(self.feed.start), "step": format_timeframe(self.feed.length)}
+        return {**to_tensors(self.stream.state_dict()), "grid": grid}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore the state returned by `state_dict()`."""
+        """Restore the state returned by `state_dict()`.
+
+        Raises:
+            InputError: If the walk has another grid, or the bars are not those of the state.
+        """
+        grid = state_dict["grid"]
+        ours = {"start": str(self.feed.start), "step": format_timeframe(self.feed.length)}
+        for name in ("start", "step") if isinstance(self.walk.start, str) else ("step",):
+            if ours[name] != grid[name]:
+                raise InputError(f"`walk.{name}` must stay {grid[name]} where a run goes on, got {ours[name]}.")
+        self.walk = replace(self.walk, start=grid["start"])
         self._build()
         self.stream.load_state_dict(to_arrays(state_dict))
+
+    def teardown(self, stage: str) -> None:
+        """Let the next `fit` start anew after a `fast_dev_run`."""
+        if self.trainer is not None and self.trainer.fast_dev_run:  # type: ignore[attr-defined]
+            self._is_built = False
 
     def _device(self) -> torch.device:
         """Return where windows are gathered; the arena moves there."""

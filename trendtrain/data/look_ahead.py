@@ -67,7 +67,7 @@ def _bare(part: Features) -> Features:
 
 def is_ours(part: Any) -> bool:
     """Return whether a function or class is the package's own, and so are the functions it was given."""
-    if hasattr(part, "__wrapped__"):
+    if hasattr(part, "__wrapped__") and type(part).__module__.startswith("trendtrain."):  # one that checks another
         return is_ours(part.__wrapped__)
     if isinstance(part, partial):
         given = (*part.args, *part.keywords.values())
@@ -82,7 +82,7 @@ def _of_chunks(part: Features, n_bars: int, max_gap: int | None) -> BarsFunction
         if len(bars) == n_bars:
             return by_segment(part, bars, max_gap)
         tracker, half = SegmentedFeatures(part, max_gap), len(bars) // 2
-        return np.concatenate([tracker.update(bars[:half]), tracker.update(bars[half:])])
+        return np.concatenate([tracker.update(bars[:half]).copy(), tracker.update(bars[half:])])
 
     rows.__name__ = str(getattr(part.func if isinstance(part, partial) else part, "__name__", type(part).__name__))
     return rows

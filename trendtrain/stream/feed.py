@@ -216,7 +216,8 @@ class HistoryFeed:
         bars = {}
         for series in self.series:
             open_of = _MS - parse_timeframe(series.timeframe)  # of a bar that closes 1 ms after a time
-            part = self._history.load(series, None if after is None else after + open_of, end + open_of)
+            until = min(end, self._last)  # later bars may have been stored since
+            part = self._history.load(series, None if after is None else after + open_of, until + open_of)
             if len(part):
                 bars[series] = part
         return FedBars(self._slot, min(end, self._last), bars, is_partial=bool(end > self._last))

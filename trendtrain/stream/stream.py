@@ -141,9 +141,7 @@ class Stream:
             fed = self.feed.next()
             if fed.now <= self.now:
                 raise InputError(f"`feed` must give a step that ends after {self.now}, got {fed.now}.")
-            rows = self._hold(self._append(fed))
-            is_new = rows.close_time > self.now  # a series that was added later also brings older bars
-            self._opened = StreamRows(rows.row[is_new], rows.close_time[is_new], rows.baselines[is_new])
+            self._opened = self._hold(self._append(fed))
             self._until, self._slot, self._is_partial = fed.now, fed.slot, fed.is_partial
         return self._opened
 
@@ -186,8 +184,10 @@ class Stream:
 
     def state_dict(self) -> dict[str, Any]:
         """Return what later steps depend on, in arrays and plain types; the bars themselves are read again."""
-        assert self._opened is None, "a step under way cannot be saved"
+        if self._opened is not None:
+            raise InputError("A checkpoint must be written between two walk steps, got one inside a step.")
         return {
+            "rules": list(self.rules),
             "series": [list(series) for series in self.series],
             "checksums": [np.array(tape.checksums, dtype=np.int64) for tape in self._tapes],
             "n_bars": [tape.n_bars for tape in self._tapes],
@@ -204,31 +204,38 @@ class Stream:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore the state returned by `state_dict()`, in place of `begin`: take in all bars up to its time.
 
-        A series that the state does not have starts with the next step.
+        Bars up to then that the state had not seen, of a series that was added or came late, are never predicted; what
+        they made known enters the memory now.
 
         Raises:
-            InputError: If the bars up to then are not those of the state.
+            InputError: If the bars up to then are not those of the state, or the baselines are others.
         """
+        if state["rules"] != list(self.rules):
+            raise InputError(f"`baselines` must stay {', '.join(state['rules'])}, got {', '.join(self.rules)}.")
         self._add_series([Series(*names) for names in state["series"]])
         self.core.load_state_dict(state["core"])
-        n_before = len(self.series)
         self._add_series([series for series in self.feed.series if series not in self.series])
         fed = self.feed.begin(state["slot"])
-        rows = self._append(fed)
+        bars = fed.bars
+        n_seen = dict(zip(self.series, state["n_bars"], strict=False))
+        self._append(fed._replace(bars={series: part[: n_seen.get(series, 0)] for series, part in bars.items()}))
         for number, checksums in enumerate(state["checksums"]):
-            self._check_bars(number, checksums.tolist(), fed.bars.get(self.series[number]))
+            self._check_bars(number, checksums.tolist(), bars.get(self.series[number]))
         self._logistic = OnlineLogistic(state["logistic"]["sums"].shape[1])
         self._logistic.load_state_dict(state["logistic"])
-        self._hold({number: one for number, one in rows.items() if number >= n_before})
         self._slot, self._is_partial = state["slot"], state["is_partial"]
         self.step, self.warmup = state["step"], state["warmup"]
         self.now = np.datetime64(state["now"], "ms")
         self.replay.load_state_dict(state["replay"])
+        late = fed._replace(bars={series: part[n_seen.get(series, 0) :] for series, part in bars.items()})
+        self._hold(self._append(late))
+        self.replay.add(self._lessons(self._release()), None)
 
     def _check_bars(self, number: int, checksums: list[int], bars: Bars | None) -> None:
         bar = first_difference(checksums, self._tapes[number].checksums)
         if bar is not None:
-            found = "none" if bars is None or bar >= len(bars) else f"others from {bars.open_time[bar]} on"
+            is_there = bars is not None and bar < len(bars)
+            found = f"others from {bars.open_time[bar]} on" if is_there and bars is not None else "none"
             where = f"{found} in {' '.join(self.series[number])}"
             raise InputError(f"`data` must give the bars of the run that is resumed, got {where}.")
 

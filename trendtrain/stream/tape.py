@@ -106,7 +106,8 @@ class Tape:
         rules = self._rules.update(bars, KnownDirections(known.known_at[events], known.direction[events]), lines)
         further = [_directions(name, baseline.update(bars)) for name, baseline in self._baselines.items()]
         self._check_sum(bars, first)
-        self.newest = (bars if self.newest is None else join_bars(self.newest, bars[-_N_NEWEST:]))[-_N_NEWEST:]
+        older = bars[:0] if self.newest is None else self.newest
+        self.newest = join_bars(older, bars[-_N_NEWEST:])[-_N_NEWEST:]  # a copy: a view would keep all bars
         bar, known_rows = np.arange(first, self.n_bars), self._as_rows(known)
         has_window = self._inputs.has_window(bar, self.window)
         return TapeRows(

@@ -39,6 +39,8 @@ class Pending:
         Raises:
             InputError: If their number of classes differs from that of the pending ones.
         """
+        if not len(predictions):
+            return
         if len(self.pending):
             classes = self.pending.probability.shape[1]
             if predictions.probability.shape[1] != classes:
