@@ -268,7 +268,7 @@ def test_bars_that_come_late_to_a_full_slot_are_history() -> None:
 
 def test_what_an_added_series_made_known_survives_a_save_in_the_warm_up() -> None:
     walk = Walk(START, "200m")
-    first, second = SERIES
+    _, second = SERIES
     stream = begun(walk, {second: SERIES[second]})
     stream.warmup = 3
     stream.close_warmup()
@@ -286,7 +286,7 @@ def test_a_state_of_other_baselines_is_refused() -> None:
     stream = begun(Walk(START, "200m"))
     state = stream.state_dict()
     state["rules"].append("mine")
-    with pytest.raises(InputError, match="`baselines` must stay .*online_logistic, mine, got .*online_logistic$"):
+    with pytest.raises(InputError, match=r"`baselines` must stay .*online_logistic, mine, got .*online_logistic\.$"):
         stream_of(HistoryFeed(HeldBars(SERIES), Walk(START, "200m"))).load_state_dict(state)
 
 

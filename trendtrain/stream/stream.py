@@ -141,7 +141,9 @@ class Stream:
             fed = self.feed.next()
             if fed.now <= self.now:
                 raise InputError(f"`feed` must give a step that ends after {self.now}, got {fed.now}.")
-            self._opened = self._hold(self._append(fed))
+            rows = self._hold(self._append(fed))
+            is_new = rows.close_time > self.now  # a feed may bring bars of a series late
+            self._opened = StreamRows(rows.row[is_new], rows.close_time[is_new], rows.baselines[is_new])
             self._until, self._slot, self._is_partial = fed.now, fed.slot, fed.is_partial
         return self._opened
 
