@@ -146,7 +146,7 @@ class _Run:
             check_kind("logger", logger, Logger)
         with _quiet_lightning():
             # At the end of an epoch: a step that is cut short would learn from fewer batches.
-            timers = [Timer(max_time, interval="epoch")] if (max_time := cfg.trainer.get("max_time")) else []
+            timers = [Timer(max_time, interval="epoch")] if (max_time := self.config["trainer"].get("max_time")) else []
             options = {"callbacks": [self.validation, *timers, *callbacks], "logger": logger or False}
             trainer: pl.Trainer = instantiate(cfg.trainer, _convert_="all", max_time=None, **options)
         for timer in timers:

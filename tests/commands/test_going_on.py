@@ -148,7 +148,7 @@ def test_a_run_that_goes_on_keeps_its_grid(capfd: pytest.CaptureFixture[str]) ->
     kept["grid"]["step"] = "320m"
     Path("runs/mine/run.json").write_text(json.dumps(kept))
     line = refused(capfd, "run.name=mine", "walk.steps=6", "ckpt=last")
-    assert line.startswith("`data` must give the bars of the run that is resumed")  # those by the end of the fifth step
+    assert line.startswith("`walk.step` must stay 640m where a run goes on, got 320m")
 
 
 def test_a_run_file_that_is_none_is_refused(capfd: pytest.CaptureFixture[str]) -> None:

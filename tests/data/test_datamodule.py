@@ -283,7 +283,7 @@ def test_other_bars_are_refused_on_resume() -> None:
         (Walk(start=0.3, step="41bars"), "`walk.step` must stay 200m where a run goes on, got 205m"),
         (
             Walk(start="2020-01-02", step="40bars"),
-            r"`walk.start` must stay 2020-01-02T\d.* where a run goes on, got 2020",
+            r"`walk.start` must stay 2020-.* where a run goes on, got 2020",
         ),
     ],
 )
@@ -307,7 +307,7 @@ def test_a_start_in_parts_of_the_history_stays_where_it_was_when_bars_are_added(
 
 
 def test_a_baseline_called_like_one_of_ours_is_refused() -> None:
-    with pytest.raises(InputError, match="`baselines` must have names other than majority, .*, got majority"):
+    with pytest.raises(InputError, match=r"`baselines` must have names other than majority, .*, got majority"):
         module_of(ONE, baselines={"majority": lambda bars: np.ones(len(bars), dtype=int)})
 
 

@@ -39,7 +39,7 @@ class Pending:
         Raises:
             InputError: If their number of classes differs from that of the pending ones.
         """
-        if not len(predictions):
+        if len(self.pending) and not len(predictions):  # of no outputs nobody knows the classes
             return
         if len(self.pending):
             classes = self.pending.probability.shape[1]
