@@ -181,6 +181,13 @@ def test_a_date_starts_there() -> None:
     assert closes(feed.next())[0] == 61
 
 
+def test_a_bar_that_closes_at_the_start_comes_before_the_walk() -> None:
+    feed = feed_of(Walk(start="2024-01-01T00:10", step="5m"), A_1m=bars_at(list(range(20))))
+    assert closes(feed.begin()) == list(range(1, 11))
+    assert [closes(one) for one in steps_of(feed)] == [[11, 12, 13, 14, 15], [16, 17, 18, 19, 20]]
+    assert feed.n_steps == 2
+
+
 @pytest.mark.parametrize("start", ["2024-01-02", "2030-01-01"])
 def test_a_start_that_leaves_nothing_is_refused(start: str) -> None:
     with pytest.raises(InputError, match=r"`walk.start` must leave bars to predict, got"):
