@@ -57,7 +57,14 @@ def assert_same(one: RunIn, other: RunIn) -> None:
 
 
 # In the middle of a slot, at its end, in the first one; each time after the last bar of some step.
-@pytest.mark.parametrize("until", ["2020-01-05T08:20", "2020-01-05T12:00", "2020-01-03T04:00"])
+@pytest.mark.parametrize(
+    "until",
+    [
+        "2020-01-05T08:20",
+        pytest.param("2020-01-05T12:00", marks=pytest.mark.full),
+        pytest.param("2020-01-03T04:00", marks=pytest.mark.full),
+    ],
+)
 def test_a_run_that_goes_on_with_more_bars_is_that_of_all_bars(until: str, whole: RunIn, tmp_path: Path) -> None:
     run = run_in(tmp_path / "run")
     store(run, until)
@@ -76,7 +83,7 @@ def test_a_run_may_grow_again_and_again(whole: RunIn, tmp_path: Path) -> None:
     assert_same(run, whole)
 
 
-@pytest.mark.parametrize("first", [("2020-01-05T12:00",), (None, "walk.steps=9")])
+@pytest.mark.parametrize("first", [("2020-01-05T12:00",), pytest.param((None, "walk.steps=9"), marks=pytest.mark.full)])
 def test_a_partial_step_that_begins_a_process_can_be_walked_again(
     first: tuple[str | None, ...], whole: RunIn, tmp_path: Path
 ) -> None:

@@ -59,11 +59,6 @@ def test_a_batch_is_halved_and_the_first_part_has_the_odd_row(batch_size: int, n
         assert [part.mean() for part in np.split(draw.weight, [n_first])] == pytest.approx([1.0, 1.0])
 
 
-def test_an_empty_memory_gives_no_weight() -> None:
-    (draw,) = make_sampler(batch_size=4, n_batches=1, weigh=weigh, half_life=[700.0, None])
-    assert (draw.row.tolist(), draw.weight.tolist()) == ([0] * 4, [0.0] * 4)
-
-
 def test_a_restored_sampler_of_two_never_stopped() -> None:
     original, restored = (sampler_of(batch_size=33, half_life=[15.0, None], seed=seed) for seed in (0, 77))
     flat(original)

@@ -80,6 +80,7 @@ def test_the_quick_mode_compares_strategies_and_goes_on_where_it_ended(tmp_path:
     assert "naive" in again.stdout
 
 
+@pytest.mark.full
 def test_the_quick_mode_goes_through_train_and_on_where_it_ended(tmp_path: Path) -> None:
     file = tmp_path / "results.json"
     command = [*BENCH, "--train", "--quick", "--model", "mlp", "--json", file, "--strategy", "naive"]

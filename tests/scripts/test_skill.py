@@ -35,6 +35,7 @@ def verdicts_of(bars: Bars) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
+@pytest.mark.full
 def test_the_quick_mode_compares_methods_and_goes_on_where_it_ended(tmp_path: Path) -> None:
     file = tmp_path / "results.json"
     command = [sys.executable, SCRIPTS / "skill.py", "--quick", "--out", tmp_path / "runs", "--json", file]
