@@ -17,16 +17,10 @@ if TYPE_CHECKING:
 def run_overrides(overrides: list[str]) -> int:
     """Let Hydra compose the configuration and call the job; an error of Hydra's is the user's mistake."""
     import hydra
-    from hydra.errors import (
-        ConfigCompositionException,
-        HydraException,
-        MissingConfigException,
-        OverrideParseException,
-    )
+    from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
     from trendtrain.commands import sweep
-    from trendtrain.commands.keys import unknown_key
     from trendtrain.commands.run_start import RefusedError
 
     expected = (InputError, StorageError, HydraException, OmegaConfBaseException)
@@ -55,19 +49,26 @@ def run_overrides(overrides: list[str]) -> int:
         raise
     except RefusedError as refused:
         return report_error(refused.error)
-    except OverrideParseException as error:
-        return report_error(_unquoted(error.override) or error)
-    except MissingConfigException as error:
-        return report_error(_unknown_choice(error))
-    except ConfigCompositionException as error:
-        return report_error(unknown_key(error))
     except expected as error:
-        return report_error(error)
+        return report_error(_in_our_words(error))
     except OSError as error:
         if is_started:
             raise
         return report_error(InputError(f"`hydra.run.dir` must be a folder that can be written, got {error}."))
     return max([*exit_codes, *sweep.exit_codes, *(EXIT_FAILED for _ in sweep.running)], default=0)
+
+
+def _in_our_words(error: Exception) -> Exception:
+    """Return what is wrong with an override; another error as it is."""
+    from hydra.errors import ConfigCompositionException, MissingConfigException, OverrideParseException
+
+    from trendtrain.commands.keys import unknown_key
+
+    if isinstance(error, OverrideParseException):
+        return _unquoted(error.override) or error
+    if isinstance(error, MissingConfigException):
+        return _unknown_choice(error)
+    return unknown_key(error) if isinstance(error, ConfigCompositionException) else error
 
 
 def _prepare_hydra(overrides: list[str]) -> None:

@@ -60,6 +60,11 @@ class Feed(Protocol):
         """Return how many bars of a series there will be, or a guess."""
 
 
+def series_order(series: Series) -> tuple[str, np.timedelta64]:
+    """Return what orders series: bars that close at the same time come in this order."""
+    return series.symbol, parse_timeframe(series.timeframe)
+
+
 def check_fed(fed: FedBars, newest: Mapping[Series, Bars | None]) -> None:
     """Raise unless the bars of a step have closed, are of their series, and follow its newest ones.
 
@@ -152,7 +157,7 @@ class HistoryFeed:
 
     def __init__(self, history: History, walk: Walk) -> None:
         self._history = history
-        self.series = tuple(sorted(history.series, key=lambda one: (one.symbol, parse_timeframe(one.timeframe))))
+        self.series = tuple(sorted(history.series, key=series_order))
         times = {series: history.load(series, None, None).close_time for series in self.series}
         times = {series: close_time for series, close_time in times.items() if len(close_time)}
         if not times:

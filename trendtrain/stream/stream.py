@@ -8,10 +8,9 @@ import numpy as np
 from trendtrain.errors import InputError
 from trendtrain.market.bars import Bars, BoolArray, IntArray, Series, TimeArray
 from trendtrain.market.labels import KnownLabels, ranges
-from trendtrain.market.timeframe import parse_timeframe
 from trendtrain.replay.memory import Lessons
 from trendtrain.replay.sampler import ReplaySampler
-from trendtrain.stream.feed import FedBars, Feed, check_fed
+from trendtrain.stream.feed import FedBars, Feed, check_fed, series_order
 from trendtrain.stream.inputs import Inputs
 from trendtrain.stream.tape import BAR_BITS, Tape, TapeRows, first_difference
 from trendtrain.stream.walk_step import WalkStep
@@ -108,11 +107,6 @@ class Stream:
     def n_closed(self) -> int:
         """Steps and epochs of the warm-up completed, from minus the length of the warm-up on."""
         return self.step - self.warmup
-
-    @property
-    def n_bars(self) -> int:
-        """Bars seen, of all series."""
-        return sum(tape.n_bars for tape in self._tapes)
 
     @property
     def is_next_partial(self) -> bool:
@@ -261,7 +255,7 @@ class Stream:
             return self._no_rows()
         known = KnownLabels.join([one.known for one in rows.values()])
         self._held.append(known)
-        by_name = sorted(rows, key=lambda number: _name_order(self.series[number]))
+        by_name = sorted(rows, key=lambda number: series_order(self.series[number]))
         row, close_time, has_window, rules = (
             np.concatenate([getattr(rows[number], name) for number in by_name])
             for name in ("row", "close_time", "has_window", "rules")
@@ -326,10 +320,6 @@ class Stream:
         at = order[place]
         columns = (row >> BAR_BITS, opened.close_time[at], opened.baselines[at], predictions.temperature)
         return Predictions(row, probability, *columns)
-
-
-def _name_order(series: Series) -> tuple[str, int]:
-    return series.symbol, int(parse_timeframe(series.timeframe).astype(int))
 
 
 def _rows_of(known: KnownLabels) -> tuple[IntArray, IntArray]:
