@@ -33,6 +33,7 @@ LESSONS = Lessons(np.arange(N_ROWS), EVENT, np.ones(N_ROWS, dtype=np.int8))
 def sampler_of(
     beta: float = 1.0, batch_size: int = 2048, n_batches: int = 200, strategy: str = "incorrect", **options: Any
 ) -> ReplaySampler:
+    options = {"half_life": None} | options
     sampler = ReplaySampler(ReplayMemory(), batch_size, n_batches, STRATEGIES[strategy], beta, **options)
     sampler.add(LESSONS, ALL_VERDICTS)
     return sampler

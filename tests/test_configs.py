@@ -12,8 +12,9 @@ from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from trendtrain.data import PivotDataModule
-from trendtrain.market import Series, random_walk
-from trendtrain.models import TwoHeads
+from trendtrain.market import PivotRules, Series, random_walk
+from trendtrain.models import CnnNet, TwoHeads
+from trendtrain.models.module import NetModule
 from trendtrain.replay import ReplaySampler
 from trendtrain.storage import BarStore, open_database
 from trendtrain.train import fill_counts
@@ -151,6 +152,46 @@ def test_two_heads_are_those_of_the_default_net() -> None:
 )
 def test_promised_keys_have_their_default(key: str, value: object) -> None:
     assert OmegaConf.select(composed(), key, throw_on_missing=True) == value
+
+
+DEFAULTS = ["seed=0", *(option for option in OPTIONS if option.startswith("model="))]
+TAKES_MORE = {  # what a part passes on, by the class or function that takes it
+    "trendtrain.market.label_bars": PivotRules,
+    "trendtrain.models.TrendModule": NetModule,
+    "trendtrain.models.QModule": NetModule,
+    "trendtrain.models.DuelingQNet": CnnNet,
+    "trendtrain.replay.make_sampler": ReplaySampler,
+}
+
+
+@pytest.mark.parametrize("option", DEFAULTS)
+def test_a_default_in_python_is_that_of_the_configuration(option: str) -> None:
+    config = OmegaConf.to_container(composed(option), resolve=False)
+    n_compared = 0
+    for path, node in targets(config):
+        made = [TAKES_MORE.get(node["_target_"]), get_object(node["_target_"])]
+        parameters = {name: one for part in made if part for name, one in inspect.signature(part).parameters.items()}
+        for key, value in node.items():
+            is_plain = not key.startswith("_") and not isinstance(value, dict) and "${" not in str(value)
+            if not is_plain or not node["_target_"].startswith("trendtrain.") or path == "data.source":
+                continue
+            default = parameters[key].default
+            if default is not inspect.Parameter.empty:  # what must be given has none
+                n_compared += 1
+                assert (list(default) if isinstance(default, tuple) else default) == value, f"{path}.{key}"
+    assert n_compared > 20
+
+
+def test_the_datamodule_has_the_defaults_of_the_configuration() -> None:
+    config, ours = composed(), PivotDataModule(dict.fromkeys([Series("A", "1m")], random_walk(9, seed=0)))
+    for key in ("window", "check_causal", "resident", "transitions"):
+        assert getattr(ours, key) == config.data[key], key
+    assert ours.walk == instantiate(config.walk)
+    assert (ours.n_classes, ours.seed, ours.max_gap) == (config.n_classes, config.seed, config.labels.max_gap)
+    one, other = ours.make_replay(seed=0), instantiate(config.replay)(seed=0)
+    for key in ("batch_size", "n_batches", "beta", "half_lives", "forgets"):
+        assert getattr(one, key) == getattr(other, key), key
+    assert str(vars(one.detector)) == str(vars(other.detector))
 
 
 def undocumented(file: Path) -> list[str]:

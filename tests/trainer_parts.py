@@ -29,7 +29,7 @@ def make_datamodule() -> Callable[..., PivotDataModule]:
             "labeler": partial(label_bars, max_gap=12),
             "max_gap": 12,
             "window": 12,
-            "walk": Walk(start=0.3, step="90bars", batch_size=32),
+            "walk": Walk(start=0.3, step="90bars", batch_size=32, warmup=0),
             "replay": partial(make_sampler, batch_size=32, n_batches=2, weigh=weigh),
         }
         return PivotDataModule(**(defaults | options))
@@ -41,7 +41,7 @@ def make_datamodule() -> Callable[..., PivotDataModule]:
 def make_module() -> Callable[[], TrendModule]:
     def make() -> TrendModule:
         torch.manual_seed(0)
-        return TrendModule(CnnNet(8, 12, width=8, kernels=(3, 4)))
+        return TrendModule(CnnNet(8, 12, width=8, kernels=(3, 4), n_side=0), lr=1e-3)
 
     return make
 

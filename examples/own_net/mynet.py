@@ -1,7 +1,7 @@
 """A net of your own in the main job, by its name; no line of it knows trendtrain.
 
 cd examples/own_net
-trendtrain train '~model.net' +model.net._target_=mynet.Attention +model.net.width=16 model.use_side=false walk.steps=5
+trendtrain train '~model.net' +model.net._target_=mynet.Attention +model.net.width=16 walk.steps=5
 """
 
 import torch

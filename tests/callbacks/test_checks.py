@@ -122,7 +122,7 @@ def test_who_stops_early_has_no_error_and_a_checkpoint_after_whole_epochs_alone(
 def test_lightnings_default_of_1000_epochs_cuts_no_walk(
     make_trainer: Make, make_module: Make, make_datamodule: Make
 ) -> None:
-    long = make_datamodule(walk=Walk(start=0.2, step="1bars"))
+    long = make_datamodule(walk=Walk(start=0.2, step="1bars", warmup=0))
     trainer = make_trainer(TrendValidation(), max_epochs=None)
     with pytest.raises(InputError, match=r"`trainer.max_epochs` must be given \(-1: .*\) .* 11\d\d epochs, got 1000"):
         trainer.fit(make_module(), long)

@@ -59,7 +59,7 @@ def test_two_half_lives_give_the_mean_of_their_decays(make_datamodule: Make, mak
     torch.manual_seed(0)
     half_lives = [5.0, None]
     watch, replay = Watch(), partial(make_sampler, batch_size=32, n_batches=2, weigh=weigh, half_life=half_lives)
-    module = TrendModule(TwoHeads(partial(CnnNet, 8, 12, width=8, kernels=(3, 4))))
+    module = TrendModule(TwoHeads(partial(CnnNet, 8, 12, n_side=0, width=8, kernels=(3, 4))))
     make_trainer(TrendValidation(), DecayByEvents(7.0), watch).fit(module, make_datamodule(replay=replay))
     expected = [sum(3.5 / effective_events(n, one) for one in half_lives) for n in watch.n_events]
     assert watch.decays == pytest.approx(expected)

@@ -29,7 +29,7 @@ class Raw(TrendModule):
 
     def __init__(self) -> None:
         torch.manual_seed(0)
-        super().__init__(CnnNet(8, 12, width=8, kernels=(3, 4)), lr=1e-2)
+        super().__init__(CnnNet(8, 12, width=8, kernels=(3, 4), n_side=0), lr=1e-2)
         self.logits: dict[int, np.ndarray] = {}
 
     def validation_step(self, batch: dict[str, torch.Tensor], batch_idx: int) -> dict[str, torch.Tensor]:

@@ -239,7 +239,7 @@ def make_stream(pl: Any) -> tuple[Any, Any]:
         def __init__(self) -> None:
             super().__init__()
             torch.manual_seed(0)
-            self.ours = TrendModule(CnnNet(8, 12, width=8, kernels=(3, 4)))
+            self.ours = TrendModule(CnnNet(8, 12, width=8, kernels=(3, 4), n_side=0))
 
         def training_step(self, batch: Any, batch_idx: int) -> Any:
             logits = self.ours(batch["window"])
@@ -259,7 +259,7 @@ def make_stream(pl: Any) -> tuple[Any, Any]:
     is_ours = issubclass(PivotDataModule, pl.LightningDataModule)
     data = PivotDataModule if is_ours else type("Data", (PivotDataModule, pl.LightningDataModule), {})
     series = {Series("A", "5m"): synthetic_market(500, seed=2, timeframe="5m")}
-    return Module(), data(series, window=12, walk=Walk(0.3, "90bars", 32))
+    return Module(), data(series, window=12, walk=Walk(0.3, "90bars", 32, warmup=0))
 
 
 def test_our_stream_walks_in_either_namespace(pl: Any) -> None:

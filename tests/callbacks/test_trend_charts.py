@@ -157,7 +157,7 @@ def start(make_datamodule: Make, make_module: Make, make_trainer: Make) -> Make:
         first = torch.load(resumed, weights_only=True)["PivotDataModule"]["step"] if resumed else 0
         logger = TensorBoardLogger(folder, name="tb", version="", default_hp_metric=False, purge_step=first)
         parts = (TrendValidation(), TrendCharts(config), checkpoint, ReseedGenerators(0), *more)
-        datamodule = make_datamodule(series=bars, walk=Walk(start=0.4, step="60bars"))
+        datamodule = make_datamodule(series=bars, walk=Walk(start=0.4, step="60bars", warmup=0))
         make_trainer(*parts, logger=logger).fit(make_module(), datamodule, ckpt_path=resumed, weights_only=True)
 
     return start

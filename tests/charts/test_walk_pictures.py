@@ -53,7 +53,7 @@ class NewestBars(pl.Callback):
 def walked(make_trainer: Make, make_module: Make, make_datamodule: Make) -> NewestBars:
     """A walk over two series whose rules void some predictions."""
     labeler = partial(label_bars, max_gap=12, strength=(2, 1), flat_band=0.0005)
-    datamodule = make_datamodule(labeler=labeler, walk=Walk(start=0.3, step="150bars"))
+    datamodule = make_datamodule(labeler=labeler, walk=Walk(start=0.3, step="150bars", warmup=0))
     recents = NewestBars(datamodule)
     make_trainer(TrendValidation(), recents).fit(make_module(), datamodule)
     return recents
@@ -192,7 +192,7 @@ def test_a_foreign_trainer_gets_the_figures_of_its_last_pass(tmp_path: Path, mak
 def test_a_walk_without_a_verdict_has_pivots_alone(
     tmp_path: Path, make_trainer: Make, make_module: Make, make_datamodule: Make
 ) -> None:
-    datamodule = make_datamodule(walk=Walk(start=0.3, step="5bars", steps=1))
+    datamodule = make_datamodule(walk=Walk(start=0.3, step="5bars", steps=1, warmup=0))
     tags = fit(tmp_path, make_trainer, make_module, datamodule).Tags()["images"]
     assert set(tags) == {"figures/pivots/AAA/5m", "figures/pivots/BBB/15m"}
 
@@ -204,7 +204,7 @@ def test_a_series_that_has_not_begun_has_no_picture_yet(
     late = replace(late, open_time=late.open_time + np.timedelta64(90, "D"))
     series = {Series("AAA", "5m"): early, Series("BBB", "5m"): late}
     for steps, drawn in ((2, {"AAA"}), (None, {"AAA", "BBB"})):
-        walk = Walk(start=str(early.open_time[300]), step="200bars", steps=steps)
+        walk = Walk(start=str(early.open_time[300]), step="200bars", steps=steps, warmup=0)
         charts = fit(tmp_path / str(steps), make_trainer, make_module, make_datamodule(series=series, walk=walk))
         assert set(charts.Tags()["images"]) == SCORES | {f"figures/pivots/{name}/5m" for name in drawn}
 
@@ -214,7 +214,9 @@ def test_pictures_come_a_handful_of_times_in_between(
 ) -> None:
     monkeypatch.setattr("trendtrain.callbacks.trend_charts._FIRST_FIGURES", 2)
     bars = {Series("AAA", "5m"): synthetic_market(700, seed=2)}
-    charts = fit(tmp_path, make_trainer, make_module, make_datamodule(series=bars, walk=Walk(0.3, "50bars", 9)))
+    charts = fit(
+        tmp_path, make_trainer, make_module, make_datamodule(series=bars, walk=Walk(0.3, "50bars", 9, warmup=0))
+    )
     assert [picture.step + 1 for picture in charts.Images("figures/pivots/AAA/5m")] == [2, 4, 8, 9]
 
 

@@ -14,6 +14,7 @@ from trendtrain.features import by_segment, skill_features, volatility_unit
 from trendtrain.market import Bars, Labels, Series, label_bars, synthetic_market
 from trendtrain.market.bars import segments
 from trendtrain.market.lines import Lines
+from trendtrain.models import CnnNet, DuelingQNet, MlpNet, TransformerNet, TrendModule
 from trendtrain.replay import make_sampler, weigh
 from trendtrain.validation import Predictions
 
@@ -29,7 +30,7 @@ sampler = partial(make_sampler, batch_size=32, n_batches=3, weigh=weigh)
 
 
 def module_of(series: dict[Series, Bars], max_gap: int | None = None, **options: object) -> PivotDataModule:
-    defaults = {"window": WINDOW, "walk": Walk(start=0.3, step="40bars", batch_size=16), "replay": sampler}
+    defaults = {"window": WINDOW, "walk": Walk(start=0.3, step="40bars", batch_size=16, warmup=0), "replay": sampler}
     defaults["labeler"] = partial(label_bars, max_gap=max_gap)
     datamodule = PivotDataModule(series, max_gap=max_gap, **(defaults | options))
     datamodule.setup()
@@ -280,9 +281,9 @@ def test_other_bars_are_refused_on_resume() -> None:
 @pytest.mark.parametrize(
     ("walk", "message"),
     [
-        (Walk(start=0.3, step="41bars"), "`walk.step` must stay 200m where a run goes on, got 205m"),
+        (Walk(start=0.3, step="41bars", warmup=0), "`walk.step` must stay 200m where a run goes on, got 205m"),
         (
-            Walk(start="2020-01-02", step="40bars"),
+            Walk(start="2020-01-02", step="40bars", warmup=0),
             r"`walk.start` must stay 2020-.* where a run goes on, got 2020",
         ),
     ],
@@ -312,7 +313,7 @@ def test_a_baseline_called_like_one_of_ours_is_refused() -> None:
 
 
 def test_a_step_without_predictions_is_walked_with_three_classes() -> None:
-    datamodule = module_of(ONE, 0, n_classes=3, walk=Walk(start=0.3, step="2bars"))
+    datamodule = module_of(ONE, 0, n_classes=3, walk=Walk(start=0.3, step="2bars", warmup=0))
     sizes = []
     while not datamodule.stream.is_done:
         row = datamodule.stream.open().row
@@ -331,7 +332,7 @@ def own_labels(bars: Bars) -> Labels:
 
 
 def test_a_labeler_of_the_users_own_is_walked_alike() -> None:
-    datamodule = PivotDataModule(TWO, own_labels, window=WINDOW, walk=Walk(step="40bars"), replay=sampler)
+    datamodule = PivotDataModule(TWO, own_labels, window=WINDOW, walk=Walk(step="40bars", warmup=0), replay=sampler)
     datamodule.setup()
     labels = Labels.stack({name: own_labels(bars) for name, bars in TWO.items()})
     while not datamodule.stream.is_done:
@@ -446,16 +447,26 @@ def test_transitions_of_labels_without_lines_are_refused() -> None:
     ("series", "options", "message"),
     [
         ({}, {}, "`series` must hold bars of at least one series, got none"),
-        ({"A": 1}, {}, r"`series` must be a dict of Series\(symbol, timeframe\) to Bars, got 'A' to int"),
-        (ONE[Series("A", "5m")], {}, r"`series` must be a dict of Series\(symbol, timeframe\) to Bars, got Bars"),
+        ({"A": 1}, {}, r"`series` must be a dict of \(symbol, timeframe\) to Bars or DataFrames, got 'A' to int"),
+        ({("A", "1h"): ONE[Series("A", "5m")]}, {}, "`series` must give A 1h bars of its timeframe, got bars of 5m"),
+        ({("A", "5m"): [1, 2]}, {}, r"`frame` must be a pandas DataFrame, got list"),
+        (
+            ONE[Series("A", "5m")],
+            {},
+            r"`series` must be a dict of \(symbol, timeframe\) to Bars or DataFrames, got Bars",
+        ),
         (ONE, {"window": 1}, "`window` must be an integer of at least 2, got 1"),
         (
             ONE,
             {"window": 1201},
             "`window` must be at most the bars of each series, got 1201 for 1200 bars of A 5m",
         ),
-        (ONE, {"walk": Walk(start=0.0)}, "`walk.start` must leave bars with known labels before it, got 2020-01-01"),
-        (ONE, {"walk": Walk(start="2030-01-01")}, "`walk.start` must leave bars to predict, got 2030-01-01"),
+        (
+            ONE,
+            {"walk": Walk(start=0.0, warmup=0)},
+            "`walk.start` must leave bars with known labels before it, got 2020-01-01",
+        ),
+        (ONE, {"walk": Walk(start="2030-01-01", warmup=0)}, "`walk.start` must leave bars to predict, got 2030-01-01"),
     ],
 )
 def test_a_walk_that_cannot_be_is_refused(series: Any, options: dict[str, object], message: str) -> None:
@@ -476,7 +487,7 @@ def flat(bars: Bars) -> Labels:
         ),
         ({"series": "constant"}, r"`labels` must make bars DOWN or UP \(constant prices have no pivots\), got 0 known"),
         (
-            {"walk": Walk(start=0.001)},
+            {"walk": Walk(start=0.001, warmup=0)},
             "`walk.start` must leave bars with known labels before it, got .* by which 0 of ",
         ),
     ],
@@ -489,3 +500,23 @@ def test_nothing_to_learn_is_refused_with_its_cause(options: dict[str, Any], mes
         series = {Series("C", "5m"): Bars(time, one, one, one, one, one, np.timedelta64(5, "m"))}
     with pytest.raises(InputError, match=message):
         PivotDataModule(**{**options, "series": series}).setup()
+
+
+def test_a_frame_is_taken_in_place_of_bars() -> None:
+    walk = Walk(start=0.3, step="40bars", warmup=0)
+    one, other = (
+        PivotDataModule({("A", "5m"): bars}, window=WINDOW, walk=walk)
+        for bars in (ONE[Series("A", "5m")], ONE[Series("A", "5m")].to_dataframe())
+    )
+    for datamodule in (one, other):
+        datamodule.setup()
+        close_step(datamodule)
+    assert str(one.state_dict()) == str(other.state_dict())
+
+
+def test_the_nets_of_no_arguments_fit_the_datamodule_of_none() -> None:
+    datamodule = PivotDataModule(ONE)
+    datamodule.setup()
+    batch = next(iter(datamodule.train_dataloader()))
+    for net in (CnnNet(), DuelingQNet(), MlpNet(), TransformerNet()):
+        assert TrendModule(net)(batch["window"], batch["side"]).shape == (256, 2)

@@ -23,7 +23,7 @@ CPU, CUDA, META = (torch.device(name) for name in ("cpu", "cuda", "meta"))
 
 def module_of(**options: object) -> PivotDataModule:
     replay = partial(make_sampler, batch_size=16, n_batches=4, weigh=weigh)
-    walk = Walk(start=0.3, step="40bars", batch_size=16)
+    walk = Walk(start=0.3, step="40bars", batch_size=16, warmup=0)
     datamodule = PivotDataModule(SERIES, window=12, walk=walk, replay=replay, **options)
     datamodule.setup()
     return datamodule
@@ -96,7 +96,7 @@ def test_batches_gathered_ahead_are_the_same() -> None:
 def test_a_trainer_walks_with_batches_gathered_ahead_as_with_others(monkeypatch: pytest.MonkeyPatch) -> None:
     def summary() -> str:
         torch.manual_seed(0)
-        module, validation = TrendModule(CnnNet(8, 12, width=4, kernels=(3, 4))), TrendValidation()
+        module, validation = TrendModule(CnnNet(8, 12, width=4, kernels=(3, 4), n_side=0)), TrendValidation()
         quiet = ("logger", "enable_progress_bar", "enable_model_summary", "enable_checkpointing")
         options = dict.fromkeys(quiet, False)
         trainer = pl.Trainer(accelerator="cpu", max_epochs=-1, callbacks=[validation], **options)

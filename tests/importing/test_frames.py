@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from law_checks import assert_same
 
 from trendtrain.errors import InputError
-from trendtrain.importing import bars_of
 from trendtrain.market import Bars, random_walk
 
 BARS = random_walk(50, seed=0, timeframe="1h")
@@ -36,7 +35,7 @@ def frame_of(bars: Bars) -> pd.DataFrame:
 def test_bars_come_back_from_any_shape_of_frame(bars: Bars, shape: str) -> None:
     assume(len(bars) > 1 and (bars.volume > 0).any())  # volume 0 everywhere is none
     frame = frame_of(bars)
-    found = bars_of(SHAPES[shape](frame), timeframe=_text(bars.timeframe))
+    found = Bars.from_dataframe(SHAPES[shape](frame), timeframe=_text(bars.timeframe))
     for name in ("open_time", "open", "high", "low", "close", "volume", "timeframe"):
         assert_same(np.asarray(getattr(found, name)), np.asarray(getattr(bars, name)))
 
@@ -48,7 +47,7 @@ def _text(timeframe: np.timedelta64) -> str:
 def test_a_frame_stays_as_it_is() -> None:
     frame = frame_of(BARS).set_index("open_time")
     before = frame.copy()
-    bars = bars_of(frame)
+    bars = Bars.from_dataframe(frame)
     pd.testing.assert_frame_equal(frame, before)
     frame.loc[:, "close"] = 1.0
     assert_same(bars.close, BARS.close)
@@ -56,7 +55,7 @@ def test_a_frame_stays_as_it_is() -> None:
 
 def test_times_without_a_zone_are_of_the_zone_given() -> None:
     local = frame_of(BARS).assign(open_time=lambda frame: frame.open_time + pd.Timedelta(hours=9))
-    assert_same(bars_of(local, timezone="Asia/Tokyo").open_time, BARS.open_time)
+    assert_same(Bars.from_dataframe(local, timezone="Asia/Tokyo").open_time, BARS.open_time)
 
 
 @pytest.mark.parametrize(
@@ -78,5 +77,15 @@ def test_times_without_a_zone_are_of_the_zone_given() -> None:
 )
 def test_what_is_no_frame_of_bars_is_refused_in_one_line(frame: Any, options: Any, message: str) -> None:
     with pytest.raises(InputError, match=message) as caught:
-        bars_of(frame, **options)
+        Bars.from_dataframe(frame, **options)
     assert "\n" not in str(caught.value)
+
+
+@given(some_bars())
+def test_a_frame_of_bars_gives_them_back(bars: Bars) -> None:
+    assume((bars.volume > 0).any())  # volume 0 everywhere is none
+    frame = bars.to_dataframe()
+    assert str(frame.index.tz) == "UTC"
+    found = Bars.from_dataframe(frame, _text(bars.timeframe))
+    for name in ("open_time", "open", "high", "low", "close", "volume", "timeframe"):
+        assert_same(getattr(found, name), getattr(bars, name))

@@ -37,7 +37,7 @@ def walk(bars: Bars, start: float, seed: int, with_filter: bool = False) -> dict
     pl.seed_everything(seed, verbose=False)
     datamodule = PivotDataModule(
         {Series("CONTROL", "1m"): bars},
-        walk=Walk(start=start),
+        walk=Walk(start=start, warmup=0),
         replay=instantiate(config.replay),
         seed=seed,
         baselines={"filter": partial(Filter, bars)} if with_filter else None,

@@ -70,10 +70,10 @@ def test_one_model_learns_from_and_predicts_two_symbols_on_two_timeframes() -> N
 
 
 def test_a_series_has_the_windows_and_side_inputs_it_has_alone() -> None:
-    together = PivotDataModule(SERIES, window=12, walk=Walk(start=0.99))
+    together = PivotDataModule(SERIES, window=12, walk=Walk(start=0.99, warmup=0))
     together.setup()
     for number, name in enumerate(together.stream.series):
-        alone = PivotDataModule({name: SERIES[name]}, window=12, walk=Walk(start=0.99))
+        alone = PivotDataModule({name: SERIES[name]}, window=12, walk=Walk(start=0.99, warmup=0))
         alone.setup()
         bars = torch.tensor([11, 12, 200, 400])
         ours = together.arena.gather(bars + (number << BAR_BITS))

@@ -95,12 +95,8 @@ def first_answer(url: str, seconds: float) -> bytes:
             time.sleep(0.2)  # a server's start has no event to wait for
 
 
-FRAME = """
-import pandas as pd
-
-frame = pd.DataFrame({name: getattr(bars, name) for name in ("open_time", "open", "high", "low", "close", "volume")})
-"""
-OURS = ("trendtrain", "trend", "PivotDataModule", "bars_of", "labels", "sampler", "known", "Lessons")
+FRAME = "frame = bars.to_dataframe()"
+OURS = ("trendtrain", "trend", "PivotDataModule", "labels", "sampler", "known", "Lessons")
 
 
 def test_the_code_judges_and_trains_on_a_foreign_trainer(folder: Path) -> None:

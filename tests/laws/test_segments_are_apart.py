@@ -91,7 +91,10 @@ def test_averages_start_anew_after_a_hole(bars: Bars, where: float, max_gap: int
 def streamed_windows(bars: Bars, max_gap: int) -> tuple[Array, Array]:
     """Return the rows that the stream brings over a whole walk, and their windows."""
     datamodule = PivotDataModule(
-        {Series("A", "5m"): bars}, window=16, max_gap=max_gap, walk=Walk(start=0.2, step="300bars", batch_size=64)
+        {Series("A", "5m"): bars},
+        window=16,
+        max_gap=max_gap,
+        walk=Walk(start=0.2, step="300bars", batch_size=64, warmup=0),
     )
     datamodule.setup()
     rows, windows = [], []

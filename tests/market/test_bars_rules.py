@@ -1,5 +1,6 @@
 """Bars that break a rule are refused, naming the column, the rule, the values and the row."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trendtrain.errors import InputError
-from trendtrain.market import Bars, BarsError
+from trendtrain.market import Bars, BarsError, find_pivots, label_bars
 from trendtrain.market.timeframe import format_timeframe, parse_timeframe
 
 
@@ -33,6 +34,29 @@ def with_value(name: str, row: int, value: Any) -> dict[str, Any]:
 
 def test_good_columns_make_bars() -> None:
     assert len(Bars(**good_columns())) == 3
+
+
+def test_a_timeframe_may_be_text() -> None:
+    assert Bars(**good_columns() | {"timeframe": "1m"}).timeframe == MINUTE
+
+
+@pytest.mark.parametrize(
+    ("timeframe", "message"),
+    [
+        ("1x", "`timeframe` must look like 1s, 5m, 1h, 1d or 1w, got '1x'"),
+        (60, "`timeframe` must be text such as 1h, or a timedelta, got 60"),
+    ],
+)
+def test_another_timeframe_is_refused(timeframe: object, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Bars(**good_columns() | {"timeframe": timeframe})
+
+
+@pytest.mark.parametrize("label", [label_bars, find_pivots])
+def test_what_is_no_bars_is_told_how_to_become_some(label: Callable[..., object]) -> None:
+    frame = Bars(**good_columns()).to_dataframe()
+    with pytest.raises(InputError, match=r"`bars` must be Bars \(Bars.from_dataframe makes them\), got DataFrame"):
+        label(frame)
 
 
 PRICE_RULES = [

@@ -6,7 +6,7 @@ from trendtrain.models import CnnNet
 
 def test_it_is_a_stack_of_dilated_convolutions_read_at_the_last_bar() -> None:
     torch.manual_seed(0)
-    net = CnnNet(n_features=3, window=24, width=8, kernels=(2, 3, 4), dropout=0.0).eval()
+    net = CnnNet(n_features=3, window=24, width=8, kernels=(2, 3, 4), dropout=0.0, n_side=0).eval()
     window = torch.randn(5, 24, 3)
     hidden, dilation = window.transpose(1, 2), 1
     for layer, kernel in zip(net.body, (2, 3, 4), strict=True):

@@ -78,7 +78,7 @@ def test_the_values_are_those_of_the_solved_market(discount: float, all_actions:
 
 def test_a_dueling_net_finds_the_solution_too() -> None:
     torch.manual_seed(1)
-    net = DuelingQNet(n_features=4, window=1, width=16, kernels=[1])
+    net = DuelingQNet(n_features=4, window=1, width=16, kernels=[1], n_side=0)
     module = module_of(net, lr=3e-3, discount=0.8, epsilon=0.3, target_rate=0.05, lr_cosine=1200)
     train(module, 1200)
     with torch.no_grad():

@@ -81,11 +81,11 @@ def test_a_compiled_net_predicts_from_its_checkpoint(run: SimpleNamespace) -> No
 def test_a_checkpoint_of_another_module_or_without_a_run_is_refused(run: SimpleNamespace, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="`checkpoint_path` must be of a QModule, got one of a TrendModule"):
         QModule.load_from_checkpoint(run.path)
-    net, foreign = CnnNet(n_features=8, window=12, kernels=(3, 4)), tmp_path / "lightning.ckpt"
+    net, foreign = CnnNet(n_features=8, window=12, kernels=(3, 4), n_side=0), tmp_path / "lightning.ckpt"
     trainer = pl.Trainer(default_root_dir=tmp_path, accelerator="cpu", logger=False, enable_progress_bar=False)
     trainer.strategy.connect(TrendModule(net))
     trainer.save_checkpoint(foreign)
     with pytest.raises(InputError, match=r"must be that of a run of `trendtrain train`, or come with `net`.*alone"):
         TrendModule.load_from_checkpoint(foreign)
-    other = TrendModule.load_from_checkpoint(foreign, net=CnnNet(n_features=8, window=12, kernels=(3, 4)))
+    other = TrendModule.load_from_checkpoint(foreign, net=CnnNet(n_features=8, window=12, kernels=(3, 4), n_side=0))
     torch.testing.assert_close(other.net.state_dict(), net.state_dict())

@@ -47,7 +47,7 @@ def test_where_nothing_counts_the_loss_is_zero_and_gradients_finite(weight: list
 
 def module_of(window: int = 12) -> TrendModule:
     torch.manual_seed(0)
-    return TrendModule(CnnNet(4, window, width=16, kernels=(3, 4), dropout=0.0), lr=1e-2)
+    return TrendModule(CnnNet(4, window, width=16, kernels=(3, 4), dropout=0.0, n_side=0), lr=1e-2)
 
 
 def test_validation_returns_the_logits_of_the_net() -> None:
@@ -102,7 +102,7 @@ def test_validation_reads_nothing_but_windows() -> None:
 
 
 def test_the_optimizer_has_the_rates_given() -> None:
-    module = TrendModule(CnnNet(4, 12, kernels=(3, 4)), lr=0.5, weight_decay=0.25)
+    module = TrendModule(CnnNet(4, 12, kernels=(3, 4), n_side=0), lr=0.5, weight_decay=0.25)
     (group,) = module.configure_optimizers().param_groups
     assert (group["lr"], group["weight_decay"]) == (0.5, 0.25)
     assert len(group["params"]) == len(list(module.net.parameters()))
@@ -117,7 +117,7 @@ def test_the_optimizer_has_the_rates_given() -> None:
     ],
 )
 def test_the_learning_rate_rises_and_falls_by_batch(rates: dict[str, int], expected: list[float]) -> None:
-    configured = TrendModule(CnnNet(4, 12, kernels=(3, 4)), lr=1.0, **rates).configure_optimizers()
+    configured = TrendModule(CnnNet(4, 12, kernels=(3, 4), n_side=0), lr=1.0, **rates).configure_optimizers()
     optimizer, plan = configured["optimizer"], configured["lr_scheduler"]
     assert plan["interval"] == "step"
     seen = []
@@ -140,4 +140,4 @@ def test_the_learning_rate_rises_and_falls_by_batch(rates: dict[str, int], expec
 )
 def test_a_bad_rate_is_refused(options: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        TrendModule(CnnNet(4, 12, kernels=(3, 4)), **options)
+        TrendModule(CnnNet(4, 12, kernels=(3, 4), n_side=0), **options)

@@ -52,4 +52,4 @@ def test_a_timeframe_without_a_net_is_refused() -> None:
 @pytest.mark.parametrize("names", [[], ["1m", "5m", "1m"]])
 def test_timeframes_are_named_once_each(names: list[str]) -> None:
     with pytest.raises(InputError, match="`timeframes` must name each timeframe once, got"):
-        PerTimeframe(MlpNet(4), names)
+        PerTimeframe(MlpNet(4, n_side=0), names)

@@ -85,7 +85,7 @@ def test_a_run_starts_from_the_net_of_another(checkpoint: Path, tmp_path: Path) 
 
 
 def test_a_target_network_starts_as_the_net_it_follows() -> None:
-    module = QModule(DuelingQNet(4, 12, kernels=[3, 4]))
+    module = QModule(DuelingQNet(4, 12, kernels=[3, 4], n_side=0))
     with torch.no_grad():
         for weights in module.net.parameters():
             weights.add_(1.0)
@@ -96,7 +96,7 @@ def test_a_target_network_starts_as_the_net_it_follows() -> None:
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"`path` must be a checkpoint file, got .*none\.ckpt: there is none"):
-        load_weights(MlpNet(8), tmp_path / "none.ckpt")
+        load_weights(MlpNet(8, n_side=0), tmp_path / "none.ckpt")
 
 
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint at all", b"\x80\x02}q\x00."])
@@ -104,19 +104,19 @@ def test_another_file_is_refused(content: bytes, tmp_path: Path) -> None:
     file = tmp_path / "odd.ckpt"
     file.write_bytes(content)
     with pytest.raises(InputError, match=r"`init_from` must be a checkpoint of a run, got .*odd\.ckpt"):
-        load_weights(MlpNet(8), file, "init_from")
+        load_weights(MlpNet(8, n_side=0), file, "init_from")
 
 
 def test_a_file_that_would_run_code_is_refused(tmp_path: Path) -> None:
     torch.save({"state_dict": {"net.a": np.float64(1.0)}}, tmp_path / "odd.ckpt")
     with pytest.raises(InputError, match="`path` must be a checkpoint of a run"):
-        load_weights(MlpNet(8), tmp_path / "odd.ckpt")
+        load_weights(MlpNet(8, n_side=0), tmp_path / "odd.ckpt")
 
 
 def test_a_module_without_a_net_is_refused(tmp_path: Path) -> None:
     torch.save({"state_dict": {"layer.weight": torch.ones(2)}}, tmp_path / "theirs.ckpt")
     with pytest.raises(InputError, match="`path` must be a checkpoint of a module with a `net`"):
-        load_weights(MlpNet(8), tmp_path / "theirs.ckpt")
+        load_weights(MlpNet(8, n_side=0), tmp_path / "theirs.ckpt")
 
 
 @pytest.mark.parametrize(

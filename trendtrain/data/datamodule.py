@@ -18,7 +18,7 @@ from trendtrain.errors import InputError, check_at_least, check_choice
 from trendtrain.features.bar import bar_features
 from trendtrain.features.segmented import Features
 from trendtrain.features.skill import skill_features
-from trendtrain.market.bars import Bars, Series
+from trendtrain.market.bars import Bars
 from trendtrain.market.directions import DIRECTION_WORDS, DOWN, FLAT, UP
 from trendtrain.market.labels import Labels, label_bars
 from trendtrain.market.timeframe import format_timeframe
@@ -37,7 +37,8 @@ class PivotDataModule(pl.LightningDataModule):
     """Label one or many series and walk through them: replay of known bars for training, the stream for validation.
 
     Args:
-        series: Bars by (symbol, timeframe), or a `History` that reads them step by step.
+        series: Bars or DataFrames (see `Bars.from_dataframe`) by (symbol, timeframe); or a `History` that reads them
+            step by step.
         labeler: Gives the labels of a series.
         features: A function `Bars -> (n_bars, K)` of each bar and earlier ones, or a class of `FeatureTracker`.
         side: Gives the side inputs of a series, `Bars -> (n_bars, S)`, from each bar and earlier ones: what a net sees
@@ -67,7 +68,7 @@ class PivotDataModule(pl.LightningDataModule):
 
     def __init__(
         self,
-        series: Mapping[Series, Bars] | History,
+        series: Mapping[Any, Any] | History,
         labeler: Labeler = label_bars,
         features: Features = bar_features,
         side: Features | None = skill_features,

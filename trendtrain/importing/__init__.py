@@ -3,13 +3,12 @@
 from typing import TYPE_CHECKING, Any
 
 from trendtrain.importing.files import find_files, read_bars
-from trendtrain.importing.frames import bars_of
 from trendtrain.importing.raw_bars import ReadOptions
 
 if TYPE_CHECKING:
     from trendtrain.importing.imports import import_files
 
-__all__ = ["ReadOptions", "bars_of", "find_files", "import_files", "read_bars"]
+__all__ = ["ReadOptions", "find_files", "import_files", "read_bars"]
 
 
 def __getattr__(name: str) -> Any:

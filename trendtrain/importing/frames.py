@@ -1,4 +1,4 @@
-"""Bars of a table in memory."""
+"""Bars of a pandas DataFrame, and back."""
 
 from pathlib import Path
 
@@ -11,28 +11,17 @@ from trendtrain.importing.raw_bars import ReadOptions
 from trendtrain.importing.readers import with_index
 from trendtrain.importing.table import Table
 from trendtrain.importing.zones import check_timezone
-from trendtrain.market.bars import Bars, BarsError
+from trendtrain.market.bars import PRICES, Bars, BarsError
 from trendtrain.market.timeframe import parse_timeframe
 
 
 def bars_of(frame: pd.DataFrame, timeframe: str | None = None, timezone: str | None = None) -> Bars:
-    """Return the bars of a DataFrame, of which nothing has to be left out.
-
-    Rows the newest first are reversed, and rows that come twice with the same values count once.
-
-    Args:
-        frame: Columns `open`, `high`, `low`, `close` (or `o`, `h`, `l`, `c`), `volume` if there is any, and when each
-            bar opens: the index, or a column such as `time`, `timestamp`, `open_time` or `date`. Case does not matter.
-        timeframe: Such as 5m; None to take the smallest difference of the times.
-        timezone: The zone of times without one; None for UTC.
-
-    Raises:
-        InputError: If a column is missing or the bars break a rule; in one line, with the data row (from 1).
+    """Return the bars of a DataFrame: see `Bars.from_dataframe`.
 
     Example:
         >>> time = pd.date_range("2024-01-01", periods=3, freq="h", tz="UTC")
-        >>> bars = bars_of(pd.DataFrame({"Open": 1.0, "High": 2.0, "Low": 1.0, "Close": 2.0}, index=time))
-        >>> bars.close_time[-1]
+        >>> frame = pd.DataFrame({"Open": 1.0, "High": 2.0, "Low": 1.0, "Close": 2.0}, index=time)
+        >>> Bars.from_dataframe(frame).close_time[-1]
         np.datetime64('2024-01-01T03:00:00.000')
     """
     if not isinstance(frame, pd.DataFrame):
@@ -49,3 +38,15 @@ def bars_of(frame: pd.DataFrame, timeframe: str | None = None, timezone: str | N
         message = error.located("`frame`", "data row").replace("`--timeframe", "`timeframe")
         raise InputError(message.replace("a file must", "it must")) from error
     return bars
+
+
+def frame_of(bars: Bars) -> pd.DataFrame:
+    """Return bars as a DataFrame: see `Bars.to_dataframe`.
+
+    Example:
+        >>> from trendtrain.market import random_walk
+        >>> frame_of(random_walk(2, seed=0)).columns.tolist()
+        ['open', 'high', 'low', 'close', 'volume']
+    """
+    index = pd.DatetimeIndex(bars.open_time, tz="UTC", name="open_time")
+    return pd.DataFrame({name: getattr(bars, name) for name in (*PRICES, "volume")}, index=index)

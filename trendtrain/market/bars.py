@@ -1,13 +1,17 @@
 """OHLCV bars of one series as equal-length arrays, checked once."""
 
 from dataclasses import dataclass, fields
-from typing import Any, NamedTuple
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from trendtrain.errors import InputError
 from trendtrain.market.timeframe import format_timeframe, parse_timeframe, shortest_step
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.integer[Any]]
@@ -73,7 +77,7 @@ class Bars:
             a clock change or a calendar may cut one, see `shortest_step`.
         open, high, low, close: float64 prices, finite and positive, low <= open, close <= high.
         volume: float64, at least 0; NaN where the source supplies none.
-        timeframe: `timedelta64[ms]`, the length of a bar.
+        timeframe: `timedelta64[ms]`, the length of a bar; it may be given as text such as `1h`.
 
     Raises:
         BarsError: If a rule above is broken; it names the column, the row, the rule and the value.
@@ -81,7 +85,7 @@ class Bars:
     Example:
         >>> price = np.array([1.0, 2.0])
         >>> bars = Bars(np.array(["2024-01-01T00:00", "2024-01-01T00:01"]), price, price, price, price, price,
-        ...     np.timedelta64(1, "m"))
+        ...     "1m")
         >>> bars.close_time[-1]
         np.datetime64('2024-01-01T00:02:00.000')
     """
@@ -95,7 +99,7 @@ class Bars:
     timeframe: np.timedelta64
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "timeframe", np.timedelta64(self.timeframe, "ms"))
+        object.__setattr__(self, "timeframe", _length_of(self.timeframe))
         object.__setattr__(self, "open_time", np.array(self.open_time, "datetime64[ms]", order="C"))
         for name in (*PRICES, "volume"):
             object.__setattr__(self, name, np.array(getattr(self, name), np.float64, order="C"))
@@ -118,10 +122,42 @@ class Bars:
             object.__setattr__(bars, field.name, value if field.name == "timeframe" else value[part])
         return bars
 
+    @classmethod
+    def from_dataframe(cls, frame: "pd.DataFrame", timeframe: str | None = None, timezone: str | None = None) -> "Bars":
+        """Return the bars of a pandas DataFrame, of which nothing has to be left out.
+
+        Rows the newest first are reversed, and rows that come twice with the same values count once.
+
+        Args:
+            frame: Columns `open`, `high`, `low`, `close` (or `o`, `h`, `l`, `c`), `volume` if there is any, and when
+                each bar opens: the index, or a column such as `time`, `timestamp`, `open_time` or `date`. Case does
+                not matter.
+            timeframe: Such as `1h`; None to take the smallest difference of the times.
+            timezone: The zone of times without one; None for UTC.
+
+        Raises:
+            InputError: If a column is missing or the bars break a rule; in one line, with the data row (from 1).
+        """
+        from trendtrain.importing.frames import bars_of  # the one import upwards: who has no bars yet looks here
+
+        return bars_of(frame, timeframe, timezone)
+
+    def to_dataframe(self) -> "pd.DataFrame":
+        """Return a pandas DataFrame: the index `open_time` (UTC), columns `open`, `high`, `low`, `close`, `volume`."""
+        from trendtrain.importing.frames import frame_of
+
+        return frame_of(self)
+
     @property
     def close_time(self) -> TimeArray:
         """The time at which each bar is known, `datetime64[ms]` UTC, shape (n_bars,)."""
         return self.open_time + self.timeframe
+
+
+def check_bars(bars: object, name: str = "bars") -> None:
+    """Raise an `InputError` that says how to make bars, unless `bars` are some."""
+    if not isinstance(bars, Bars):
+        raise InputError(f"`{name}` must be Bars (Bars.from_dataframe makes them), got {type(bars).__name__}.")
 
 
 def join_bars(bars: Bars, later: Bars) -> Bars:
@@ -185,6 +221,15 @@ def segments(open_time: TimeArray, timeframe: np.timedelta64, max_gap: int | Non
     is_start = np.zeros(len(open_time), dtype=np.int64)
     is_start[1:] = np.diff(open_time) > (max_gap + 1) * timeframe
     return np.cumsum(is_start)
+
+
+def _length_of(timeframe: object) -> np.timedelta64:
+    if isinstance(timeframe, str):
+        return parse_timeframe(timeframe)
+    if not isinstance(timeframe, np.timedelta64 | timedelta):
+        rule = "be text such as 1h, or a timedelta"
+        raise BarsError(f"`timeframe` must {rule}, got {timeframe!r}.")
+    return np.timedelta64(timeframe, "ms")
 
 
 def _check_shapes(bars: Bars) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from trendtrain.errors import InputError
-from trendtrain.market.bars import Bars, BoolArray, IntArray, Series, TimeArray, kernel_view, make_read_only
+from trendtrain.market.bars import Bars, BoolArray, IntArray, Series, TimeArray, check_bars, kernel_view, make_read_only
 from trendtrain.market.codes import LARGEST_EVENT, whole_numbers
 from trendtrain.market.directions import DIRECTION_MEANING, FLAT, UNKNOWN
 from trendtrain.market.lines import NO_LINES, NO_RUNS, LabelRuns, Lines, LineTracker
@@ -337,6 +337,7 @@ def label_bars(bars: Bars, rules: PivotRules | None = None, **options: Any) -> L
     Raises:
         InputError: If a rule is broken.
     """
+    check_bars(bars)
     runs = LabelTracker(rules, **options).update(bars)
     labelled_to = int(runs.end[-1]) if len(runs.end) else 0
     rest = np.full(int(labelled_to < len(bars)), labelled_to)  # bars whose label is not known yet share a run

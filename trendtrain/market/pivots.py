@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trendtrain.errors import InputError, check_at_least
-from trendtrain.market.bars import Bars, BoolArray, FloatArray, IntArray, TimeArray, kernel_view
+from trendtrain.market.bars import Bars, BoolArray, FloatArray, IntArray, TimeArray, check_bars, kernel_view
 from trendtrain.market.kernel import (
     BAR,
     HIGH,
@@ -204,6 +204,7 @@ def find_pivots(bars: Bars, rules: PivotRules | None = None, **options: Any) -> 
         >>> [(int(p), int(level), int(known)) for p, level, known in zip(highs.bar, highs.level, highs.known_at)]
         [(1, 1, 2), (3, 1, 4), (5, 1, 6), (3, 2, 6)]
     """
+    check_bars(bars)
     return PivotTracker(rules, **options).update(bars)
 
 

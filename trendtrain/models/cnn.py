@@ -17,11 +17,13 @@ class CnnNet(nn.Module):
     evaluated only where the last bar needs it, at an eighth of the cost of evaluating it everywhere.
     The last bar's channels, and side inputs, reach the head directly.
 
+    The defaults fit the inputs that `PivotDataModule` gives by default.
+
     Args:
         n_features: F, channels of a window.
         window: T, bars of a window: the product of `kernels`.
         n_classes: C.
-        n_side: S, side inputs of the last bar; 0 for none.
+        n_side: S, side inputs of the last bar; 0 for none: the net then takes windows alone.
         width: Hidden channels.
         kernels: Kernel of each layer.
         dropout: Share of hidden units dropped before the head.
@@ -31,17 +33,16 @@ class CnnNet(nn.Module):
 
     Example:
         >>> import torch
-        >>> net = CnnNet(n_features=8, window=96)
-        >>> net(torch.zeros(5, 96, 8)).shape
+        >>> CnnNet()(torch.zeros(5, 96, 8), torch.zeros(5, 24)).shape
         torch.Size([5, 2])
     """
 
     def __init__(
         self,
-        n_features: int,
-        window: int,
+        n_features: int = 8,
+        window: int = 96,
         n_classes: int = 2,
-        n_side: int = 0,
+        n_side: int = 24,
         width: int = 32,
         kernels: Sequence[int] = (4, 4, 6),
         dropout: float = 0.1,

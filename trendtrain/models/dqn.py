@@ -26,11 +26,11 @@ class DuelingQNet(nn.Module):
 
     Example:
         >>> import torch
-        >>> DuelingQNet(n_features=8, window=96)(torch.zeros(5, 96, 8)).shape
+        >>> DuelingQNet()(torch.zeros(5, 96, 8), torch.zeros(5, 24)).shape
         torch.Size([5, 2])
     """
 
-    def __init__(self, n_features: int, window: int, n_classes: int = 2, **options: Any) -> None:
+    def __init__(self, n_features: int = 8, window: int = 96, n_classes: int = 2, **options: Any) -> None:
         super().__init__()
         check_at_least("n_classes", n_classes, 2)
         self.net = CnnNet(n_features, window, n_classes + 1, dropout=0.0, **options)

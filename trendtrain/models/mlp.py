@@ -14,6 +14,8 @@ class MlpNet(nn.Module):
 
     It trains in seconds and sees only the last bar of a window: a net that reads whole windows must beat it.
 
+    The defaults fit the inputs that `PivotDataModule` gives by default.
+
     Args:
         n_features: F, channels of a window.
         n_classes: C.
@@ -26,16 +28,15 @@ class MlpNet(nn.Module):
 
     Example:
         >>> import torch
-        >>> net = MlpNet(n_features=8, n_side=24)
-        >>> net(torch.zeros(5, 96, 8), torch.zeros(5, 24)).shape
+        >>> MlpNet()(torch.zeros(5, 96, 8), torch.zeros(5, 24)).shape
         torch.Size([5, 2])
     """
 
     def __init__(
         self,
-        n_features: int,
+        n_features: int = 8,
         n_classes: int = 2,
-        n_side: int = 0,
+        n_side: int = 24,
         widths: Sequence[int] = (64, 32),
         dropout: float = 0.1,
     ) -> None:

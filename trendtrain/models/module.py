@@ -24,13 +24,14 @@ class NetModule(pl.LightningModule, ABC):
     """Train a net by AdamW on the loss of a subclass, and predict the stream with calibrated logits.
 
     Args:
-        net: Any module (B, T, F) -> (B, C); with `use_side`, (B, T, F) and (B, S) -> (B, C).
+        net: Any module (B, T, F) -> (B, C), or (B, T, F) and `side` (B, S) -> (B, C).
         lr: Learning rate.
         weight_decay: Decoupled weight decay: a batch takes away lr * weight_decay of each weight.
         lr_warmup: Batches in which the learning rate rises to `lr`, in a straight line; 0 for none.
         lr_cosine: Batches after which it has fallen to 0, along half a cosine; None to stay at `lr`, for streams
             without an end.
-        use_side: Whether the net takes a batch's `side` as well; it gets None where a batch has none.
+        use_side: Whether the net takes a batch's `side` as well (None where a batch has none); None: if its `forward`
+            has a parameter of that name.
 
     Attributes:
         temperature: Divides the logits of the stream; `FitTemperature` sets it.
@@ -44,11 +45,11 @@ class NetModule(pl.LightningModule, ABC):
     def __init__(
         self,
         net: nn.Module,
-        lr: float = 1e-3,
+        lr: float = 3e-4,
         weight_decay: float = 1e-2,
         lr_warmup: int = 0,
         lr_cosine: int | None = None,
-        use_side: bool = False,
+        use_side: bool | None = None,
     ) -> None:
         super().__init__()
         if not isinstance(net, nn.Module):
@@ -65,7 +66,7 @@ class NetModule(pl.LightningModule, ABC):
         self.weight_decay = weight_decay
         self.lr_warmup = lr_warmup
         self.lr_cosine = lr_cosine
-        self.use_side = use_side
+        self.use_side = _has_side(net) if use_side is None else use_side
         self.register_buffer("temperature", torch.ones(()))
         self._losses: list[Tensor] = []
 
@@ -180,8 +181,8 @@ class TrendModule(NetModule):
     Example:
         >>> import torch
         >>> from trendtrain.models import MlpNet
-        >>> module = TrendModule(MlpNet(n_features=8), lr=3e-4)
-        >>> module(torch.zeros(5, 96, 8)).shape
+        >>> module = TrendModule(MlpNet(), lr=1e-3)
+        >>> module(torch.zeros(5, 96, 8), torch.zeros(5, 24)).shape
         torch.Size([5, 2])
     """
 
@@ -226,6 +227,11 @@ def _form(logits: object) -> str:
     if not isinstance(logits, Tensor):
         return type(logits).__name__
     return f"{'' if logits.is_floating_point() else f'{logits.dtype} '}{tuple(logits.shape)}"
+
+
+def _has_side(net: nn.Module) -> bool:
+    net = getattr(net, "_orig_mod", net)  # of a compiled one, whose own signature tells nothing
+    return "side" in inspect.signature(net.forward).parameters
 
 
 def _check_takes_side(net: nn.Module) -> None:

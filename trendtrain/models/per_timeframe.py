@@ -28,7 +28,7 @@ class PerTimeframe(nn.Module):
 
     Example:
         >>> from trendtrain.models import MlpNet
-        >>> net = PerTimeframe(MlpNet(n_features=8, n_side=24), timeframes=["1m", "2m"])
+        >>> net = PerTimeframe(MlpNet(), timeframes=["1m", "2m"])
         >>> side = torch.zeros(5, 24)  # minute bars
         >>> net(torch.zeros(5, 96, 8), side).shape
         torch.Size([5, 2])

@@ -14,11 +14,13 @@ class TransformerNet(nn.Module):
     CPU is enough. Blocks are pre-norm (Xiong et al. 2020, arXiv 2002.04745). The last token goes to the head,
     with the last bar's channels and the side inputs. Dropout acts in the head alone.
 
+    The defaults fit the inputs that `PivotDataModule` gives by default.
+
     Args:
         n_features: F, channels of a window.
         window: T, bars of a window.
         n_classes: C.
-        n_side: S, side inputs of the last bar; 0 for none.
+        n_side: S, side inputs of the last bar; 0 for none: the net then takes windows alone.
         patch: Bars a token; it divides the window.
         width: Channels of a token; the heads divide it.
         n_heads: Attention heads.
@@ -29,17 +31,16 @@ class TransformerNet(nn.Module):
         InputError: If a number lies outside its range, or does not divide what it should.
 
     Example:
-        >>> net = TransformerNet(n_features=8, window=96)
-        >>> net(torch.zeros(5, 96, 8)).shape
+        >>> TransformerNet()(torch.zeros(5, 96, 8), torch.zeros(5, 24)).shape
         torch.Size([5, 2])
     """
 
     def __init__(
         self,
-        n_features: int,
-        window: int,
+        n_features: int = 8,
+        window: int = 96,
         n_classes: int = 2,
-        n_side: int = 0,
+        n_side: int = 24,
         patch: int = 8,
         width: int = 32,
         n_heads: int = 4,

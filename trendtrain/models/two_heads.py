@@ -21,10 +21,9 @@ class TwoHeads(nn.Module):
         n_classes: C.
 
     Example:
-        >>> from functools import partial
         >>> from trendtrain.models import MlpNet
-        >>> net = TwoHeads(partial(MlpNet, n_features=8))
-        >>> net(torch.zeros(5, 96, 8)).shape
+        >>> net = TwoHeads(MlpNet)
+        >>> net(torch.zeros(5, 96, 8), torch.zeros(5, 24)).shape
         torch.Size([5, 2])
     """
 

@@ -79,7 +79,7 @@ class ReplaySampler:
         n_batches: int,
         weigh: Callable[[Verdicts], FloatArray],
         beta: float = 1.0,
-        half_life: HalfLife | Sequence[HalfLife] = None,
+        half_life: HalfLife | Sequence[HalfLife] = 2800.0,
         detector: Detector | None = None,
         forgets: bool = True,
         seed: int = 0,

@@ -1,12 +1,12 @@
 """Bars in the order in which they close: history read step by step, as live bars come."""
 
 from collections.abc import Mapping
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
 from trendtrain.errors import InputError
-from trendtrain.market.bars import Bars, IntArray, Series, TimeArray
+from trendtrain.market.bars import Bars, IntArray, Series, TimeArray, name_series
 from trendtrain.market.timeframe import format_timeframe, parse_timeframe, shortest_step
 from trendtrain.stream.walk import Walk
 
@@ -108,20 +108,25 @@ class HeldBars:
     """A `History` of bars in memory.
 
     Args:
-        bars: By series.
+        bars: `Bars`, or a DataFrame as `Bars.from_dataframe` takes it, by (symbol, timeframe).
 
     Raises:
-        InputError: If they are anything else.
+        InputError: If they are anything else, or bars have another timeframe than their series.
     """
 
-    def __init__(self, bars: Mapping[Series, Bars]) -> None:
-        rule = "`series` must be a dict of Series(symbol, timeframe) to Bars"
+    def __init__(self, bars: Mapping[tuple[str, str], Any]) -> None:
+        rule = "`series` must be a dict of (symbol, timeframe) to Bars or DataFrames"
         if not isinstance(bars, Mapping):
             raise InputError(f"{rule}, got {type(bars).__name__}.")
-        for name, part in bars.items():
-            if not isinstance(name, Series) or not isinstance(part, Bars):
-                raise InputError(f"{rule}, got {name!r} to {type(part).__name__}.")
-        self._bars = dict(bars)
+        self._bars: dict[Series, Bars] = {}
+        for key, part in bars.items():
+            if not (isinstance(key, tuple) and [type(word) for word in key] == [str, str]):
+                raise InputError(f"{rule}, got {key!r} to {type(part).__name__}.")
+            name = name_series(*key)
+            held = part if isinstance(part, Bars) else Bars.from_dataframe(part, name.timeframe)
+            if (timeframe := format_timeframe(held.timeframe)) != name.timeframe:
+                raise InputError(f"`series` must give {' '.join(name)} bars of its timeframe, got bars of {timeframe}.")
+            self._bars[name] = held
 
     @property
     def series(self) -> tuple[Series, ...]:

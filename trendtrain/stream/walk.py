@@ -30,7 +30,7 @@ class Walk:
     step: str = "256bars"
     steps: int | None = None
     batch_size: int = 1024
-    warmup: float = 0.0
+    warmup: float = 5.0
 
     def __post_init__(self) -> None:
         check_at_least("walk.batch_size", self.batch_size, 1)
