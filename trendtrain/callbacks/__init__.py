@@ -5,11 +5,10 @@
   hooks that it calls, `interrupts` delays Ctrl-C.
 - What listens to it: `ledger_writer` (database), `trend_charts` (TensorBoard), `walk_progress` (terminal),
   `fit_temperature` (calibration).
-- What acts on training: `average_weights`, `decay_by_events`, `reseed`, `trend_early_stopping`, `walk_checkpoint`.
+- What acts on training: `average_weights`, `reseed`, `trend_early_stopping`, `walk_checkpoint`.
 """
 
 from trendtrain.callbacks.average_weights import AverageWeights
-from trendtrain.callbacks.decay_by_events import DecayByEvents
 from trendtrain.callbacks.fit_temperature import FitTemperature
 from trendtrain.callbacks.ledger_writer import LedgerWriter
 from trendtrain.callbacks.reseed import ReseedGenerators
@@ -22,7 +21,6 @@ from trendtrain.stream.walk_step import WalkStep
 
 __all__ = [
     "AverageWeights",
-    "DecayByEvents",
     "FitTemperature",
     "LedgerWriter",
     "ReseedGenerators",
