@@ -46,8 +46,8 @@ def test_the_trade_is_taken_from_its_fields() -> None:
 def test_the_bars_of_both_states_are_taken_the_older_snapshot_first() -> None:
     _, snapshots = read_old_annotation(record())
     bars = MARKETS["5m"]
-    assert [(timeframe, seen_at) for timeframe, seen_at, _ in snapshots] == [
-        (timeframe, bars.open_time[at]) for at in (200, 220) for timeframe in ("5m", "1h")
+    assert [(series, seen_at) for series, seen_at, _ in snapshots] == [
+        (("BTCUSDT", timeframe), bars.open_time[at]) for at in (200, 220) for timeframe in ("5m", "1h")
     ]
     assert_same(snapshots[0].bars, bars[101:201])
     assert_same(snapshots[2].bars, bars[121:221])

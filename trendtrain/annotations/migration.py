@@ -78,10 +78,9 @@ class _Source:
     annotation: Annotation
     snapshots: list[Snapshot]
 
-    def series(self) -> Iterator[tuple[Series, Snapshot]]:
-        """Yield the series of each snapshot, and the snapshot."""
-        for snapshot in self.snapshots:
-            yield Series(self.annotation.symbol, snapshot.timeframe), snapshot
+    @property
+    def id(self) -> str:
+        return self.annotation.annotation_id
 
 
 @dataclass
@@ -109,11 +108,15 @@ def migrate(sources: Sequence[Path], store: AnnotationStore) -> MigrationReport:
         RuntimeError: If what is read back is not what was written.
     """
     plan = _make_plan([part for path in _find_files(sources, store.folder) for part in _read_file(path)], store)
-    reports, failed = _store_bars(plan, store.bar_store)
-    ready = [source.annotation for source, *_ in plan.sources.values() if failed.isdisjoint(dict(source.series()))]
+    reports = _store_bars(plan, store.bar_store)
+    stored = {report.series for report in reports}
+    first = [twins[0] for twins in plan.sources.values()]
+    ready = [source.annotation for source in first if stored.issuperset(part.series for part in source.snapshots)]
     new = [annotation for annotation in ready if annotation.annotation_id not in plan.kept]
     for annotation in new:
-        _save(store, annotation)
+        store.save(annotation)
+        if not _is_same(store.load(annotation.annotation_id), annotation):
+            raise RuntimeError(f"{store.path(annotation.annotation_id)} does not hold what was written.")
     files = {source.path for twins in plan.sources.values() for source in twins}
     return MigrationReport(
         n_files=len(files),
@@ -182,49 +185,47 @@ def _make_plan(parts: Sequence[_Source | str], store: AnnotationStore) -> _Plan:
         except InputError as error:
             plan.problems.append(f"{part.place}: {error}")
         else:
-            plan.sources.setdefault(part.annotation.annotation_id, []).append(part)
+            plan.sources.setdefault(part.id, []).append(part)
     return plan
 
 
 def _check(source: _Source, plan: _Plan, grids: dict[Series, IntArray | None], store: AnnotationStore) -> None:
     """Refuse an annotation that does not fit the others, and look whether it is migrated already."""
-    name = source.annotation.annotation_id
-    for twin in plan.sources.get(name, [])[:1]:
+    for twin in plan.sources.get(source.id, [])[:1]:
         if not _is_same(twin.annotation, source.annotation):
-            raise InputError(f"`annotation_id` must come once, got {name!r} again after {twin.place}.")
-    for series, snapshot in source.series():
-        if (grid := grids[series]) is not None:
+            raise InputError(f"`annotation_id` must come once, got {source.id!r} again after {twin.place}.")
+    for snapshot in source.snapshots:
+        if (grid := grids[snapshot.series]) is not None:
             check_grid(snapshot.bars, grid)
-    kept = store.load(name) if store.path(name).exists() else None
+    kept = store.load(source.id) if store.path(source.id).exists() else None
     if kept is not None and (source.annotation.is_open or not kept.is_open):
-        plan.kept[name] = kept
+        plan.kept[source.id] = kept
 
 
 def _by_series(sources: Sequence[_Source]) -> dict[Series, list[tuple[_Source, Snapshot]]]:
     found = defaultdict(list)
     for source in sources:
-        for series, snapshot in source.series():
-            found[series].append((source, snapshot))
+        for snapshot in source.snapshots:
+            found[snapshot.series].append((source, snapshot))
     return dict(sorted(found.items()))
 
 
-def _store_bars(plan: _Plan, store: BarStore) -> tuple[list[SeriesReport], set[Series]]:
-    """Store the bars of each series in one transaction; return what happened, and the series that could not be stored.
+def _store_bars(plan: _Plan, store: BarStore) -> list[SeriesReport]:
+    """Store the bars of each series in one transaction; a series whose bars cannot be stored is a problem.
 
     Bars of annotations that are migrated already are written where the database has none: it may have better ones now.
     """
-    reports, failed = [], set()
+    reports = []
     for series, pairs in _by_series([source for twins in plan.sources.values() for source in twins]).items():
-        is_new = np.array([source.annotation.annotation_id not in plan.kept for source, _ in pairs])
+        is_new = np.array([source.id not in plan.kept for source, _ in pairs])
         try:
             with store.transaction(series) as transaction:
                 reports.append(_merge_into(transaction, series, [snapshot for _, snapshot in pairs], is_new))
         except (InputError, DamagedDataError) as error:
-            failed.add(series)
-            names = list(dict.fromkeys(source.annotation.annotation_id for source, _ in pairs))
+            names = list(dict.fromkeys(source.id for source, _ in pairs))
             who = f"{len(names)} annotations such as {names[0]!r}"
             plan.problems.append(f"{' '.join(series)} of {who}: {error}")
-    return reports, failed
+    return reports
 
 
 def _merge_into(
@@ -256,12 +257,6 @@ def _load(transaction: BarTransaction, series: Series, columns: BarColumns) -> B
         return columns_of(transaction.load(*series, first, last + _MS))
     except NotStoredError:
         return join([])
-
-
-def _save(store: AnnotationStore, annotation: Annotation) -> None:
-    store.save(annotation)
-    if not _is_same(store.load(annotation.annotation_id), annotation):
-        raise RuntimeError(f"{store.path(annotation.annotation_id)} does not hold what was written.")
 
 
 def _is_same(first: Annotation, second: Annotation) -> bool:

@@ -1,18 +1,24 @@
 """Read an annotation in the old form: what it says, and the bars it embeds."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import numpy as np
+import pandas as pd
 
 from trendtrain.annotations.annotation import Annotation
-from trendtrain.annotations.old_bars import BARS_KEY, COLUMNS, read_state
 from trendtrain.annotations.small_form import RESERVED, STORED_FLAG, read_direction, read_time, require
 from trendtrain.annotations.snapshots import Snapshot
 from trendtrain.errors import InputError
-from trendtrain.market.timeframe import normalize_timeframe, parse_timeframe
+from trendtrain.importing.raw_bars import read_raw_bars
+from trendtrain.importing.times import Times, read_iso
+from trendtrain.market.bars import PRICES, Bars, BarsError, name_series
+from trendtrain.market.timeframe import format_timeframe, normalize_timeframe, parse_timeframe
 
 _STATES: Final = {"entry": "entry_state", "exit": "exit_state"}
+_BARS_KEY: Final = "ohlcv_"
+_COLUMNS: Final = ("timestamps", *PRICES, "volume")
+_FEWEST_TO_TELL: Final = 3  # two bars may well lie on both sides of a weekend
 
 
 def read_old_annotation(record: object) -> tuple[Annotation, list[Snapshot]]:
@@ -21,10 +27,12 @@ def read_old_annotation(record: object) -> tuple[Annotation, list[Snapshot]]:
     Args:
         record: A JSON object with `annotation_id`, `symbol`, `timeframe`, `direction`, `entry` and `exit` (`timestamp`
             and `price` each; no `exit` while the trade is open), and bars as
-            `market_context.entry_state.ohlcv_<timeframe>`, likewise `exit_state`.
+            `market_context.entry_state.ohlcv_<timeframe>`, likewise `exit_state`: an object with the arrays
+            `timestamps, open, high, low, close, volume`, of one length.
 
     Raises:
-        InputError: If a field is missing or breaks its rule, or no bars are embedded.
+        InputError: If a field is missing or breaks its rule, or no bars are embedded; of bars it names the array's
+            item, from 1.
     """
     if not isinstance(record, dict):
         raise InputError(f"an annotation must be a JSON object, got {record!r:.60}.")
@@ -32,18 +40,11 @@ def read_old_annotation(record: object) -> tuple[Annotation, list[Snapshot]]:
         raise InputError(f"an annotation must be in the old form, got one with `{STORED_FLAG}`.")
     ends = [name for name in _STATES if not (name == "exit" and _is_open(record))]
     times = {name: read_time(f"{name}.timestamp", _end(record, name, "timestamp")) for name in ends}
-    snapshots = [
-        Snapshot(timeframe, times.get(name, bars.open_time[-1]), bars)
-        for name, state in _STATES.items()
-        for timeframe, bars in read_state(state, _state(record, state))
-    ]
-    if not snapshots:
-        raise InputError(f"`market_context` must embed bars, such as entry_state.{BARS_KEY}1m, got none.")
-    return _annotation(record, times, [snapshot.timeframe for snapshot in snapshots]), snapshots
-
-
-def _annotation(record: Mapping[str, Any], times: Mapping[str, np.datetime64], timeframes: list[str]) -> Annotation:
-    return Annotation(
+    embedded = [(name, *found) for name, state in _STATES.items() for found in _read_state(record, state)]
+    if not embedded:
+        raise InputError(f"`market_context` must embed bars, such as entry_state.{_BARS_KEY}1m, got none.")
+    timeframes = {timeframe for _, timeframe, _ in embedded}
+    annotation = Annotation(
         annotation_id=_read_id(require(record, "annotation_id")),
         symbol=_read_text("symbol", require(record, "symbol")),
         timeframe=normalize_timeframe(require(record, "timeframe")),
@@ -52,9 +53,13 @@ def _annotation(record: Mapping[str, Any], times: Mapping[str, np.datetime64], t
         exit_timestamp=times.get("exit"),
         entry_price=_end(record, "entry", "price"),
         exit_price=_end(record, "exit", "price") if "exit" in times else None,
-        timeframes_available=tuple(sorted(set(timeframes), key=parse_timeframe)),
+        timeframes_available=tuple(sorted(timeframes, key=parse_timeframe)),
         more=_without_bars(record),
     )
+    return annotation, [
+        Snapshot(name_series(annotation.symbol, timeframe), times.get(name, bars.open_time[-1]), bars)
+        for name, timeframe, bars in embedded
+    ]
 
 
 def _is_open(record: Mapping[str, Any]) -> bool:
@@ -71,12 +76,6 @@ def _end(record: Mapping[str, Any], name: str, field: str) -> Any:
     return end[field]
 
 
-def _state(record: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    context = record.get("market_context")
-    state = context.get(name) if isinstance(context, dict) else None
-    return state if isinstance(state, dict) else {}
-
-
 def _read_id(value: object) -> str:
     is_count = isinstance(value, int) and not isinstance(value, bool)
     return str(value) if is_count else _read_text("annotation_id", value)
@@ -86,6 +85,53 @@ def _read_text(name: str, value: object) -> str:
     if not isinstance(value, str):
         raise InputError(f"`{name}` must be text, got {value!r:.60}.")
     return value
+
+
+def _read_state(record: Mapping[str, Any], name: str) -> Iterator[tuple[str, Bars]]:
+    """Yield timeframe and bars of each `ohlcv_<timeframe>` of a state that holds any."""
+    context = record.get("market_context")
+    state = context.get(name) if isinstance(context, dict) else None
+    for key, block in state.items() if isinstance(state, dict) else ():
+        if key.startswith(_BARS_KEY) and block:
+            try:
+                timeframe = normalize_timeframe(key.removeprefix(_BARS_KEY))
+                bars = _read_bars(block, parse_timeframe(timeframe))
+            except BarsError as error:
+                raise InputError(error.located(f"`{name}.{key}`", "item")) from error
+            except UnicodeEncodeError as error:  # half of a surrogate pair, which JSON can spell
+                raise InputError(f"`{name}.{key}` must hold text, got {error.object!r:.60}.") from error
+            except InputError as error:
+                raise InputError(f"`{name}.{key}`: {error}") from error
+            if len(bars):
+                yield timeframe, bars
+
+
+def _read_bars(block: object, timeframe: np.timedelta64) -> Bars:
+    columns = _read_columns(block)
+    times, _ = read_iso(columns["timestamps"], columns["timestamps"])
+    bars = read_raw_bars(Times(times, "UTC"), columns).as_bars(timeframe)
+    if len(bars) >= _FEWEST_TO_TELL and (np.diff(times) > timeframe).all():
+        step = np.diff(times).min()
+        raise InputError(f"bars must lie {format_timeframe(timeframe)} apart, got {step.astype('timedelta64[s]')}.")
+    return bars
+
+
+def _read_columns(block: object) -> dict[str, pd.Series]:
+    """Return the arrays of embedded bars, all of one length; the volume may be missing."""
+    if not isinstance(block, dict):
+        raise InputError(f"embedded bars must be an object with arrays, got {block!r:.60}.")
+    columns = {}
+    for name in _COLUMNS:
+        array = block.get(name)
+        if name == "volume" and array is None:
+            continue
+        if not isinstance(array, list):
+            raise InputError(f"`{name}` must be an array, got {array!r:.60}.")
+        columns[name] = pd.Series(list(map(str, array)) if name == "timestamps" else array, name=name)
+    if len(set(map(len, columns.values()))) > 1:
+        lengths = ", ".join(f"{name} {len(column)}" for name, column in columns.items())
+        raise InputError(f"arrays of bars must have one length, got {lengths}.")
+    return columns
 
 
 def _without_bars(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -110,8 +156,8 @@ def _without_arrays(state: object) -> object:
         return state
     rest = {}
     for key, block in state.items():
-        if key.startswith(BARS_KEY) and (not block or set(block) <= set(COLUMNS)):
+        if key.startswith(_BARS_KEY) and (not block or set(block) <= set(_COLUMNS)):
             continue
-        is_bars = key.startswith(BARS_KEY)
-        rest[key] = {name: block[name] for name in block if name not in COLUMNS[1:]} if is_bars else block
+        is_bars = key.startswith(_BARS_KEY)
+        rest[key] = {name: block[name] for name in block if name not in _COLUMNS[1:]} if is_bars else block
     return rest

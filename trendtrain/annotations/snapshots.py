@@ -6,20 +6,14 @@ from typing import NamedTuple
 import numpy as np
 
 from trendtrain.errors import InputError
-from trendtrain.market.bars import Bars, BoolArray, IntArray, TimeArray
+from trendtrain.market.bars import Bars, IntArray, Series, TimeArray
 from trendtrain.storage.bars.columns import BarColumns, columns_of, join
 
 
 class Snapshot(NamedTuple):
-    """Bars of one timeframe as an annotation saw them.
+    """Bars of a series as an annotation saw them at a time: the last of them may still have been under way."""
 
-    Attributes:
-        timeframe: Their timeframe.
-        seen_at: When they were seen: the last of them may still have been under way.
-        bars: The bars.
-    """
-
-    timeframe: str
+    series: Series
     seen_at: np.datetime64
     bars: Bars
 
@@ -63,7 +57,7 @@ def usual_grid(snapshots: Sequence[Snapshot]) -> IntArray | None:
         >>> from trendtrain.market import random_walk
         >>> bars = random_walk(3, seed=0)
         >>> shifted = Bars(bars.open_time + np.timedelta64(1, "s"), *[bars.close] * 4, bars.volume, bars.timeframe)
-        >>> parts = [Snapshot("5m", bars.open_time[0], part) for part in (bars, shifted[:2])]
+        >>> parts = [Snapshot(Series("A", "5m"), bars.open_time[0], part) for part in (bars, shifted[:2])]
         >>> (usual_grid(parts) == bars.open_time.astype(np.int64)).tolist(), usual_grid(parts[:1])
         ([True, True, True], None)
     """
@@ -86,7 +80,7 @@ def check_grid(bars: Bars, usual: IntArray) -> None:
     time = bars.open_time.astype(np.int64)
     near = slice(*np.searchsorted(usual, [time[0] - step, time[-1] + step]))
     both = np.union1d(time, usual[near])
-    is_close: BoolArray = np.diff(both) < step
+    is_close = np.diff(both) < step
     if is_close.any():
         pair = " and ".join(map(str, both[np.argmax(is_close) :][:2].astype("datetime64[ms]")))
         raise InputError(f"bars must lie a timeframe from those of the other annotations, got {pair}.")

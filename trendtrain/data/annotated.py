@@ -8,7 +8,7 @@ import torch
 from torch.utils.data import Dataset
 
 from trendtrain.annotations.annotation import Annotation
-from trendtrain.annotations.context import find_bar, load_range
+from trendtrain.annotations.store import find_bar, load_range
 from trendtrain.data.arena import Arena, Batch
 from trendtrain.errors import InputError, check_at_least
 from trendtrain.features.bar import bar_features

@@ -162,7 +162,7 @@ def bars_of_rows(
     # A row that is left out still tells how far apart bars lie.
     times = np.unique(rows.open_time) if findings.n_broken else raw.open_time
     length = _choose_timeframe(times, raw.timeframe, named, given, rows)
-    bars = Bars(raw.open_time, raw.open, raw.high, raw.low, raw.close, raw.volume, length)
+    bars = raw.as_bars(length)
     return raw, bars, note_off_grid(findings, rows, bars)
 
 

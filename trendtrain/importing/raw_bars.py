@@ -9,7 +9,7 @@ import pandas as pd
 
 from trendtrain.importing.table import read_numbers
 from trendtrain.importing.times import Times
-from trendtrain.market.bars import PRICES, FloatArray, TimeArray
+from trendtrain.market.bars import PRICES, Bars, FloatArray, TimeArray
 
 VALUES = (*PRICES, "volume")
 
@@ -62,6 +62,14 @@ class RawBars:
     def values(self) -> tuple[FloatArray, ...]:
         """Open, high, low, close and volume."""
         return (self.open, self.high, self.low, self.close, self.volume)
+
+    def as_bars(self, timeframe: np.timedelta64) -> Bars:
+        """Return the rows as checked bars.
+
+        Raises:
+            BarsError: If they break a rule of `Bars`.
+        """
+        return Bars(self.open_time, self.open, self.high, self.low, self.close, self.volume, timeframe)
 
 
 def read_raw_bars(times: Times, columns: Mapping[str, pd.Series], **more: Any) -> RawBars:
