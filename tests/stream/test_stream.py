@@ -350,3 +350,15 @@ def test_the_inputs_of_every_bar_are_handed_on_once() -> None:
 
     walk_on(begun(Walk(START, "40bars"), keep_inputs=count))
     assert counts == [len(bars) for bars in SERIES.values()]
+
+
+def test_the_steps_bring_each_bar_of_the_walk_once() -> None:
+    stream = begun(Walk(START, "40bars"))
+    fed: dict[Series, list[np.ndarray]] = {series: [] for series in SERIES}
+    for step in walk_on(stream):
+        for series, bars in step.bars.items():
+            assert (bars.close_time <= step.now).all()
+            fed[series].append(bars.open_time)
+    for series, times in fed.items():
+        open_time = SERIES[series].open_time[SERIES[series].close_time > np.datetime64(START)]
+        np.testing.assert_array_equal(np.concatenate(times), open_time)

@@ -134,6 +134,13 @@ def test_the_running_metrics_agree_with_the_final_scores() -> None:
         assert metrics[f"baseline_{name}"] == pytest.approx(scores[f"baselines.{name}.event_accuracy"], rel=1e-12)
 
 
+def test_the_estimate_alone_is_that_of_the_scores() -> None:
+    board, _ = judged_at(predicted(3), [])
+    found, scores = board.estimate(), board.scores()
+    expected = [scores[name] for name in ("event_accuracy", "accuracy_se", "n_events")]
+    assert [found.mean, found.se, found.n_events, *found.ci95] == [*expected, *scores["accuracy_ci95"]]
+
+
 def test_a_restored_board_equals_one_that_never_stopped() -> None:
     times = np.unique(STACKED.close_time)[200::500]
     whole, parts = judged_at(predicted(3), list(times))

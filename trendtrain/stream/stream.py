@@ -83,6 +83,7 @@ class Stream:
         self._held: list[KnownLabels] = []  # known by the end of the step under way; nobody may use it yet
         self._slot, self._is_partial = 0, False
         self._opened: StreamRows | None = None
+        self._bars: dict[Series, Bars] = {}  # of the step under way
         self._until: np.datetime64  # the end of the step under way
 
     @property
@@ -138,7 +139,7 @@ class Stream:
             rows = self._hold(self._append(fed))
             is_new = rows.close_time > self.now  # a feed may bring bars of a series late
             self._opened = StreamRows(rows.row[is_new], rows.close_time[is_new], rows.baselines[is_new])
-            self._until, self._slot, self._is_partial = fed.now, fed.slot, fed.is_partial
+            self._until, self._slot, self._is_partial, self._bars = fed.now, fed.slot, fed.is_partial, fed.bars
         return self._opened
 
     def close(self, predictions: Predictions, is_partial: bool = False) -> WalkStep:
@@ -171,6 +172,7 @@ class Stream:
             change=change,
             is_cut=change is not None and self.replay.forgets,
             replay=self.replay.take_metrics(),
+            bars=self._bars,
         )
 
     def close_warmup(self) -> None:

@@ -1,11 +1,12 @@
 """The result of a walk step, as every listener gets it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from trendtrain.market.bars import Series
+from trendtrain.market.bars import Bars, Series
 from trendtrain.validation.judge import Judge
 from trendtrain.validation.predictions import Predictions, Verdicts
 from trendtrain.validation.scoreboard import Scoreboard
@@ -33,6 +34,7 @@ class WalkStep:
         replay: What the replay drew and holds, by TensorBoard name without `replay/`.
         change: Where the verdicts showed a change of the market: how many of the newest events follow it.
         is_cut: Whether the replay forgot what came before that change.
+        bars: The bars of a stream that came in this step, by series.
     """
 
     index: int
@@ -51,6 +53,7 @@ class WalkStep:
     replay: dict[str, float] = field(default_factory=dict)
     change: int | None = None
     is_cut: bool = False
+    bars: Mapping[Series, Bars] = field(default_factory=dict)
 
     @classmethod
     def of(cls, judge: Judge, predictions: Predictions, verdicts: Verdicts, **rest: Any) -> "WalkStep":

@@ -12,6 +12,7 @@ from trendtrain.validation.predictions import CORRECT, OUTCOME_NAMES, WRONG, Pre
 from trendtrain.validation.score import (
     N_CALIBRATION_BINS,
     SHARES,
+    Estimate,
     Scores,
     best_baseline,
     calibration_bins,
@@ -107,6 +108,11 @@ class Scoreboard:
             "delay_bars": delay_quantile(self.delays(), 0.5),
             **{f"baseline_{name}": float(value) for name, value in zip(self.baselines, mean[2:], strict=True)},
         }
+
+    def estimate(self) -> Estimate:
+        """Return the event accuracy so far with its error: what changes least can be asked for most often."""
+        events = self._scored()
+        return estimate(events.values[:, 0], events.block, SHARES)
 
     def scores(self, series: int | None = None, pending: Predictions | None = None) -> Scores:
         """Return the scores of one series, or of all, under their names in `summary.json`.
