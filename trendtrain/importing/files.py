@@ -9,14 +9,13 @@ import numpy as np
 
 from trendtrain.errors import InputError
 from trendtrain.importing.cleaning import Findings, clean, note_off_grid
-from trendtrain.importing.file_names import NameParts, kind_of_price, split_name, with_kind
+from trendtrain.importing.file_names import kind_of_price, split_name, with_kind
 from trendtrain.importing.layouts import Layout, choose_layout
 from trendtrain.importing.raw_bars import RawBars, ReadOptions
 from trendtrain.importing.readers import NoTableError, is_supported, read_table
 from trendtrain.importing.table import REQUIRED, Table
-from trendtrain.importing.zones import check_timezone
 from trendtrain.market.bars import Bars, BarsError, Series, TimeArray, name_series
-from trendtrain.market.timeframe import format_timeframe, is_off_grid, parse_timeframe, shortest_step
+from trendtrain.market.timeframe import format_timeframe, is_off_grid, shortest_step
 
 # Files with dirt have few bad rows in thousands; files read by the wrong columns have nearly all. Single rows decide no
 # small file.
@@ -123,16 +122,15 @@ def read_file(path: Path, options: ReadOptions) -> FileBars:
     Raises:
         InputError: If the file cannot be read, or no rows are left.
     """
-    given = None if options.timeframe is None else parse_timeframe(options.timeframe)
-    check_timezone(options.timezone)
     try:
         table = read_table(path)
         kind = kind_of_price(path, table.name)
         if kind == "funding":
             raise BarsError("a file must hold bars, got funding rates by its name.")
         layout = choose_layout(table, options.layout)
-        name = _split_name(table)
-        raw, bars, findings = bars_of_rows(layout.read(table, options), layout, name.timeframe, given)
+        inner, outer = split_name(table.name), split_name(table.path.name)  # of the one file in a zip, and of the zip
+        name = outer if inner.timeframe is None and outer.symbol is not None else inner
+        raw, bars, findings = read_rows(table, layout, options, name.timeframe)
     except BarsError as error:
         raise InputError(error.located(path, "data row")) from error
     own = raw.symbol or name.symbol or raw.symbol_column or name.stem
@@ -141,27 +139,23 @@ def read_file(path: Path, options: ReadOptions) -> FileBars:
     return FileBars(path, series, bars, layout.name, raw.time_rule, raw.volume_rule, findings, kind)
 
 
-def bars_of_rows(
-    rows: RawBars, layout: Layout, named: np.timedelta64 | None, given: np.timedelta64 | None
+def read_rows(
+    table: Table, layout: Layout, options: ReadOptions, named: np.timedelta64 | None
 ) -> tuple[RawBars, Bars, Findings]:
     """Return the rows that are bars, those bars, and what had to be done to the rows.
 
-    Args:
-        rows: What the layout read.
-        layout: The layout.
-        named: The timeframe that the name of the file says.
-        given: The timeframe that the user says.
-
     Raises:
-        BarsError: If no rows are left, many cannot be bars, or the timeframes differ.
+        BarsError: If no rows are left, many cannot be bars, or their timeframe is not the one `named` by the file or
+            that of the options.
     """
+    rows = layout.read(table, options)
     raw, findings = clean(rows)
     _check_share(findings, layout)
     if len(raw.open_time) == 0:
         raise findings.first_fault or BarsError("a file must hold bars, got none.")
     # A row that is left out still tells how far apart bars lie.
     times = np.unique(rows.open_time) if findings.n_broken else raw.open_time
-    length = _choose_timeframe(times, raw.timeframe, named, given, rows)
+    length = _choose_timeframe(times, rows, named, options.bar_length)
     bars = raw.as_bars(length)
     return raw, bars, note_off_grid(findings, rows, bars)
 
@@ -215,21 +209,11 @@ def _why_no_bars(file: Path, layout: str | None) -> str:
     return f"has no column {', '.join(missing)}" if missing else ""
 
 
-def _split_name(table: Table) -> NameParts:
-    """Return what the name of the file says, or of the file in a zip, where it says more."""
-    inner, outer = split_name(table.name), split_name(table.path.name)
-    return outer if inner.timeframe is None and outer.symbol is not None else inner
-
-
 def _choose_timeframe(
-    times: TimeArray,
-    known: np.timedelta64 | None,
-    named: np.timedelta64 | None,
-    given: np.timedelta64 | None,
-    rows: RawBars,
+    times: TimeArray, rows: RawBars, named: np.timedelta64 | None, given: np.timedelta64 | None
 ) -> np.timedelta64:
     """Return the timeframe of bars that the layout knows or the times tell, or else the given one; all must agree."""
-    length = known
+    length = rows.timeframe
     if length is None:
         try:
             length = infer_timeframe(times, named)
@@ -274,4 +258,4 @@ def _uneven(
 
 
 def _format_step(step: np.timedelta64) -> str:
-    return f"{int(step.astype(np.int64))} ms" if step % np.timedelta64(1, "s") else format_timeframe(step)
+    return f"{int(step.astype(np.int64))} ms" if step % _SECOND else format_timeframe(step)

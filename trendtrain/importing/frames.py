@@ -5,14 +5,12 @@ from pathlib import Path
 import pandas as pd
 
 from trendtrain.errors import InputError
-from trendtrain.importing.files import bars_of_rows
+from trendtrain.importing.files import read_rows
 from trendtrain.importing.layouts import choose_layout
 from trendtrain.importing.raw_bars import ReadOptions
 from trendtrain.importing.readers import with_index
 from trendtrain.importing.table import Table
-from trendtrain.importing.zones import check_timezone
 from trendtrain.market.bars import PRICES, Bars, BarsError
-from trendtrain.market.timeframe import parse_timeframe
 
 
 def bars_of(frame: pd.DataFrame, timeframe: str | None = None, timezone: str | None = None) -> Bars:
@@ -26,12 +24,10 @@ def bars_of(frame: pd.DataFrame, timeframe: str | None = None, timezone: str | N
     """
     if not isinstance(frame, pd.DataFrame):
         raise InputError(f"`frame` must be a pandas DataFrame, got {type(frame).__name__}.")
-    given = None if timeframe is None else parse_timeframe(timeframe)
-    check_timezone(timezone)
+    options = ReadOptions(timeframe=timeframe, layout="generic", timezone=timezone)
     table = Table(Path("frame"), "frame", with_index(frame))
-    layout = choose_layout(table, "generic")
     try:
-        _, bars, findings = bars_of_rows(layout.read(table, ReadOptions(timezone=timezone)), layout, None, given)
+        _, bars, findings = read_rows(table, choose_layout(table, "generic"), options, None)
         if findings.first_fault is not None:
             raise findings.first_fault
     except BarsError as error:

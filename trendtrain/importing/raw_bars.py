@@ -9,7 +9,9 @@ import pandas as pd
 
 from trendtrain.importing.table import read_numbers
 from trendtrain.importing.times import Times
+from trendtrain.importing.zones import check_timezone
 from trendtrain.market.bars import PRICES, Bars, FloatArray, TimeArray
+from trendtrain.market.timeframe import parse_timeframe
 
 VALUES = (*PRICES, "volume")
 
@@ -23,12 +25,24 @@ class ReadOptions:
         timeframe: Timeframe of their bars, such as 5m.
         layout: Name of their layout, as `layouts.NAMES` lists them.
         timezone: Time zone of times written without one, such as EET or America/New_York.
+
+    Raises:
+        InputError: If the timeframe or the time zone is none.
     """
 
     symbol: str | None = None
     timeframe: str | None = None
     layout: str | None = None
     timezone: str | None = None
+
+    def __post_init__(self) -> None:
+        _ = self.bar_length
+        check_timezone(self.timezone)
+
+    @property
+    def bar_length(self) -> np.timedelta64 | None:
+        """The timeframe, `timedelta64[ms]`."""
+        return None if self.timeframe is None else parse_timeframe(self.timeframe)
 
 
 @dataclass(frozen=True, eq=False)

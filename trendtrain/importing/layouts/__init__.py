@@ -1,12 +1,15 @@
 """The layouts that files come in: how each is recognised, and how its bars are read."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Final, NamedTuple
 
 from trendtrain.errors import check_choice
-from trendtrain.importing.layouts import binance, candles, cryptodatadownload, generic, lean, metatrader, trades
-from trendtrain.importing.raw_bars import RawBars, ReadOptions
-from trendtrain.importing.table import Table
+from trendtrain.importing.layouts import binance, candles, cryptodatadownload, lean, metatrader, trades
+from trendtrain.importing.raw_bars import RawBars, ReadOptions, read_raw_bars
+from trendtrain.importing.table import Table, read_symbol
+from trendtrain.importing.times import read_times
+from trendtrain.importing.zones import Zone
 
 
 class Layout(NamedTuple):
@@ -25,6 +28,13 @@ class Layout(NamedTuple):
     columns: str
 
 
+def _read_named(table: Table, options: ReadOptions) -> RawBars:
+    """Return the bars of named columns; times in a local form (01/31/2024) need a `timezone`, others count as UTC."""
+    columns = table.bar_columns()
+    times = read_times(columns["time"], Zone(options.timezone))
+    return read_raw_bars(times, columns, symbol_column=read_symbol(columns.get("symbol")))
+
+
 _NAMES: Final = "columns by their names"
 _CANDLES: Final = "time, then open, high, low, close or open, close, high, low, then volume"
 
@@ -36,9 +46,9 @@ LAYOUTS: Final = (
     Layout("cryptodatadownload", cryptodatadownload.matches, cryptodatadownload.read, _NAMES),
     Layout("metatrader", metatrader.matches, metatrader.read, _NAMES),
     Layout("trades", trades.matches, trades.read, _NAMES),
-    Layout("bitfinex", candles.matches_bitfinex, candles.read_bitfinex, _CANDLES),
-    Layout("freqtrade", candles.matches_freqtrade, candles.read_freqtrade, _CANDLES),
-    Layout("generic", lambda table: True, generic.read, _NAMES),
+    Layout("bitfinex", candles.matches_bitfinex, partial(candles.read, order=candles.BITFINEX), _CANDLES),
+    Layout("freqtrade", candles.matches_freqtrade, partial(candles.read, order=candles.FREQTRADE), _CANDLES),
+    Layout("generic", lambda table: True, _read_named, _NAMES),
 )
 NAMES: Final = tuple(layout.name for layout in LAYOUTS)
 

@@ -3,7 +3,7 @@
 The order shows in the prices: the high of every candle is its greatest price and the low its smallest. Where both
 orders pass, all prices of the candle are the same and so are the bars. Open and close may be swapped and no rule
 broken: then it shows in their neighbours, since a bar opens near the close before it. freqtrade also writes tables with
-names, in files such as `XRP_ETH-1m.feather`. Source of Bitfinex's order: https://docs.bitfinex.com/reference/rest-public-candles
+names, in this order, in files such as `XRP_ETH-1m.feather`. Source of Bitfinex's order: https://docs.bitfinex.com/reference/rest-public-candles
 """
 
 import re
@@ -12,15 +12,14 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from trendtrain.importing.layouts import generic
 from trendtrain.importing.raw_bars import RawBars, ReadOptions, read_raw_bars
 from trendtrain.importing.table import Table, read_numbers
 from trendtrain.importing.times import read_times
 from trendtrain.importing.zones import Zone
 from trendtrain.market.bars import PRICES, BarsError, FloatArray, obey_price_rules
 
-_FREQTRADE: Final = ("open", "high", "low", "close")
-_BITFINEX: Final = ("open", "close", "high", "low")
+FREQTRADE: Final = ("open", "high", "low", "close")
+BITFINEX: Final = ("open", "close", "high", "low")
 _N_COLUMNS: Final = 6
 _FEWEST: Final = 20  # candles that tell how far a bar opens from the close before it
 _FAR: Final = 3.0
@@ -29,23 +28,25 @@ _FILE: Final = re.compile(r".+-\d+[mhdwM](-\w+)?\.(feather|json|json\.gz|parquet
 
 def matches_bitfinex(table: Table) -> bool:
     """Return whether prices fit the order of Bitfinex better than the usual one."""
-    return _is_candles(table) and _share_that_fits(table, _BITFINEX) > _share_that_fits(table, _FREQTRADE)
-
-
-def read_bitfinex(table: Table, options: ReadOptions) -> RawBars:
-    """Return the bars of candles in the order of Bitfinex."""
-    return _read(table, options, _BITFINEX)
+    return _is_candles(table) and _share_that_fits(table, BITFINEX) > _share_that_fits(table, FREQTRADE)
 
 
 def matches_freqtrade(table: Table) -> bool:
     """Return whether the file's name and columns are freqtrade's, or it holds nameless candles."""
-    names = ["date", *_FREQTRADE, "volume"]
+    names = ["date", *FREQTRADE, "volume"]
     return _is_candles(table) or bool(_FILE.fullmatch(table.name) and list(table.rows.columns) == names)
 
 
-def read_freqtrade(table: Table, options: ReadOptions) -> RawBars:
-    """Return the bars of candles in the usual order, or of a table with names."""
-    return generic.read(table, options) if table.has_names else _read(table, options, _FREQTRADE)
+def read(table: Table, options: ReadOptions, order: tuple[str, ...]) -> RawBars:
+    """Return the bars of candles that hold, after the time, the prices in this order."""
+    columns = dict(zip(("time", *order, "volume"), table.take(*range(_N_COLUMNS)), strict=True))
+    raw = read_raw_bars(read_times(columns["time"], Zone(options.timezone)), columns)
+    by_time = np.argsort(raw.open_time, kind="stable")
+    first, last = raw.open[by_time], raw.close[by_time]
+    if len(first) >= _FEWEST and _FAR * _usual_gap(last, first) < _usual_gap(first, last):
+        rule = f"candles must hold {' or '.join(', '.join(one) for one in (FREQTRADE, BITFINEX))} after the time"
+        raise BarsError(f"{rule}, got open and close swapped: the close of a bar is near the open of the one before.")
+    return raw
 
 
 def _is_candles(table: Table) -> bool:
@@ -61,17 +62,6 @@ def _share_that_fits(table: Table, order: tuple[str, ...]) -> float:
         return 0.0
     first, high, low, last = (prices[name] for name in PRICES)
     return float(np.mean(obey_price_rules(first, high, low, last, np.zeros(len(first)))))
-
-
-def _read(table: Table, options: ReadOptions, order: tuple[str, ...]) -> RawBars:
-    columns = dict(zip(("time", *order, "volume"), table.take(*range(_N_COLUMNS)), strict=True))
-    raw = read_raw_bars(read_times(columns["time"], Zone(options.timezone)), columns)
-    by_time = np.argsort(raw.open_time, kind="stable")
-    first, last = raw.open[by_time], raw.close[by_time]
-    if len(first) >= _FEWEST and _FAR * _usual_gap(last, first) < _usual_gap(first, last):
-        rule = f"candles must hold {' or '.join(', '.join(one) for one in (_FREQTRADE, _BITFINEX))} after the time"
-        raise BarsError(f"{rule}, got open and close swapped: the close of a bar is near the open of the one before.")
-    return raw
 
 
 def _usual_gap(first: FloatArray, last: FloatArray) -> float:

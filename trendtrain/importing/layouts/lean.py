@@ -34,12 +34,12 @@ _MS_PER_DAY: Final = 86_400_000
 
 
 def matches(table: Table) -> bool:
-    """Return whether six nameless columns follow a Lean time, with whole prices unless the folder says it is scaled."""
+    """Return whether six nameless columns follow a Lean time, and nothing shows that prices are not scaled."""
     return _is_lean(table) and _is_scaled(table) is not False
 
 
 def matches_unscaled(table: Table) -> bool:
-    """Return whether six nameless columns follow a Lean time, with prices that show they are not scaled."""
+    """Return whether it is such a table, but its folder or its decimals show that prices are not scaled."""
     return _is_lean(table) and _is_scaled(table) is False
 
 
