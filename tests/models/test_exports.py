@@ -59,11 +59,14 @@ def test_a_traced_net_takes_any_number_of_rows(name: str) -> None:
 
 
 MODULES = ("onnx", "onnxruntime", "onnxscript")
+IN_ONNX = ("transformer", "per timeframe", "module of Q-values")
 
 
 @pytest.mark.skipif(not all(map(find_spec, MODULES)), reason=f"needs {', '.join(MODULES)}")
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize(
+    "name", [*IN_ONNX, *(pytest.param(name, marks=pytest.mark.full) for name in NETS if name not in IN_ONNX)]
+)
 def test_a_net_in_onnx_takes_any_number_of_rows(name: str, tmp_path: Path) -> None:
     import onnxruntime  # type: ignore[import-not-found]
 

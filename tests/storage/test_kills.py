@@ -14,7 +14,7 @@ SYMBOLS = ("A", "B", "C", "D")
 COLUMNS = ("open", "high", "low", "close", "volume")
 
 
-def market(symbol: str, n_bars: int = 20_000) -> Bars:
+def market(symbol: str, n_bars: int = 8_000) -> Bars:
     random = np.random.default_rng(ord(symbol))
     slots = np.cumsum(np.where(random.random(n_bars) < 0.1, 3, 1))
     price = np.round(100 + np.cumsum(random.normal(size=n_bars)) * 0.01, 2)
@@ -49,10 +49,10 @@ def live_work(url: str) -> Work:
         for symbol in SYMBOLS:
             bars = market(symbol)
             old = Bars(bars.open_time, *(getattr(bars, name) + 1 for name in COLUMNS), bars.timeframe)
-            store.write(symbol, "1m", old[5_000:15_000])
-            for first in range(0, 20_000, 1_500):
-                store.write(symbol, "1m", bars[first : min(first + 3_000, 19_990)])
-            for at in range(19_990, 20_000):
+            store.write(symbol, "1m", old[2_000:6_000])
+            for first in range(0, 8_000, 1_500):
+                store.write(symbol, "1m", bars[first : min(first + 3_000, 7_990)])
+            for at in range(7_990, 8_000):
                 store.write(symbol, "1m", bars[at : at + 1])
             store.compact()
         engine.dispose()

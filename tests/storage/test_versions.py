@@ -39,7 +39,7 @@ def upgrade() -> None:
     op.execute("UPDATE models SET n_parameters = 0")
 """
 TABLES = ("runs", "models", "predictions", "verdicts", "lines", "training_events")
-OF_TODAY = "id, status, total_predictions"
+IS_FULL = os.environ.get("TRENDTRAIN_FULL") == "1"
 
 
 @pytest.fixture
@@ -170,7 +170,7 @@ def die_at_statement(number: int, url: str) -> None:
 
 def test_an_upgrade_killed_at_any_statement_harms_nothing(old: Engine, db_url: str) -> None:
     before = describe(old)
-    for number in range(1, 200):
+    for number in range(1, 200, 1 if IS_FULL or old.dialect.name == "sqlite" else 5):
         process = start(lambda number=number: die_at_statement(number, db_url))
         process.join()
         if process.exitcode == 0:
