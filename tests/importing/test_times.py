@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trendtrain.errors import InputError
-from trendtrain.importing.times import read_times
-from trendtrain.importing.zones import Zone, check_timezone
+from trendtrain.importing.times import Zone, check_timezone, read_times
 from trendtrain.market.bars import BarsError
 
 ZONES = ("EET", "America/New_York", "America/Chicago", "Asia/Kolkata", "Australia/Lord_Howe")

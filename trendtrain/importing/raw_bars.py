@@ -8,8 +8,7 @@ import numpy as np
 import pandas as pd
 
 from trendtrain.importing.table import read_numbers
-from trendtrain.importing.times import Times
-from trendtrain.importing.zones import check_timezone
+from trendtrain.importing.times import Times, check_timezone
 from trendtrain.market.bars import PRICES, Bars, FloatArray, TimeArray
 from trendtrain.market.timeframe import parse_timeframe
 

@@ -1,13 +1,15 @@
 """Read a column of times, however it is written, as UTC."""
 
 import re
+from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
 import pandas as pd
 
+from trendtrain.errors import InputError
 from trendtrain.importing.table import check_values, plain_name
-from trendtrain.importing.zones import Zone, to_utc
 from trendtrain.market.bars import BarsError, TimeArray
 from trendtrain.market.timeframe import EARLIEST, EPOCH_UNITS, LATEST, epoch_units, from_epochs, parse_offset
 
@@ -24,6 +26,36 @@ class Times(NamedTuple):
 
     utc: TimeArray
     rule: str
+
+
+@dataclass(frozen=True)
+class Zone:
+    """The time zone of times that carry none.
+
+    Attributes:
+        given: What the user said, None for nothing.
+        default: What the layout says, None where it cannot know.
+        why: Why the layout says so.
+        is_sure: Whether it holds for times in a local form too.
+    """
+
+    given: str | None = None
+    default: str | None = "UTC"
+    why: str = "as none is written"
+    is_sure: bool = False
+
+    def without_default(self) -> "Zone":
+        """Return the zone for times that are usually not UTC."""
+        return self if self.is_sure or self.default != "UTC" else replace(self, default=None)
+
+    def refuse(self, what: str, column: str) -> None:
+        """Refuse a zone that was given for times which need none.
+
+        Raises:
+            BarsError: If the user gave one.
+        """
+        if self.given is not None:
+            raise BarsError(f"`timezone` must be left out for {what} (`{column}`), got {self.given}.")
 
 
 def read_times(column: pd.Series, zone: Zone) -> Times:
@@ -73,6 +105,20 @@ def read_iso(text: pd.Series, shown: pd.Series) -> tuple[TimeArray, list[str]]:
     return times.dt.tz_localize(None).to_numpy(dtype="datetime64[ms]"), offsets
 
 
+def check_timezone(timezone: str | None) -> None:
+    """Refuse a time zone that does not exist.
+
+    Raises:
+        InputError: If `timezone` names none.
+    """
+    try:
+        if timezone is not None:
+            ZoneInfo(timezone)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        rule = "name a time zone, such as UTC, EET or America/New_York"
+        raise InputError(f"`timezone` must {rule}, got {timezone!r}.") from error
+
+
 def _read(column: pd.Series, zone: Zone) -> Times:
     if pd.api.types.is_datetime64_any_dtype(column.dtype):
         return _from_datetimes(column, zone)
@@ -90,7 +136,7 @@ def _read(column: pd.Series, zone: Zone) -> Times:
 def _from_datetimes(column: pd.Series, zone: Zone) -> Times:
     check_values(column, column.isna().to_numpy(), "be a time")
     if column.dt.tz is None:
-        return Times(*to_utc(column, column.to_numpy(dtype="datetime64[ms]"), zone))
+        return _to_utc(column, column.to_numpy(dtype="datetime64[ms]"), zone)
     zone.refuse("times that carry their zone", str(column.name))
     utc = column.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy(dtype="datetime64[ms]")
     zone_name = str(column.dt.tz)
@@ -118,7 +164,7 @@ def _from_text(text: pd.Series, zone: Zone) -> Times:
         text = text.str.replace(_DOTS, r"\1-\2-\3", regex=True)
     times, offsets = read_iso(text, shown)
     if offsets == [""]:
-        return Times(*to_utc(shown, times, zone))
+        return _to_utc(shown, times, zone)
     zone.refuse("times that carry an offset", str(text.name))
     minutes = {parse_offset(offset) for offset in offsets}
     rule = f"UTC by the offset {offsets[0]}" if len(minutes) == 1 else "UTC by the offset of each row"
@@ -151,3 +197,35 @@ def _from_local(text: pd.Series) -> pd.Series:
     clock = parts["clock"].str.replace(r"^ (?=\d:)", " 0", regex=True)
     iso = parts["year"] + "-" + parts[month].str.zfill(2) + "-" + parts[day].str.zfill(2) + clock
     return pd.Series(iso, name=text.name)
+
+
+def _to_utc(shown: pd.Series, local: TimeArray, zone: Zone) -> Times:
+    """Return times of a local clock as UTC; `shown` are those times as the file writes them, for messages.
+
+    Midnights alone are dates, not times: they stay as they are unless the user gives a zone.
+    """
+    is_dates = len(local) > 1 and bool((local == local.astype("datetime64[D]")).all())
+    if zone.given is None and is_dates:
+        return Times(local, "dates, taken as UTC days")
+    name = zone.given or zone.default
+    if name is None:
+        rule = "say the zone of times in a local form, such as America/New_York, or UTC"
+        raise BarsError(f"`timezone` must {rule}, got none for {shown.iloc[0]} (`{shown.name}`).", 0)
+    rule = f"{name}, as given" if zone.given else f"taken as {name}, {zone.why}"
+    return Times(local if name == "UTC" else _localize(shown, local, name), rule)
+
+
+def _localize(shown: pd.Series, local: TimeArray, name: str) -> TimeArray:
+    order = slice(None, None, -1 if local[0] > local[-1] else 1)  # the order of an hour that comes twice tells which
+    times = pd.DatetimeIndex(local[order])
+    is_first = np.ones(len(times), np.bool_)
+    is_skipped = np.asarray(times.tz_localize(name, ambiguous=is_first, nonexistent="NaT").isna())
+    check_values(shown, is_skipped[order], f"exist on the clocks of {name}")
+    try:
+        zoned = times.tz_localize(name, ambiguous="infer")
+    except ValueError as error:
+        is_double = np.asarray(times.tz_localize(name, ambiguous="NaT").isna())
+        check_values(shown, is_double[order], f"say which of two it is: the clocks of {name} went back then")
+        raise BarsError(f"`{shown.name}` must be times of {name}, got {error}.") from error
+    utc: TimeArray = zoned.tz_convert("UTC").tz_localize(None).to_numpy().astype("datetime64[ms]")
+    return utc[order]

@@ -8,8 +8,7 @@ from trendtrain.errors import check_choice
 from trendtrain.importing.layouts import binance, candles, cryptodatadownload, lean, metatrader, trades
 from trendtrain.importing.raw_bars import RawBars, ReadOptions, read_raw_bars
 from trendtrain.importing.table import Table, read_symbol
-from trendtrain.importing.times import read_times
-from trendtrain.importing.zones import Zone
+from trendtrain.importing.times import Zone, read_times
 
 
 class Layout(NamedTuple):

@@ -14,8 +14,7 @@ import pandas as pd
 
 from trendtrain.importing.raw_bars import RawBars, ReadOptions, read_raw_bars
 from trendtrain.importing.table import Table, read_numbers
-from trendtrain.importing.times import read_times
-from trendtrain.importing.zones import Zone
+from trendtrain.importing.times import Zone, read_times
 from trendtrain.market.bars import PRICES, BarsError, FloatArray, obey_price_rules
 
 FREQTRADE: Final = ("open", "high", "low", "close")

@@ -7,8 +7,7 @@ import pandas as pd
 
 from trendtrain.importing.raw_bars import RawBars, ReadOptions, read_raw_bars
 from trendtrain.importing.table import Table, plain_name, read_symbol
-from trendtrain.importing.times import read_times
-from trendtrain.importing.zones import Zone
+from trendtrain.importing.times import Zone, read_times
 from trendtrain.market.bars import PRICES
 
 _TWELVE: Final = r"^(\d{4}-\d\d-\d\d) (0?[1-9]|1[0-2])-([AP]M)$"

@@ -15,8 +15,7 @@ import pandas as pd
 
 from trendtrain.importing.raw_bars import VALUES, RawBars, ReadOptions, read_raw_bars
 from trendtrain.importing.table import Table, check_values, read_numbers
-from trendtrain.importing.times import Times, read_times
-from trendtrain.importing.zones import Zone
+from trendtrain.importing.times import Times, Zone, read_times
 from trendtrain.market.bars import PRICES, BarsError
 
 _FILE: Final = re.compile(

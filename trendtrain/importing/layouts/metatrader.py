@@ -10,8 +10,7 @@ import pandas as pd
 
 from trendtrain.importing.raw_bars import RawBars, ReadOptions, read_raw_bars
 from trendtrain.importing.table import Table, read_numbers, read_symbol
-from trendtrain.importing.times import read_times
-from trendtrain.importing.zones import Zone
+from trendtrain.importing.times import Zone, read_times
 
 _TICKS: Final = ("tickvol", "tick_vol", "tick_volume")
 _REAL: Final = ("real_volume", "volume", "vol")

@@ -8,8 +8,7 @@ import pandas as pd
 
 from trendtrain.importing.raw_bars import RawBars, ReadOptions
 from trendtrain.importing.table import SYMBOLS, TIMES, Table, check_values, read_numbers, read_symbol
-from trendtrain.importing.times import read_times
-from trendtrain.importing.zones import Zone
+from trendtrain.importing.times import Zone, read_times
 from trendtrain.market.bars import PRICES, BarsError, FloatArray
 from trendtrain.market.timeframe import format_timeframe, parse_timeframe
 
