@@ -12,6 +12,7 @@ from trendtrain.errors import CostWarning, check_at_least
 from trendtrain.market.bars import PRICES, Bars, FloatArray, join_bars
 
 FeatureFunction = Callable[[Bars], FloatArray]
+"""What a feature function is: bars to one row a bar, shape (n_bars, K) or (n_bars,)."""
 
 _COLUMNS = (*PRICES, "volume")
 _MOST_SECONDS = 1.0

@@ -10,6 +10,7 @@ from trendtrain.market.compiled import compiled
 from trendtrain.market.directions import DOWN, UP
 
 BASELINE_NAMES = ("majority", "persistence", "reversal", "ema_reversal")
+"""Names of the simple rules, in the order of their columns."""
 _REVERSAL_BARS = 20
 _EMA_ALPHA = 2.0 / (100 + 1)
 
