@@ -5,16 +5,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from calibration import calibration_error
 from learning_scenarios import FLIP_EVERY, Stream
 
 from trendtrain.market.bars import FloatArray, IntArray
-from trendtrain.validation.score import (
-    calendar_blocks,
-    calibration_bins,
-    estimate,
-    expected_calibration_error,
-    group,
-)
+from trendtrain.validation.score import calendar_blocks, estimate, group
 
 CURVE_BIN, CURVE_BINS = 50, 40  # events after a flip
 BEFORE = 1000  # events before it
@@ -60,7 +55,7 @@ def result(stream: Stream, run: Run, uniform: list[float] | None) -> Row:
         "difference": 100.0 * paired.mean,
         "difference_se": 100.0 * paired.se,
         "nll": float(nll.mean()),
-        "ece": expected_calibration_error(calibration_bins(confidence, values[:, 0], weight)),
+        "ece": calibration_error(confidence, values[:, 0], weight),
         "n_alarms": len(run.alarms),
         "alarms": run.alarms,
     }

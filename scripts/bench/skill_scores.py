@@ -5,10 +5,11 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from calibration import calibration_error
 from rows import Row
 
 from trendtrain.market.bars import BoolArray, FloatArray, IntArray
-from trendtrain.validation.score import calendar_blocks, calibration_bins, expected_calibration_error, group
+from trendtrain.validation.score import calendar_blocks, group
 
 TOP_SHARE = 0.2
 
@@ -77,9 +78,7 @@ class Verdicts:
     def ece(self, answers: list[FloatArray]) -> float:
         """Return the event-weighted calibration error over all rows, mean over seeds."""
         weight = 1.0 / np.bincount(self.event)[self.event]
-        return float(
-            np.mean([expected_calibration_error(calibration_bins(*_sure(up, self), weight)) for up in answers])
-        )
+        return float(np.mean([calibration_error(*_sure(up, self), weight) for up in answers]))
 
     def top(self, answers: list[FloatArray]) -> float:
         """Return the accuracy of the most confident fifth of each series' answers, mean over series and seeds."""

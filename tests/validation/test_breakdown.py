@@ -1,6 +1,7 @@
 """Each group of a breakdown equals slow sums over the events its predictions form."""
 
 import math
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -236,3 +237,33 @@ def test_an_event_has_no_more_cells_than_predictions_and_one_where_they_are_alik
     counts = np.bincount(verdicts.event)[verdicts.event[np.sort(np.unique(verdicts.event, return_index=True)[1])]]
     assert (state["n_cells"] <= counts).all()
     assert sum(array.nbytes for array in state.values()) == 34 * board.n_events + 8 * state["n_cells"].sum()
+
+
+def test_an_event_of_many_predictions_has_each_cell_once_and_in_order() -> None:
+    n, random = 9000, np.random.default_rng(10)
+    up = random.integers(0, 40, n) / 39
+    close_time = np.datetime64("1969-12-31T12:00", "ms") + np.arange(n) * np.timedelta64(20, "s")
+    predictions = Predictions(np.arange(n), np.column_stack([1.0 - up, up]), close_time=close_time)
+    verdicts = Verdicts(predictions, np.ones(n, np.int8), (up > 0.5).astype(np.int8), np.zeros(n, int), np.full(n, n))
+    board = Scoreboard([Series("A", "1m")], [])
+    board.update(verdicts)
+    hours = [int(str(time)[11:13]) for time in close_time]
+    groups = [sum(n - i > edge for edge in (8, 16, 32, 64, 128)) for i in range(n)]
+    fine = [min(959, int(float(np.float32(max(chance, 1.0 - chance))) * 960)) for chance in up.tolist()]
+    shared = Counter(zip((up > 0.5).astype(int).tolist(), groups, hours, fine, strict=True))
+    state = board.state_dict()["events"]
+    cells = zip(*np.unravel_index(state["cell"], (3, 6, 24, 960)), strict=True)
+    assert list(cells) == sorted(shared)
+    assert state["count"].tolist() == [shared[cell] for cell in sorted(shared)]
+
+
+def test_hundreds_of_symbols_are_told_apart() -> None:
+    n, n_series = 1200, 300
+    series = np.arange(n) % n_series
+    predictions = Predictions(np.arange(n), np.tile([0.4, 0.6], (n, 1)), series=series)
+    truth = (series % 7 == 0).astype(np.int8)
+    verdicts = Verdicts(predictions, truth, truth, np.arange(n), np.arange(n) + 5)
+    board = Scoreboard([Series(f"S{i}", "1m") for i in range(n_series)], [])
+    board.update(verdicts)
+    found = {name: scores["event_accuracy"] for name, scores in board.breakdown()["symbol"].items()}
+    assert found == {f"S{i}": float(i % 7 == 0) for i in range(n_series)}

@@ -258,14 +258,3 @@ def test_a_series_added_later_counts_as_one_there_from_the_start() -> None:
         assert repr(late.scores(series)) == repr(whole.scores(series))
         assert repr(late.breakdown(series)) == repr(whole.breakdown(series))
     assert late.stats(buffer.pending) == whole.stats(buffer.pending)
-
-
-@pytest.mark.parametrize("block", [1, 10, 100])
-def test_verdicts_in_blocks_score_as_all_at_once(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole, _ = judged_at(predicted(10), [])
-    monkeypatch.setattr("trendtrain.validation.scoreboard._BLOCK", block)
-    parts, _ = judged_at(predicted(10), [])
-    assert parts.n_events == whole.n_events
-    for series in (None, 0, 1):
-        assert flat(parts.scores(series)) == pytest.approx(flat(whole.scores(series)), rel=1e-9, nan_ok=True)
-        assert repr(parts.breakdown(series)["hour"]) == repr(whole.breakdown(series)["hour"])

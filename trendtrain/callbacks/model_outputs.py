@@ -111,7 +111,7 @@ class OutputBuffer:
 
 
 def _check_lengths(row: Tensor, scores: Any) -> None:
-    if tuple(row.shape) != tuple(scores.shape[:1]):
+    if row.shape != scores.shape[:1]:
         got = f"{tuple(row.shape)} and {tuple(scores.shape)}"
         raise InputError(f"`key` must give one row a prediction, got shapes {got}.")
 

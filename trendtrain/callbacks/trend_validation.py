@@ -1,9 +1,8 @@
 """Keep a model's predictions and judge each when its label becomes known, inside any Lightning Trainer."""
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import lightning.pytorch as pl
 import numpy as np
@@ -25,6 +24,9 @@ from trendtrain.validation.judge import Judge
 from trendtrain.validation.pending import Pending
 from trendtrain.validation.predictions import Verdicts
 from trendtrain.validation.scoreboard import Scoreboard
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class TrendValidation(pl.Callback):
@@ -124,8 +126,7 @@ class TrendValidation(pl.Callback):
     ) -> None:
         """Keep the logits of the rows just trained on, if the module returned them."""
         if self._sampler is not None and isinstance(outputs, dict) and "logits" in outputs:
-            with self._naming_the_step():
-                self._trained.add(self.key(batch), outputs["logits"])
+            self._naming_the_step(self._trained.add, self.key(batch), outputs["logits"])
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Raise if the epoch closed no step; give monitors the metrics where validation comes after the first epoch."""
@@ -140,8 +141,7 @@ class TrendValidation(pl.Callback):
         if self._judge is not None:
             self._judge.start()
         if self._sampler is not None and len(self._trained):
-            with self._naming_the_step():
-                trained, self._trained = self._trained.predictions(), OutputBuffer()
+            trained, self._trained = self._naming_the_step(self._trained.predictions), OutputBuffer()
             self._sampler.refresh(trained.row, trained.probability)
 
     def on_validation_batch_end(
@@ -155,8 +155,7 @@ class TrendValidation(pl.Callback):
     ) -> None:
         """Keep the predictions of a batch."""
         if not self._is_other_loop(trainer) and (rows := self.key(batch)) is not None:
-            with self._naming_the_step():
-                self._predicted.add(rows, self.direction(outputs))
+            self._naming_the_step(self._predicted.add, rows, self.direction(outputs))
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Complete the step, or an epoch of the warm-up."""
@@ -192,11 +191,10 @@ class TrendValidation(pl.Callback):
         if state_dict and self._judge is not None:
             self._judge.load_state_dict(to_arrays(state_dict))
 
-    @contextmanager
-    def _naming_the_step(self) -> Iterator[None]:
-        """Add the step and what to change to the error about a model that diverged."""
+    def _naming_the_step(self, function: Callable[P, R], *args: P.args, **options: P.kwargs) -> R:
+        """Call a function, and add the step and what to change to its error about a model that diverged."""
         try:
-            yield
+            return function(*args, **options)
         except NotFiniteError as error:
             walked = self._stream or self._judge
             assert walked is not None
@@ -234,8 +232,7 @@ class TrendValidation(pl.Callback):
 
     def _judge_all(self, module: pl.LightningModule, is_partial: bool) -> WalkStep:
         """Judge what was predicted in the pass or step that ends."""
-        with self._naming_the_step():
-            predictions, self._predicted = self._predicted.predictions(), OutputBuffer()
+        predictions, self._predicted = self._naming_the_step(self._predicted.predictions), OutputBuffer()
         if self._stream is None:
             assert self._judge is not None
             return self._judge.close(predictions, is_partial)

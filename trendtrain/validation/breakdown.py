@@ -7,27 +7,16 @@ from typing import Any, Final
 
 import numpy as np
 
-from trendtrain.market.bars import AnyArray, BoolArray, FloatArray, IntArray, Series, TimeArray
+from trendtrain.market.bars import AnyArray, BoolArray, FloatArray, IntArray, Series
 from trendtrain.market.directions import CLASS_WORDS
 from trendtrain.market.lines import KIND_NAMES
+from trendtrain.validation.kernel import FINE, N_CALIBRATION_BINS, N_FINE, N_HOURS, score_verdicts
 from trendtrain.validation.predictions import Verdicts
-from trendtrain.validation.score import (
-    N_CALIBRATION_BINS,
-    SHARES,
-    Groups,
-    block_error,
-    calendar_blocks,
-    calibration_index,
-    estimate,
-)
+from trendtrain.validation.score import SHARES, block_error, calendar_blocks, estimate, negative_log_likelihood
 
 TOP_SHARES: Final = {"all": 1.0, "top_20": 0.2, "top_5": 0.05}
-DELAY_EDGES: Final = (8, 16, 32, 64, 128)  # bars; the last bar of each group of delays
-_DELAY_NAMES: Final = ("1-8", "9-16", "17-32", "33-64", "65-128", "129+")
-_DELAY_GROUP: Final = np.searchsorted(DELAY_EDGES, np.arange(DELAY_EDGES[-1] + 2))
-_FINE: Final = 64  # bins of confidence in each of the 15; a power of two, so that rounding agrees with theirs
-_SHAPE: Final = (len(CLASS_WORDS), len(_DELAY_NAMES), 24, _FINE * N_CALIBRATION_BINS)
-_N_CODES: Final = int(np.prod(_SHAPE))
+_DELAY_NAMES: Final = ("1-8", "9-16", "17-32", "33-64", "65-128", "129+")  # by `DELAY_EDGES`
+_SHAPE: Final = (len(CLASS_WORDS), len(_DELAY_NAMES), N_HOURS, N_FINE)
 
 Breakdown = dict[str, Any]
 
@@ -41,7 +30,7 @@ class ScoredEvents:
     has no more cells than predictions.
 
     Attributes:
-        known_time: When each event was known, `datetime64[ms]`, shape (n_events,).
+        known_time: When each event was known, ms, shape (n_events,).
         series: The number of its series, int32.
         kind: The kind of its line, int8; -1 for none.
         truth: The direction of all its predictions' labels, int8.
@@ -52,7 +41,7 @@ class ScoredEvents:
         count: How many predictions a cell has, int32, shape (n_cells,).
     """
 
-    known_time: TimeArray
+    known_time: IntArray
     series: IntArray
     kind: IntArray
     truth: IntArray
@@ -65,63 +54,61 @@ class ScoredEvents:
         return len(self.truth)
 
     @staticmethod
-    def of(verdicts: Verdicts, events: Groups, values: FloatArray) -> "ScoredEvents":
-        """Return the events of validated verdicts, given how they group and the `values` of each event."""
-        key = np.sort(events.inverse * _N_CODES + _codes(verdicts), kind="stable")  # fast where it nearly is already
-        start = np.flatnonzero(np.append(True, key[1:] != key[:-1]))
-        event = key[start] // _N_CODES  # `divmod` and `%` take several times as long
-        cell = key[start] - _N_CODES * event
-        first = events.first
-        return ScoredEvents(
-            verdicts.known_time[first],
-            verdicts.predictions.series[first].astype(np.int32),
-            np.append(verdicts.lines.kind, np.int8(-1))[verdicts.line[first]].astype(np.int8),
-            verdicts.truth[first].astype(np.int8),
+    def of(verdicts: Verdicts, sums: tuple[IntArray, IntArray, FloatArray, FloatArray]) -> "ScoredEvents":
+        """Return the events of verdicts, those of an event one after another, and add the verdicts to sums."""
+        made, n = verdicts.predictions, len(verdicts)
+        truth = np.clip(verdicts.truth, 0, made.probability.shape[1] - 1)  # void ones have no score
+        surprise = negative_log_likelihood(made.probability, truth)
+        close_time = made.close_time.astype("datetime64[ms]").view(np.int64)
+        values, cells = np.zeros((n, 2 + made.baselines.shape[1])), np.empty((4, n), np.int32)
+        n_events, n_cells = score_verdicts(
+            np.stack([verdicts.event, verdicts.known_at - verdicts.row, made.series, close_time]),
+            np.vstack([verdicts.outcome, verdicts.truth, made.baselines.T]),
+            np.vstack([surprise, made.probability.T]),
+            *sums,
             values,
-            np.bincount(event, minlength=len(first)).astype(np.int32),
-            cell.astype(np.int32),
-            np.diff(start, append=len(key)).astype(np.int32),
+            cells,
+        )
+        first, sizes, code, count = cells
+        first = first[:n_events]
+        return ScoredEvents(
+            verdicts.known_time[first].astype("datetime64[ms]").view(np.int64),
+            made.series[first].astype(np.int32),
+            np.append(verdicts.lines.kind, np.int8(-1))[verdicts.line[first]],
+            verdicts.truth[first],
+            values[:n_events],
+            sizes[:n_events],
+            code[:n_cells],
+            count[:n_cells],
         )
 
     @staticmethod
     def none(n_values: int) -> "ScoredEvents":
         """Return no event, of so many values."""
         ints, codes = np.zeros(0, np.int32), np.zeros(0, np.int8)
-        return ScoredEvents(
-            np.zeros(0, "datetime64[ms]"), ints, codes, codes, np.zeros((0, n_values)), ints, ints, ints
-        )
+        return ScoredEvents(np.zeros(0, np.int64), ints, codes, codes, np.zeros((0, n_values)), ints, ints, ints)
 
     @staticmethod
     def join(parts: list["ScoredEvents"]) -> "ScoredEvents":
         """Return all parts, at least one, in their order."""
         if len(parts) == 1:
             return parts[0]
-        columns = (np.concatenate([getattr(part, column.name) for part in parts]) for column in fields(ScoredEvents))
-        return ScoredEvents(*columns)
+        return ScoredEvents(*map(np.concatenate, zip(*(part.columns().values() for part in parts), strict=True)))
 
     def of_series(self, series: int) -> "ScoredEvents":
         """Return the events of one series, given by its number."""
         part = self.series == series
-        held = part[self.event]
-        arrays = {column.name: getattr(self, column.name) for column in fields(self)}
-        return ScoredEvents(
-            **{name: array[held if name in ("cell", "count") else part] for name, array in arrays.items()}
-        )
+        held = {name: part[self.event] if name in ("cell", "count") else part for name in self.columns()}
+        return ScoredEvents(**{name: column[held[name]] for name, column in self.columns().items()})
 
-    def state_dict(self) -> dict[str, AnyArray]:
-        """Return the columns as arrays; times are milliseconds."""
-        columns = {column.name: getattr(self, column.name) for column in fields(self)}
-        return {**columns, "known_time": self.known_time.astype(np.int64)}
-
-    @staticmethod
-    def from_state(state: dict[str, AnyArray]) -> "ScoredEvents":
-        """Return what `state_dict()` returned as events."""
-        return ScoredEvents(**{**state, "known_time": state["known_time"].astype("datetime64[ms]")})
+    def columns(self) -> dict[str, AnyArray]:
+        """Return the arrays by name."""
+        return {column.name: getattr(self, column.name) for column in fields(self)}
 
     @cached_property
     def block(self) -> IntArray:
         """The calendar block of each event, shape (n_events,)."""
-        return calendar_blocks(self.known_time, self.series)
+        return calendar_blocks(self.known_time.view("datetime64[ms]"), self.series)
 
     @cached_property
     def event(self) -> IntArray:
@@ -131,21 +118,18 @@ class ScoredEvents:
     @cached_property
     def is_correct(self) -> BoolArray:
         """Whether the predictions of each cell are, shape (n_cells,)."""
-        is_correct: BoolArray = self._groups[0] == self.truth[self.event]
-        return is_correct
+        return np.equal(self._groups[0], self.truth[self.event])
 
     @cached_property
     def weight(self) -> FloatArray:
         """The share of its event's predictions that each cell holds, so that events count alike, shape (n_cells,)."""
         total = np.bincount(self.event, self.count, len(self))
-        weight: FloatArray = self.count / total[self.event]
-        return weight
+        return np.divide(self.count, total[self.event])
 
     @cached_property
-    def _groups(self) -> tuple[IntArray, IntArray, IntArray, IntArray]:
+    def _groups(self) -> tuple[IntArray, ...]:
         """The direction, group of delays, hour and bin of confidence of each cell."""
-        direction, delay, hour, confidence = np.unravel_index(self.cell, _SHAPE)
-        return direction, delay, hour, confidence
+        return np.unravel_index(self.cell, _SHAPE)
 
     def breakdown(self, series: Sequence[Series], bins: FloatArray) -> Breakdown:
         """Return what `Scoreboard.breakdown` describes.
@@ -155,31 +139,29 @@ class ScoredEvents:
             bins: Sums over the 15 bins of confidence, from `calibration_bins`.
         """
         direction, delay, hour, _ = self._groups
-        top = {name: np.flatnonzero(self._is_top(share)) for name, share in TOP_SHARES.items()}
         return {
-            "confidence": {name: self._score(part) for name, part in top.items()},
+            "confidence": {name: self._score(self._top(share)) for name, share in TOP_SHARES.items()},
             "direction": self._by(direction, CLASS_WORDS),
             "kind": self._by(self.kind[self.event], KIND_NAMES),
             "delay_bars": self._by(delay, _DELAY_NAMES),
             "symbol": self._by_name([one.symbol for one in series]),
             "timeframe": self._by_name([one.timeframe for one in series]),
-            "hour": self._by(hour, tuple(map(str, range(24)))),
+            "hour": self._by(hour, tuple(map(str, range(N_HOURS)))),
             "reliability": self._reliability(bins),
             "confusion": self._confusion(),
         }
 
-    def _is_top(self, share: float) -> BoolArray:
-        """Return which cells are in the most confident share, with all predictions in the bin of the last of them."""
+    def _top(self, share: float) -> IntArray:
+        """Return the cells in the most confident share, with all predictions in the bin of the last of them."""
         confidence = self._groups[3]
-        n_above = np.cumsum(np.bincount(confidence, self.count, _SHAPE[3])[::-1])[::-1]  # in each bin or above it
-        is_top: BoolArray = confidence >= np.flatnonzero(n_above >= np.ceil(share * n_above[0]))[-1]
-        return is_top
+        n_above = np.cumsum(np.bincount(confidence, self.count, N_FINE)[::-1])[::-1]  # in each bin or above it
+        return np.flatnonzero(confidence >= np.flatnonzero(n_above >= np.ceil(share * n_above[0]))[-1])
 
     def _reliability(self, bins: FloatArray) -> dict[str, list[float]]:
         """Return the accuracy of each of 15 equal bins of confidence; NaN for an empty one."""
         total = np.where(bins[:, 0] > 0, bins[:, 0], np.nan)
         accuracy, edges = bins[:, 2] / total, np.linspace(0.0, 1.0, N_CALIBRATION_BINS + 1)
-        index = self._groups[3] // _FINE
+        index = self._groups[3] // FINE
         residual = self.weight * (self.is_correct - accuracy[index])
         block = self.block[self.event]
         errors = [
@@ -231,21 +213,8 @@ class ScoredEvents:
         }
 
 
-def _codes(verdicts: Verdicts) -> IntArray:
-    """Return the code of the cell of each verdict."""
-    made = verdicts.predictions
-    hours = made.close_time.astype("datetime64[ms]").view(np.int64) // 3_600_000
-    hour = hours - 24 * (hours // 24)
-    delay = _DELAY_GROUP[np.minimum(verdicts.known_at - verdicts.row, len(_DELAY_GROUP) - 1)]
-    code: IntArray = made.direction.astype(np.int64)
-    for group, size in ((delay, _SHAPE[1]), (hour, _SHAPE[2])):
-        code = code * size + group
-    return code * _SHAPE[3] + calibration_index(made.confidence.astype(np.float32), _SHAPE[3])
-
-
-def _parts(code: IntArray, n_codes: int) -> list[IntArray]:
+def _parts(code: IntArray, n_codes: int) -> Sequence[IntArray]:
     """Return the positions of each of the codes 0, 1, ...; one sort is many times as fast as a mask for each."""
-    here = np.flatnonzero(code >= 0)
-    order = here[np.argsort(code[here].astype(np.uint8), kind="stable")]
-    edges = np.cumsum(np.bincount(code[here], minlength=n_codes))
-    return np.split(order, edges[:-1])
+    key = code.astype(np.uint16)  # -1, for none, comes last
+    edges = np.cumsum(np.bincount(key, minlength=n_codes)[:n_codes])
+    return np.split(np.argsort(key, kind="stable"), edges)[:-1]

@@ -6,14 +6,12 @@ from typing import Any, Final
 
 import numpy as np
 
-from trendtrain.market.bars import AnyArray, FloatArray, IntArray, TimeArray
+from trendtrain.market.bars import FloatArray, IntArray, TimeArray
 
 Scores = dict[str, Any]
 
 EVENTS_A_BLOCK = 20
 FEWEST_BLOCKS = 8
-N_CALIBRATION_BINS = 15
-FADING_FACTOR = 0.999
 SHARES: Final = (0.0, 1.0)  # the range of an accuracy
 DIFFERENCES: Final = (-1.0, 1.0)  # the range of a difference of two
 
@@ -207,39 +205,7 @@ def negative_log_likelihood(probability: FloatArray, truth: IntArray) -> FloatAr
     return -np.log(np.maximum(given, 1e-7))
 
 
-def calibration_bins(
-    confidence: AnyArray, correct: AnyArray, weight: FloatArray, series: IntArray | int = 0, n_series: int = 1
-) -> FloatArray:
-    """Sum weight, weighted confidence and weighted correctness in 15 equal bins of confidence, series by series.
-
-    Returns:
-        Shape (n_series * 15, 3).
-    """
-    index = series * N_CALIBRATION_BINS + calibration_index(confidence)
-    columns = (weight, weight * confidence, weight * correct)
-    return np.column_stack([np.bincount(index, column, n_series * N_CALIBRATION_BINS) for column in columns])
-
-
-def calibration_index(confidence: AnyArray, n_bins: int = N_CALIBRATION_BINS) -> IntArray:
-    """Return which of equal bins each confidence falls in, an edge into the bin above it, shape (n,)."""
-    place: FloatArray = confidence.astype(np.float64) * n_bins
-    return np.minimum(place.astype(np.int64), n_bins - 1)
-
-
 def expected_calibration_error(bins: FloatArray) -> float:
     """Return the weighted mean distance of confidence and correctness over bins (Naeini et al. 2015); NaN if empty."""
     total = bins[:, 0].sum()
     return float(np.abs(bins[:, 1] - bins[:, 2]).sum() / total) if total else float("nan")
-
-
-def fade(correctness: FloatArray, state: tuple[float, float]) -> tuple[float, float]:
-    """Update the fading prequential sums, once an event (Gama et al. 2013): S = e + a S, B = 1 + a B.
-
-    Args:
-        correctness: Event by event in the order of arrival, shape (n_events,).
-        state: (S, B) so far, (0, 0) at first. Fading accuracy is S / B.
-    """
-    total, count = state
-    for value in correctness.tolist():
-        total, count = value + FADING_FACTOR * total, 1.0 + FADING_FACTOR * count
-    return total, count

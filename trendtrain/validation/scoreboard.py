@@ -1,31 +1,24 @@
 """The scores of a run: per event, per series, beside those of the baselines."""
 
-from collections.abc import Iterator, Sequence
-from itertools import pairwise
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-from trendtrain.market.bars import AnyArray, FloatArray, IntArray, Series
+from trendtrain.market.bars import AnyArray, IntArray, Series
 from trendtrain.validation.breakdown import Breakdown, ScoredEvents
-from trendtrain.validation.predictions import CORRECT, OUTCOME_NAMES, WRONG, Predictions, Verdicts
+from trendtrain.validation.kernel import N_CALIBRATION_BINS
+from trendtrain.validation.predictions import Predictions, Verdicts
 from trendtrain.validation.score import (
-    N_CALIBRATION_BINS,
     SHARES,
     Estimate,
     Scores,
     best_baseline,
-    calibration_bins,
     estimate,
     expected_calibration_error,
-    fade,
-    group,
-    negative_log_likelihood,
     paired_scores,
 )
 from trendtrain.validation.stats import TrendStats
-
-_BLOCK: Final = 32_768  # verdicts scored at once: temporary arrays of more cost a third of the time in page faults
 
 
 class Scoreboard:
@@ -44,7 +37,7 @@ class Scoreboard:
         self.baselines = tuple(baselines)
         self._events = [ScoredEvents.none(2 + len(self.baselines))]
         self._sums = np.zeros(2 + len(self.baselines))
-        self._fading = (0.0, 0.0)
+        self._fading = np.zeros(2)
         self._counts = np.zeros((0, 3), dtype=np.int64)  # of each series: validated, correct, void
         self._bins = np.zeros((0, N_CALIBRATION_BINS, 3))
         self._delays = np.zeros((0, 1), dtype=np.int64)  # of each series: counts of each delay in bars
@@ -59,25 +52,14 @@ class Scoreboard:
         self._delays = _padded(self._delays, len(self.series))
 
     def update(self, verdicts: Verdicts) -> None:
-        """Add new verdicts; void ones are counted and have no score."""
-        self._count(verdicts)
-        for part in _blocks(verdicts[verdicts.is_validated]):
-            self._add(part)
-
-    def _add(self, verdicts: Verdicts) -> None:
-        made, events = verdicts.predictions, group(verdicts.event)
-        means = np.stack([events.means(column) for column in _scores(verdicts)], axis=-1)
-        self._events.append(ScoredEvents.of(verdicts, events, means))
-        self._sums += means.sum(axis=0)
-        self._fading = fade(means[:, 0], self._fading)
-        self.n_events += len(means)
-        weight = (1.0 / events.counts)[events.inverse]
-        confidence = made.confidence.astype(np.float32)
-        bins = calibration_bins(confidence, verdicts.is_correct, weight, made.series, len(self.series))
-        self._bins += bins.reshape(self._bins.shape)
-        delay = verdicts.known_at - verdicts.row
-        self._delays = _padded(self._delays, len(self.series), int(delay.max()) + 1)
-        np.add.at(self._delays.reshape(-1), made.series * self._delays.shape[1] + delay, 1)
+        """Add new verdicts, all of an event one after another; void ones are counted and have no score."""
+        longest = int((verdicts.known_at - verdicts.row).max(initial=0))
+        self._delays = _padded(self._delays, len(self.series), longest + 1)
+        bins = np.zeros_like(self._bins)  # of these verdicts alone: fewer small numbers meet large ones
+        self._events.append(ScoredEvents.of(verdicts, (self._counts, self._delays, bins, self._fading)))
+        self._bins += bins
+        self._sums += self._events[-1].values.sum(axis=0)
+        self.n_events += len(self._events[-1])
 
     def stats(self, pending: Predictions) -> dict[Series, TrendStats]:
         """Return the six numbers of each series, given the pending predictions."""
@@ -85,20 +67,13 @@ class Scoreboard:
         rows = np.column_stack([self._counts, n_pending]).tolist()
         return {series: TrendStats(*row) for series, row in zip(self.series, rows, strict=True)}
 
-    def _count(self, verdicts: Verdicts) -> None:
-        n_series, n_outcomes = len(self.series), len(OUTCOME_NAMES)
-        code = verdicts.predictions.series * n_outcomes + verdicts.outcome
-        counts = np.bincount(code, minlength=n_series * n_outcomes).reshape(n_series, n_outcomes)
-        validated = counts[:, WRONG] + counts[:, CORRECT]
-        self._counts += np.column_stack([validated, counts[:, CORRECT], counts.sum(axis=1) - validated])
-
     def metrics(self, pending: Predictions | None = None) -> dict[str, float]:
         """Return the running scores under their TensorBoard names, without `trend/`; NaN before the first event.
 
         `expected_accuracy` is the mean confidence of pending predictions; NaN if there are none.
         """
         mean = self._sums / self.n_events if self.n_events else np.full(len(self._sums), np.nan)
-        total, count = self._fading
+        total, count = self._fading.tolist()
         return {
             "event_accuracy": float(mean[0]),
             "accuracy_fading": total / count if count else float("nan"),
@@ -125,21 +100,12 @@ class Scoreboard:
             series: Its number; None for all.
             pending: The pending predictions.
         """
-        events, bins = self._scored(series), self._bins_of(series)
-        scores = self._scores_of(events.values, events.block, bins, self.delays(series))
-        scores["expected_accuracy"]["pending"] = self._expected(pending, series)
-        return scores
-
-    def _expected(self, pending: Predictions | None, series: int | None = None) -> float:
-        """Return the mean confidence of pending predictions, of one series or of all; NaN if there are none."""
-        if pending is not None and series is not None:
-            pending = pending[pending.series == series]
-        return float(pending.confidence.mean()) if pending else float("nan")
-
-    def _scores_of(self, values: FloatArray, block: IntArray, bins: FloatArray, delays: IntArray) -> Scores:
-        model = estimate(values[:, 0], block, SHARES)
+        events, bins, delays = self._scored(series), _sum(self._bins, series), self.delays(series)
+        values, total = events.values, bins[:, 0].sum()
+        model = estimate(values[:, 0], events.block, SHARES)
         columns = zip(self.baselines, values[:, 2:].T, strict=True)
-        baselines = {name: paired_scores(values[:, 0], column, block) for name, column in columns}
+        baselines = {name: paired_scores(values[:, 0], column, events.block) for name, column in columns}
+        judged = float(bins[:, 1].sum() / total) if total else float("nan")
         return {
             "event_accuracy": model.mean,
             "n_events": model.n_events,
@@ -147,11 +113,17 @@ class Scoreboard:
             "accuracy_ci95": list(model.ci95),
             "nll": float(values[:, 1].mean()) if len(values) else float("nan"),
             "ece": expected_calibration_error(bins),
-            "expected_accuracy": {"judged": _mean_confidence(bins)},
+            "expected_accuracy": {"judged": judged, "pending": self._expected(pending, series)},
             "baselines": baselines,
             "best_baseline": best_baseline(baselines),
             "label_delay_bars": {"p50": delay_quantile(delays, 0.5), "p95": delay_quantile(delays, 0.95)},
         }
+
+    def _expected(self, pending: Predictions | None, series: int | None = None) -> float:
+        """Return the mean confidence of pending predictions, of one series or of all; NaN if there are none."""
+        if pending is not None and series is not None:
+            pending = pending[pending.series == series]
+        return float(pending.confidence.mean()) if pending else float("nan")
 
     def breakdown(self, series: int | None = None) -> Breakdown:
         """Return the scores of groups of predictions, of one series or of all, in plain types; NaN for no value.
@@ -175,16 +147,11 @@ class Scoreboard:
             `confusion`: `classes`, their names, and `share[i][j]`, the share of events (event-weighted, all sum to 1)
             that were class i and predicted as class j.
         """
-        return self._scored(series).breakdown(self.series, self._bins_of(series))
+        return self._scored(series).breakdown(self.series, _sum(self._bins, series))
 
     def delays(self, series: int | None = None) -> IntArray:
         """Return how many predictions, of one series or of all, waited 0, 1, 2, ... bars for their verdict."""
-        delays: IntArray = self._delays.sum(axis=0) if series is None else self._delays[series].copy()
-        return delays
-
-    def _bins_of(self, series: int | None) -> FloatArray:
-        bins: FloatArray = self._bins.sum(axis=0) if series is None else self._bins[series]
-        return bins
+        return _sum(self._delays, series)
 
     def _scored(self, series: int | None = None) -> ScoredEvents:
         """Return the events so far, of one series or of all."""
@@ -194,9 +161,9 @@ class Scoreboard:
     def state_dict(self) -> dict[str, Any]:
         """Return the scores so far: numbers, and arrays of them."""
         return {
-            "events": self._scored().state_dict(),
+            "events": self._scored().columns(),
             "sums": self._sums.copy(),
-            "fading": list(self._fading),
+            "fading": self._fading.tolist(),
             "counts": self._counts.copy(),
             "bins": self._bins.copy(),
             "delays": self._delays.copy(),
@@ -204,29 +171,13 @@ class Scoreboard:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore the state returned by `state_dict()` of a board with the same series and baselines."""
-        self._events = [ScoredEvents.from_state(state["events"])]
+        self._events = [ScoredEvents(**state["events"])]
         self.n_events = len(self._events[0])
         self._sums = state["sums"].copy()
-        self._fading = (state["fading"][0], state["fading"][1])
+        self._fading = np.array(state["fading"])
         self._counts = state["counts"].copy()
         self._bins = state["bins"].copy()
         self._delays = state["delays"].copy()
-
-
-def _blocks(verdicts: Verdicts) -> Iterator[Verdicts]:
-    """Cut verdicts, whose events lie together, between events into parts that stay in the processor's cache."""
-    n, start = len(verdicts), np.flatnonzero(np.diff(verdicts.event)) + 1
-    cuts = np.append(start, n)[np.searchsorted(start, np.arange(_BLOCK, n, _BLOCK))]
-    for first, last in pairwise([0, *np.unique(cuts).tolist(), n]):
-        if first < last:
-            yield verdicts[first:last]
-
-
-def _scores(verdicts: Verdicts) -> list[AnyArray]:
-    """Return of each verdict: whether it is correct, its nll, and whether each baseline was right."""
-    nll = negative_log_likelihood(verdicts.predictions.probability, verdicts.truth)
-    right = (verdicts.predictions.baselines == verdicts.truth[:, None]).T
-    return [verdicts.is_correct, nll, *right]
 
 
 def _padded(values: AnyArray, n: int, width: int = 0) -> AnyArray:
@@ -237,6 +188,12 @@ def _padded(values: AnyArray, n: int, width: int = 0) -> AnyArray:
     padded = np.zeros(shape, values.dtype)
     padded[: len(values), : values.shape[1]] = values
     return padded
+
+
+def _sum(values: AnyArray, series: int | None) -> AnyArray:
+    """Return the row of a series, or the sum of all rows."""
+    total: AnyArray = values[slice(None) if series is None else [series]].sum(axis=0)
+    return total
 
 
 def delay_quantile(counts: IntArray, q: float) -> float:
@@ -250,8 +207,3 @@ def delay_quantile(counts: IntArray, q: float) -> float:
     if not len(counts) or cumulative[-1] == 0:
         return float("nan")
     return float(np.searchsorted(cumulative, q * cumulative[-1]))
-
-
-def _mean_confidence(bins: FloatArray) -> float:
-    total = bins[:, 0].sum()
-    return float(bins[:, 1].sum() / total) if total else float("nan")
