@@ -1,16 +1,30 @@
 """The `trendtrain` command: pass the arguments to a subcommand, and print an expected error as one line."""
 
 import argparse
+import os
+import re
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
+from trendtrain import __version__
 from trendtrain.commands import annotations, db, import_bars, label, predict, stats
-from trendtrain.commands.errors import report_error
+from trendtrain.commands.errors import report_error, report_own
 from trendtrain.commands.train import run_overrides
-from trendtrain.errors import EXIT_CTRL_C, TRY_AGAIN, CostWarning, InputError, StorageError, is_disk_fault
+from trendtrain.errors import (
+    EXIT_CLOSED_PIPE,
+    EXIT_CTRL_C,
+    EXIT_FAILED,
+    EXIT_MISTAKE,
+    TRY_AGAIN,
+    CostWarning,
+    InputError,
+    StorageError,
+    did_you_mean,
+    is_disk_fault,
+)
 
 _COMMANDS = (import_bars, label, predict, stats, annotations, db)
 
@@ -19,18 +33,31 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a command and return its exit code; an error that the user can act on is one line."""
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        if arguments[:1] == ["train"]:
-            return _run(partial(run_overrides, arguments[1:]))
-        options = _parser().parse_args(arguments)
-        return _run(partial(options.run, options))
+        exit_code = _run_command(arguments)
+        sys.stdout.flush()
+        return exit_code
     except (InputError, StorageError) as error:
         return report_error(error)
+    except BrokenPipeError:  # `| head` has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_CLOSED_PIPE
     except OSError as error:
         if not is_disk_fault(error):
             raise
         return report_error(StorageError(f"The disk failed: {error}. {TRY_AGAIN}"))
     except KeyboardInterrupt:
         return EXIT_CTRL_C
+    except Exception as error:
+        if not report_own(error):
+            raise
+        return EXIT_FAILED
+
+
+def _run_command(arguments: list[str]) -> int:
+    if arguments[:1] == ["train"]:
+        return _run(partial(run_overrides, arguments[1:]))
+    options = _parser().parse_args(arguments)
+    return _run(partial(options.run, options))
 
 
 def _run(command: Callable[[], int]) -> int:
@@ -54,8 +81,32 @@ def _show_warning(message: Any, category: type[Warning], *place: Any, **more: An
         sys.stderr.write(warnings.formatwarning(message, category, *place[:2]))
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser that names the command or the option which was probably meant."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print one line, and exit; the usage too where something is missing."""
+        if message.startswith("the following arguments are required"):
+            super().error(message)
+        unknown = re.search(r"invalid choice: '([^']*)'|unrecognized arguments: (-\S+)", message)
+        words = list(_words(self))
+        hint = did_you_mean(next(filter(None, unknown.groups())), words) if unknown else "."
+        self.exit(EXIT_MISTAKE, f"{self.prog}: error: {message}{hint}\n")
+
+
+def _words(parser: argparse.ArgumentParser) -> Iterator[str]:
+    """Yield the options and commands of a parser, and those of its commands."""
+    for action in parser._actions:
+        yield from action.option_strings
+        if isinstance(action, argparse._SubParsersAction):
+            yield from action.choices
+            for inner in action.choices.values():
+                yield from _words(inner)
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="trendtrain", description="Train trend models on delayed labels.")
+    parser = _Parser(prog="trendtrain", description="Train trend models on delayed labels.")
+    parser.add_argument("--version", action="version", version=f"trendtrain {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     commands.add_parser("train", help="the main job; takes Hydra overrides such as data=files data.path=FILE")
     for command in _COMMANDS:

@@ -13,13 +13,16 @@ RuntimeError
 Any other exception is a fault of ours: a traceback, and exit code 1.
 """
 
+import difflib
 import errno
+from collections.abc import Callable, Iterable
 from numbers import Integral, Real
 from typing import Final
 
 EXIT_FAILED: Final = 1
 EXIT_MISTAKE: Final = 2
 EXIT_CTRL_C: Final = 130
+EXIT_CLOSED_PIPE: Final = 141
 EXIT_SIGTERM: Final = 143
 
 TRY_AGAIN: Final = "Data stored earlier is kept. Fix the problem and run the same command again."
@@ -97,7 +100,21 @@ def check_choice(name: str, value: object, choices: tuple[object, ...]) -> None:
     Example:
         >>> check_choice("tie", "stirct", ("plateau", "strict"))
         Traceback (most recent call last):
-        trendtrain.errors.InputError: `tie` must be one of plateau, strict, got 'stirct'.
+        trendtrain.errors.InputError: `tie` must be one of plateau, strict, got 'stirct'; did you mean `strict`?
     """
     if value not in choices:
-        raise InputError(f"`{name}` must be one of {', '.join(map(str, choices))}, got {value!r}.")
+        rule = f"`{name}` must be one of {', '.join(map(str, choices))}, got {value!r}"
+        raise InputError(f"{rule}{did_you_mean(value, choices)}")
+
+
+def did_you_mean(word: object, choices: Iterable[object], meaning: Callable[[str], object] = str) -> str:
+    """Return the end of a message: the choice that was probably meant, as `meaning` gives it, or a full stop.
+
+    Example:
+        >>> did_you_mean("modle", ["seed", "model"])
+        '; did you mean `model`?'
+        >>> did_you_mean("x", ["seed", "model"])
+        '.'
+    """
+    near = difflib.get_close_matches(str(word), list(map(str, choices)), 1)
+    return f"; did you mean `{meaning(near[0])}`?" if near else "."

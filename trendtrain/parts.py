@@ -11,7 +11,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from trendtrain.errors import InputError
+from trendtrain.errors import InputError, did_you_mean
 from trendtrain.market.bars import Bars, FloatArray, Series
 from trendtrain.market.labels import Labels, label_bars
 from trendtrain.replay.sampler import Detector
@@ -32,14 +32,14 @@ def drop_defaults(cfg: DictConfig) -> None:
         InputError: If a part does not take another key.
     """
     for path, node in _parts(_raw(cfg)):
-        taken = _parameters(node["_target_"])
+        taken = parameters(node["_target_"])
         for key in [key for key in node if not key.startswith("_") and taken is not None and key not in taken]:
             if _is_default(path, node, key):
                 with open_dict(cfg):
                     del OmegaConf.select(cfg, path)[key]
             else:
                 rule = f"must be left out (~{path}.{key}) for {node['_target_']}, which does not take it"
-                raise InputError(f"`{path}.{key}` {rule}, got {node[key]!r}.")
+                raise InputError(f"`{path}.{key}` {rule}, got {node[key]!r}{did_you_mean(key, taken or ())}")
 
 
 def make(cfg: DictConfig, key: str, kind: type, article: str = "a") -> Any:
@@ -190,13 +190,13 @@ def _parts(raw: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str,
             yield from _parts(inner, f"{path}.{key}".lstrip("."))
 
 
-def _parameters(target: str) -> set[str] | None:
+def parameters(target: str) -> set[str] | None:
     """Return the parameters that a part takes; None where it takes any, or nothing tells."""
     try:
-        parameters = inspect.signature(get_object(target)).parameters.values()
+        taken = inspect.signature(get_object(target)).parameters.values()
     except Exception:  # what cannot be found is said when it is made
         return None
-    return None if any(one.kind == one.VAR_KEYWORD for one in parameters) else {one.name for one in parameters}
+    return None if any(one.kind == one.VAR_KEYWORD for one in taken) else {one.name for one in taken}
 
 
 def _is_default(path: str, node: dict[str, Any], key: str) -> bool:

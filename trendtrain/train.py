@@ -24,7 +24,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from trendtrain.callbacks.trend_validation import TrendValidation
 from trendtrain.callbacks.walk_checkpoint import WalkCheckpoint
+from trendtrain.compose import compose_config
 from trendtrain.data.datamodule import PivotDataModule
+from trendtrain.data.sources import from_memory, held_bars
 from trendtrain.errors import EXIT_CTRL_C, EXIT_SIGTERM, InputError, check_at_least, check_choice, check_number
 from trendtrain.market.synthetic import synthetic_market
 from trendtrain.market.timeframe import format_timeframe
@@ -37,6 +39,7 @@ from trendtrain.reports.terminal import show
 from trendtrain.storage.bars.store import BarStore
 from trendtrain.storage.database import is_missing, open_database
 from trendtrain.storage.ledger.ledger import Ledger
+from trendtrain.stream.feed import HeldBars
 from trendtrain.stream.inputs import InputTracker
 from trendtrain.stream.walk import Walk
 
@@ -47,26 +50,45 @@ _NOT_OF_THE_CONFIG = ("db", "run", "overwrite", "metric")  # what describes no r
 _LARGEST_SEED = 2**32 - 1  # of numpy's global generator
 
 
-def train(cfg: DictConfig, folder: Path | None = None) -> Summary:
+def train(
+    cfg: DictConfig | None = None, folder: str | Path | None = None, *, data: Any = None, **options: Any
+) -> Summary:
     """Load the bars, walk through them, and write `summary.json`, also if the walk is interrupted.
 
     Args:
-        cfg: The configuration, as `configs/train.yaml` describes it.
-        folder: The run folder; None for Hydra's.
+        cfg: The configuration, as `configs/train.yaml` describes it; None to compose it from `data` and `options`.
+        folder: The run folder; None for Hydra's, or else `runs/NAME`.
+        data: The bars: a DataFrame or `Bars`; a dict of them by (symbol, timeframe), such as ("ETHUSDT", "1h"); or a
+            file or folder of bars. Bars without a name are kept in the database as DATA.
+        **options: As in `trendtrain.compose.compose_config`: `model="mlp"`, `seed=1`, `walk={"steps": 20}`.
 
     Raises:
         InputError: If the configuration or the bars break a rule, or the folder holds a run that would be lost.
         StorageError: If the database or the disk fails.
+
+    Example:
+        >>> train(data="bars/ETHUSDT_1h.csv", model="mlp", seed=1)  # doctest: +SKIP
+        Summary(20261129-084728-mlp-files-d03971: finished after 89 steps, event accuracy 0.6131 ...)
     """
     started = time.perf_counter()
+    held = None if data is None or isinstance(data, str | Path) else held_bars(data)
+    if cfg is None:
+        cfg = compose_config(**_data_options(data, held), **options)
+        folder = folder or Path("runs") / str(cfg.run.name)
+    elif data is not None or options:
+        raise InputError(
+            f"`cfg` must come without other arguments but `folder`, got {', '.join(options) or 'data'} too."
+        )
     _check(cfg)
+    if held is None and str(cfg.data.source.get("_target_")).endswith(".from_database") and is_missing(cfg.db.url):
+        raise InputError(f"`db.url` must name a database that exists for data=database, got {cfg.db.url}.")
     drop_defaults(cfg)
     fill_counts(cfg)
-    folder = folder or Path(HydraConfig.get().runtime.output_dir)
+    folder = Path(folder or _folder(cfg))
     kept = run_to_go_on_with(folder, cfg.ckpt, cfg.overwrite)
     engine = open_database(cfg.db.url)
     try:
-        run = _Run(cfg, folder, Ledger(engine), BarStore(engine), kept)
+        run = _Run(cfg, folder, Ledger(engine), BarStore(engine), kept, held)
         exit_code = run.walk()
     finally:
         engine.dispose()
@@ -76,10 +98,33 @@ def train(cfg: DictConfig, folder: Path | None = None) -> Summary:
     return summary
 
 
+def _data_options(data: Any, held: HeldBars | None) -> dict[str, Any]:
+    """Return what the configuration says of bars that were given."""
+    if data is None:
+        return {}
+    if held is None:
+        return {"data": "files", "data.path": str(data)}
+    symbols, timeframes = (sorted({series[i] for series in held.series}) for i in (0, 1))
+    return {"data": "database", "data.symbols": symbols, "data.timeframes": timeframes}
+
+
+def _folder(cfg: DictConfig) -> Path:
+    """Return the run folder of a job of Hydra's, or that of a configuration that was composed by hand."""
+    return Path(HydraConfig.get().runtime.output_dir if HydraConfig.initialized() else f"runs/{cfg.run.name}")
+
+
 class _Run:
     """The parts of a run."""
 
-    def __init__(self, cfg: DictConfig, folder: Path, ledger: Ledger, store: BarStore, kept: RunFile | None) -> None:
+    def __init__(
+        self,
+        cfg: DictConfig,
+        folder: Path,
+        ledger: Ledger,
+        store: BarStore,
+        kept: RunFile | None,
+        held: HeldBars | None,
+    ) -> None:
         self.cfg = cfg
         self.folder = folder
         self.ledger = ledger
@@ -91,7 +136,7 @@ class _Run:
         self.module = make(cfg, "model", pl.LightningModule)
         if cfg.init_from is not None:
             load_weights(getattr(self.module, "net", self.module), cfg.init_from, "init_from")
-        self.datamodule = _datamodule(cfg, store, {} if kept is None else kept.grid or {})
+        self.datamodule = _datamodule(cfg, store, held, {} if kept is None else kept.grid or {})
         self.checkpoint = self._checkpoint()
         self.validation: TrendValidation = make(cfg, "callbacks.validation", TrendValidation)
         self.trainer = self._trainer()
@@ -103,6 +148,7 @@ class _Run:
         if self.cfg.overwrite:
             delete_run(self.folder)
             self.ledger.delete(self.name)
+        self.folder.mkdir(parents=True, exist_ok=True)
         RunFile(name=self.name, grid=self._grid(), config=self.config).save(self.folder)
         try:
             with _quiet_lightning():
@@ -267,18 +313,16 @@ def _check(cfg: DictConfig) -> None:
     check_at_least("n_threads", cfg.n_threads, 1)
     if cfg.n_classes not in (2, 3):
         raise InputError(f"`n_classes` must be 2 or 3, got {cfg.n_classes!r}.")
-    if str(cfg.data.source.get("_target_")).endswith(".from_database") and is_missing(cfg.db.url):
-        raise InputError(f"`db.url` must name a database that exists for data=database, got {cfg.db.url}.")
     if cfg.callbacks.get("validation") is None:
         raise InputError("`callbacks.validation` must be there: without it nothing is judged, got null.")
 
 
-def _datamodule(cfg: DictConfig, store: BarStore, grid: dict[str, str]) -> PivotDataModule:
+def _datamodule(cfg: DictConfig, store: BarStore, held: HeldBars | None, grid: dict[str, str]) -> PivotDataModule:
     walk, replay = check_kind("walk", instantiate(cfg.walk, **grid), Walk), make_replay(cfg)
     # Checks its arguments before bars are loaded, which may take long.
     check_kind("replay", call("replay", replay, seed=cfg.seed), ReplaySampler)
     datamodule = PivotDataModule(
-        series=check_source(instantiate(cfg.data.source)(store)),
+        series=check_source(instantiate(cfg.data.source)(store)) if held is None else from_memory(store, held),
         labeler=make_labeler(cfg),
         features=instantiate(cfg.data.features),
         side=instantiate(cfg.data.side),

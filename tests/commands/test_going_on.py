@@ -353,13 +353,13 @@ def test_an_interrupted_run_prints_the_line_that_resumes_it(by: signal.Signals, 
 # -- keys -------------------------------------------------------------------------------------------------------------
 
 UNREAD = {
-    "+modle=mlp": "`modle` must be a key that something reads, got modle; did you mean model?",
-    "modle=mlp": "`modle` must be a key that something reads, got modle; did you mean model?",
-    "+lr=0.1": "`lr` must be a key that something reads, got lr; did you mean model.lr?",
-    "++sede=1": "`sede` must be a key that something reads, got sede; did you mean seed?",
-    "+data.pth=x": "`data.pth` must be a key that something reads, got data.pth; did you mean data.path?",
-    "+db.ulr=x": "`db.ulr` must be a key that something reads, got db.ulr; did you mean db.url?",
-    "+run.nmae=x": "`run.nmae` must be a key that something reads, got run.nmae; did you mean run.name?",
+    "+modle=mlp": "`modle` must be a key that something reads, got modle; did you mean `model`?",
+    "modle=mlp": "`modle` must be a key that something reads, got modle; did you mean `model`?",
+    "+lr=0.1": "`lr` must be a key that something reads, got lr; did you mean `model.lr`?",
+    "++sede=1": "`sede` must be a key that something reads, got sede; did you mean `seed`?",
+    "+data.pth=x": "`data.pth` must be a key that something reads, got data.pth; did you mean `data.path`?",
+    "+db.ulr=x": "`db.ulr` must be a key that something reads, got db.ulr; did you mean `db.url`?",
+    "+run.nmae=x": "`run.nmae` must be a key that something reads, got run.nmae; did you mean `run.name`?",
     "+xyzzy=1": "`xyzzy` must be a key that something reads, got xyzzy.",
 }
 

@@ -100,9 +100,9 @@ OURS = ("trendtrain", "trend", "PivotDataModule", "labels", "sampler", "known", 
 
 
 def test_the_code_judges_and_trains_on_a_foreign_trainer(folder: Path) -> None:
-    judge, *training = blocks("python")
+    door, judge, *training = blocks("python")
     assert len(training) == 2
-    code = "\n".join([judge, FRAME, *training])
+    code = "\n".join([judge, FRAME, door, *training])
     done = subprocess.run([sys.executable, "-c", code], cwd=folder, env=environment(), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
@@ -115,7 +115,7 @@ def test_the_code_judges_and_trains_on_a_foreign_trainer(folder: Path) -> None:
     assert all(0.3 < accuracy < 0.8 for accuracy in accuracies)
 
 
-@pytest.mark.parametrize(("block", "most"), [(0, 6), (1, 10), (2, 10)])
+@pytest.mark.parametrize(("block", "most"), [(0, 2), (1, 6), (2, 10), (3, 10)])
 def test_using_the_package_takes_few_lines(block: int, most: int) -> None:
     ours = [line for line in blocks("python")[block].splitlines() if any(word in line for word in OURS)]
     assert 0 < len(ours) <= most

@@ -12,7 +12,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"strength": "11"}, "`strength` must list one integer a level, got '11'."),
     ({"strength": (1, 0)}, "`strength` must be an integer of at least 1, got 0."),
     ({"strength": (1, 1.5)}, "`strength` must be an integer of at least 1, got 1.5."),
-    ({"tie": "stirct"}, "`tie` must be one of plateau, strict, got 'stirct'."),
+    ({"tie": "stirct"}, "`tie` must be one of plateau, strict, got 'stirct'; did you mean `strict`?"),
     ({"inside": "drop"}, "`inside` must be one of keep, skip, got 'drop'."),
     ({"max_gap": -1}, "`max_gap` must be an integer of at least 0, got -1."),
     ({"max_gap": 10**15}, "`max_gap` must be at most 1,000,000,000 bars, got 1000000000000000."),

@@ -1,8 +1,10 @@
 """Options that several commands share."""
 
 import argparse
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trendtrain.errors import InputError
@@ -63,6 +65,17 @@ def existing_database(url: str) -> Iterator["Engine"]:
         yield engine
     finally:
         engine.dispose()
+
+
+@contextmanager
+def own_files() -> Iterator[None]:
+    """Let `_target_=mynet.MyNet` find a file of the current folder, inside the block alone."""
+    path = list(sys.path)
+    sys.path.append(str(Path.cwd()))
+    try:
+        yield
+    finally:
+        sys.path[:] = path
 
 
 def whole(text: str) -> int | str:

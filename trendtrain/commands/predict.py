@@ -1,9 +1,9 @@
 """`trendtrain predict`: the predictions of a trained model for files of bars."""
 
 import argparse
-import sys
 from pathlib import Path
 
+from trendtrain.commands.options import own_files
 from trendtrain.errors import InputError
 
 
@@ -33,11 +33,11 @@ def run(options: argparse.Namespace) -> int:
     from trendtrain.reports.terminal import show
     from trendtrain.storage.table_files import write_table
 
-    sys.path.append(str(Path.cwd()))  # so that a checkpoint of a user's own net finds its file
     torch.set_num_threads(1)
     files = [file for path in options.path for file in find_files(path, options.layout)]
     read, targets = read_all(options, files)
-    predictor = Predictor(_checkpoint(options.ckpt))
+    with own_files():
+        predictor = Predictor(_checkpoint(options.ckpt))
     everything = [(series, bars, predictor.predict(bars)) for series, bars in read]
     make_folder_of(targets, options.out)
     for (_, bars, predicted), target in zip(everything, targets, strict=True):

@@ -9,8 +9,8 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
-from trendtrain.commands.keys import check_keys
 from trendtrain.errors import InputError
+from trendtrain.keys import check_keys
 from trendtrain.reports.run_file import run_to_go_on_with
 
 

@@ -14,8 +14,8 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from trendtrain.commands.errors import exit_code_of, line_of
-from trendtrain.commands.keys import check_keys
 from trendtrain.errors import EXIT_CTRL_C, EXIT_FAILED, EXIT_SIGTERM
+from trendtrain.keys import check_keys
 
 if TYPE_CHECKING:
     from trendtrain.reports.sweep import SweptRun

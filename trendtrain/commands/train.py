@@ -1,27 +1,40 @@
 """`trendtrain train`: the main job, configured by Hydra."""
 
 import os
-import shlex
 import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trendtrain.commands.errors import report_error
+from trendtrain import __version__
+from trendtrain.commands.errors import report_error, report_own
+from trendtrain.commands.options import own_files
 from trendtrain.errors import EXIT_FAILED, InputError, StorageError
 
 if TYPE_CHECKING:
-    from hydra.errors import MissingConfigException
     from omegaconf import DictConfig
 
 
 def run_overrides(overrides: list[str]) -> int:
     """Let Hydra compose the configuration and call the job; an error of Hydra's is the user's mistake."""
+    options = {one for one in overrides if one.startswith("-")}
+    if options & {"-h", "--help"}:
+        from trendtrain.commands.train_help import train_help
+
+        sys.stdout.write(train_help())
+        return 0
+    if sys.stdout.isatty() and options <= {"-m", "--multirun"}:
+        sys.stdout.write(f"trendtrain {__version__}: loading PyTorch and Lightning, then the bars\n")
+        sys.stdout.flush()
     import hydra
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
     from trendtrain.commands import sweep
     from trendtrain.commands.run_start import RefusedError
+    from trendtrain.compose import check_choices, in_our_words
 
     expected = (InputError, StorageError, HydraException, OmegaConfBaseException)
 
@@ -38,106 +51,43 @@ def run_overrides(overrides: list[str]) -> int:
             exit_codes.append(_run_job(cfg, overrides))
         except expected as error:
             exit_codes.append(report_error(error))
+        except OSError:
+            raise
+        except Exception as error:  # here, so that no frame of Hydra's is shown
+            if not report_own(error):
+                traceback.print_exc()
+            exit_codes.append(EXIT_FAILED)
         return None
 
     sweep.reset()
     try:
-        _prepare_hydra(_with_choices(overrides))
-        job()
+        with _hydras_process(check_choices(overrides)):
+            job()
     except (KeyboardInterrupt, SystemExit):
         sweep.report_interrupted(overrides)
         raise
     except RefusedError as refused:
         return report_error(refused.error)
     except expected as error:
-        return report_error(_in_our_words(error))
+        return report_error(in_our_words(error, overrides))
     except OSError as error:
-        if is_started:
+        if is_started or isinstance(error, BrokenPipeError):
             raise
         return report_error(InputError(f"`hydra.run.dir` must be a folder that can be written, got {error}."))
     return max([*exit_codes, *sweep.exit_codes, *(EXIT_FAILED for _ in sweep.running)], default=0)
 
 
-def _in_our_words(error: Exception) -> Exception:
-    """Return what is wrong with an override; another error as it is."""
-    from hydra.errors import ConfigCompositionException, MissingConfigException, OverrideParseException
-
-    from trendtrain.commands.keys import unknown_key
-
-    if isinstance(error, OverrideParseException):
-        return _unquoted(error.override) or error
-    if isinstance(error, MissingConfigException):
-        return _unknown_choice(error)
-    return unknown_key(error) if isinstance(error, ConfigCompositionException) else error
-
-
-def _prepare_hydra(overrides: list[str]) -> None:
+@contextmanager
+def _hydras_process(overrides: list[str]) -> Iterator[None]:
+    """Let Hydra find its overrides as those of its process, inside the block."""
+    argv = sys.argv
     os.environ["HYDRA_FULL_ERROR"] = "1"  # raise errors instead of printing a traceback
     sys.argv = ["trendtrain train", *overrides]
-    sys.path.append(str(Path.cwd()))  # so that `_target_=mynet.MyNet` finds a user's file
-
-
-def _with_choices(overrides: list[str]) -> list[str]:
-    """Return the overrides, each of a group checked to choose by name; null or false is the choice `none`.
-
-    Raises:
-        InputError: If a group is set to what is no name, which Hydra would answer with a traceback.
-    """
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-    from hydra.errors import OverrideParseException
-
-    parser, checked = OverridesParser.create(), []
-    for text in overrides:
-        choices = _choices(text.lstrip("+").partition("=")[0])
-        try:
-            override = parser.parse_override(text) if choices else None
-        except OverrideParseException:  # left to Hydra
-            override = None
-        if override is None or override.is_delete():
-            checked.append(text)
-            continue
-        values = list(override.sweep_iterator()) if override.is_sweep_override() else [override.value()]
-        if values in ([None], [False]) and "none" in choices:
-            text = f"{override.key_or_group}=none"
-        elif values == [None] and override.key_or_group == "experiment":
-            continue  # as the default
-        elif not all(_is_name(value) for value in values):
-            got = text.partition("=")[2]
-            raise InputError(f"`{override.key_or_group}` must be one of {', '.join(choices)}, got {got}.")
-        checked.append(text)
-    return checked
-
-
-def _is_name(value: object) -> bool:
-    return isinstance(value, str) or (isinstance(value, list) and all(isinstance(name, str) for name in value))
-
-
-def _choices(group: str) -> list[str]:
-    """Return the options of a group of our configuration; none for a key that is no group."""
-    from importlib.resources import files
-
-    folder = files("trendtrain.configs") / group
-    if not group.isidentifier() or not folder.is_dir():
-        return []
-    names = (file.name.removesuffix(".yaml") for file in folder.iterdir() if file.name.endswith(".yaml"))
-    return sorted(name for name in names if not name.startswith("_"))
-
-
-def _unquoted(override: str) -> Exception | None:
-    """Return an error that shows how to quote a value; None where quotes would not help."""
-    key, equals, value = override.partition("=")
-    if not equals or not value or value[0] in "\"'[{":
-        return None
-    quoted = shlex.quote(f'{key}="{value}"')
-    rule = "be in quotes where it holds signs such as = ( { : or letters beyond ASCII"
-    return InputError(f"`{key}` must {rule} ({quoted}), got {override}.")
-
-
-def _unknown_choice(error: "MissingConfigException") -> Exception:
-    """Return an error that lists the choices of a group, where Hydra's would also list its search path."""
-    group, _, choice = (error.missing_cfg_file or "").rpartition("/")
-    choices = [option for option in error.options or [] if not option.startswith("_")]
-    return InputError(f"`{group}` must be one of {', '.join(choices)}, got {choice!r}.") if choices else error
+    try:
+        with own_files():
+            yield
+    finally:
+        sys.argv = argv
 
 
 def _run_job(cfg: "DictConfig", overrides: list[str]) -> int:

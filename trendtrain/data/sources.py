@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any, Final
 
 import numpy as np
 
@@ -20,8 +21,11 @@ from trendtrain.market.synthetic import (
 )
 from trendtrain.market.timeframe import format_timeframe, parse_timeframe
 from trendtrain.storage.bars.store import BarStore
+from trendtrain.stream.feed import HeldBars
 
 Names = str | Sequence[str] | None
+
+UNNAMED: Final = "DATA"  # symbol of bars in memory that come without one
 
 
 class StoredBars:
@@ -146,6 +150,26 @@ def from_database(store: BarStore, symbols: Names = None, timeframes: Names = No
         InputError: If the database lacks a wanted series.
     """
     return StoredBars(store, dict.fromkeys(_chosen(store.series(), symbols, timeframes, "the database")))
+
+
+def held_bars(data: Any) -> HeldBars:
+    """Return bars of memory: a DataFrame or `Bars`, named DATA, or a dict of them by (symbol, timeframe).
+
+    Raises:
+        InputError: If they are anything else.
+    """
+    if not isinstance(data, Mapping):
+        bars = data if isinstance(data, Bars) else Bars.from_dataframe(data)
+        data = {(UNNAMED, format_timeframe(bars.timeframe)): bars}
+    return HeldBars(data)
+
+
+def from_memory(store: BarStore, held: HeldBars) -> HeldBars:
+    """Keep bars of memory, for reports, and return them; those named DATA take the place of earlier ones."""
+    for series in held.series:
+        keep = store.replace if series.symbol == UNNAMED else store.write
+        keep(*series, held.load(series, None, None))
+    return held
 
 
 def _read_files(path: str | Path, options: ReadOptions, symbols: Names, timeframes: Names) -> list[FileBars]:

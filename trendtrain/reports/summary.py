@@ -3,9 +3,11 @@
 import json
 import math
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Any
 
+from trendtrain.reports.terminal import number
 from trendtrain.storage.whole_file import whole_file
 
 
@@ -22,6 +24,24 @@ class Summary:
     values: dict[str, Any]
     folder: Path
     exit_code: int = 0
+
+    def __repr__(self) -> str:
+        """Return the run, how it ended, and its event accuracy beside the best simple rule's."""
+        return f"Summary({'; '.join(' '.join(words) for words in self._words())})"
+
+    def _repr_html_(self) -> str:
+        """Return the same as a table, for a notebook."""
+        rows = "".join(f"<tr><th>{escape(name)}</th><td>{escape(text)}</td></tr>" for name, text in self._words())
+        return f"<table>{rows}</table>"
+
+    def _words(self) -> list[tuple[str, str]]:
+        values, error = self.values, self.values["accuracy_se"]
+        words = [("run", values["name"]), ("status", f"{values['status']} after {values['steps']} steps")]
+        accuracy = number(values["event_accuracy"]) + ("" if math.isnan(error) else f" +- {error:.4f}")
+        words.append(("event accuracy", f"{accuracy}, {values['n_events']:,} events"))
+        if (best := values["best_baseline"]) is not None:
+            words.append(("beyond the best rule", f"{best['difference']:+.4f} ({best['name']})"))
+        return [*words, ("folder", str(self.folder))]
 
     def save(self) -> Path:
         """Write `summary.json` into the run folder, all at once, and return its path; NaN becomes null."""

@@ -10,11 +10,17 @@ from rich.measure import Measurement
 _ANY_WIDTH = 10_000
 
 
+class _Terminal(Console):
+    def on_broken_pipe(self) -> None:
+        """Leave it to the command line, which ends quietly."""
+        raise  # rich calls this while it handles the error
+
+
 def show(content: RenderableType) -> None:
     """Print to the terminal; into a file or a pipe, wide enough for every table. Text is printed unchanged."""
-    console = Console()
+    console = _Terminal()
     if not console.is_terminal:
-        console = Console(width=140)
+        console = _Terminal(width=140)
     is_text = isinstance(content, str)  # a path in it may hold brackets, and must stay in one piece
     console.print(content, markup=False, highlight=False, soft_wrap=is_text)
 

@@ -1,0 +1,40 @@
+"""What `trendtrain train --help` prints: the choices, and the keys that are set most often."""
+
+import textwrap
+from typing import Final
+
+from trendtrain.keys import choices_of, defaults_of, main_configuration
+
+_HEAD: Final = """\
+usage: trendtrain train [KEY=VALUE ...] [--multirun] [--cfg job]
+
+Train a model on bars step by step: predict new bars, judge earlier predictions, learn from the verdicts.
+
+Choices (KEY=NAME, the default first):
+"""
+_TAIL: Final = """
+Keys that are set most often:
+  data.path=FILE_OR_FOLDER  bars of your own, with data=files
+  db.url=URL                database of bars and results (sqlite:///trendtrain.db)
+  run.name=NAME             name of the run: its folder is runs/NAME
+  seed=N                    of weights, draws and synthetic bars (0)
+  walk.start=0.25           where the stream starts: a share of the time, or a date
+  walk.step=1d              length of a step: a time, or a number such as 256bars
+  walk.steps=N              how many steps at most
+  trainer.accelerator=gpu   any argument of a Lightning Trainer; one that is new takes a +: +trainer.max_time=...
+  ckpt=last                 go on with the run in hydra.run.dir=FOLDER
+
+All keys with their values: trendtrain train --cfg job. Two values or more (--multirun model=mlp,cnn) make a sweep.
+"""
+
+
+def train_help() -> str:
+    """Return the help of `trendtrain train`."""
+    lines = []
+    for group, default in defaults_of(main_configuration()).items():
+        choices = choices_of(group)
+        if len(choices) > 1:
+            names = ", ".join(sorted(choices, key=lambda name: name != default))
+            lines += textwrap.wrap(f"  {group:<12}{names}", 80, subsequent_indent=14 * " ")
+    text = "\n".join(lines)
+    return f"{_HEAD}{text}\n{_TAIL}"
