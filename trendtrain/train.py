@@ -179,6 +179,8 @@ class _Run:
             "ledger": {"ledger": self.ledger, "run_id": self.name, "config": json.dumps(self.config)},
             "checkpoint": {"folder": folder, "config": checkpoint_config},
             "charts": {"config": {"run": {"name": self.name}, **self.config}},
+            "monitor": {"folder": self.folder, "run_id": self.name, "ledger": self.ledger},
+            "subscribers": {"run_id": self.name},
         }
         left_out = ("validation",) if cfg.trainer.enable_progress_bar else ("validation", "progress")
         parts = {name: part for name, part in cfg.callbacks.items() if part is not None and name not in left_out}

@@ -1,0 +1,34 @@
+"""What callbacks of a live run ask of its trainer."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import lightning.pytorch as pl
+import numpy as np
+
+from trendtrain.callbacks.listeners import HasStream
+from trendtrain.market.labels import LabelTracker, label_bars
+from trendtrain.market.rules import PivotRules
+from trendtrain.stream.stream import Stream
+
+
+def stream_of(trainer: pl.Trainer) -> Stream | None:
+    """Return the stream that a trainer walks; None where it walks none, or not yet."""
+    datamodule = getattr(trainer, "datamodule", None)
+    return datamodule.stream if isinstance(datamodule, HasStream) else None
+
+
+def clock_of(trainer: pl.Trainer) -> np.datetime64 | None:
+    """Return what time it is in the market; None where bars are history."""
+    clock: Callable[[], np.datetime64 | None] | None = getattr(getattr(stream_of(trainer), "feed", None), "clock", None)
+    return None if clock is None else clock()
+
+
+def pivot_rules_of(trainer: pl.Trainer) -> PivotRules | None:
+    """Return the rules of the pivots that make labels; None where a user's own function makes them."""
+    labeler: Any = getattr(getattr(trainer, "datamodule", None), "labeler", None)
+    made = labeler if isinstance(labeler, partial) else partial(labeler) if callable(labeler) else None
+    if made is None or made.func is not label_bars:
+        return None
+    return LabelTracker(*made.args, **made.keywords).rules
