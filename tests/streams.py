@@ -53,7 +53,7 @@ class FakeFeed:
         """Return one that gives other steps before the one at a place."""
         return FakeFeed(self._begun, [*self._left[:at], *steps, *self._left[at:]], self.series)
 
-    def begin(self, slot: int = 0) -> FedBars:
+    def begin(self, slot: int = 0, n_seen: Mapping[Series, int] | None = None) -> FedBars:
         return self._begun
 
     def next(self) -> FedBars:

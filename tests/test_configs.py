@@ -27,7 +27,8 @@ _KEY = re.compile(r"^(?P<indent> *)(?P<key>[\w/]+):(?P<rest>.*)$")
 
 def composed(*overrides: str) -> DictConfig:
     with initialize_config_module("trendtrain.configs", version_base="1.3"):
-        return compose("train", list(overrides))
+        main = "live" if any(override.startswith("feed=") for override in overrides) else "train"
+        return compose(main, list(overrides))
 
 
 def targets(node: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
@@ -41,7 +42,18 @@ def targets(node: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
 
 def test_every_group_has_options() -> None:
     groups = {option.split("=")[0] for option in OPTIONS}
-    assert groups == {"callbacks", "data", "experiment", "labels", "logger", "model", "replay", "trainer", "walk"}
+    assert groups == {
+        "callbacks",
+        "data",
+        "experiment",
+        "feed",
+        "labels",
+        "logger",
+        "model",
+        "replay",
+        "trainer",
+        "walk",
+    }
 
 
 @pytest.mark.parametrize("option", OPTIONS)

@@ -53,23 +53,27 @@ class RunIn:
     def checkpoint(self) -> Path:
         return self.folder / "checkpoints" / "last.ckpt"
 
-    def here(self, *overrides: str) -> int:
+    def here(self, *overrides: str, command: str = "train") -> int:
         """Train in this process, and put back the arguments that it changes."""
         argv = sys.argv
         try:
-            return main(["train", *self.overrides, *overrides])
+            return main([command, *self.overrides, *overrides])
         finally:
             sys.argv = argv
+
+    def live(self, *overrides: str) -> int:
+        """Run `trendtrain live` in this process; it goes on if the run has begun."""
+        return self.here(*overrides, command="live")
 
     def go_on(self, *overrides: str) -> int:
         """Train in this process, from the last checkpoint if the run has begun."""
         return self.here(*overrides, *(["ckpt=last"] if (self.folder / "run.json").exists() else []))
 
-    def start(self, *overrides: str) -> "subprocess.Popen[str]":
+    def start(self, *overrides: str, command: str = "train") -> "subprocess.Popen[str]":
         """Train in a process of its own."""
-        command = [sys.executable, "-m", "trendtrain.cli", "train", *self.overrides, *overrides]
+        arguments = [sys.executable, "-m", "trendtrain.cli", command, *self.overrides, *overrides]
         environment = os.environ | {"OMP_NUM_THREADS": "1"}
-        return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        return subprocess.Popen(arguments, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def summary(self) -> dict[str, Any]:
         """What the run found, without what may differ."""

@@ -56,6 +56,8 @@ def main(arguments: list[str] | None = None) -> int:
 def _run_command(arguments: list[str]) -> int:
     if arguments[:1] == ["train"]:
         return _run(partial(run_overrides, arguments[1:]))
+    if arguments[:1] == ["live"]:
+        return _run(partial(run_overrides, arguments[1:], "live"))
     options = _parser().parse_args(arguments)
     return _run(partial(options.run, options))
 
@@ -109,6 +111,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"trendtrain {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     commands.add_parser("train", help="the main job; takes Hydra overrides such as data=files data.path=FILE")
+    commands.add_parser("live", help="the same on bars as they close; takes Hydra overrides such as feed=ccxt")
     for command in _COMMANDS:
         command.add_parser(commands)
     return parser

@@ -106,7 +106,8 @@ def _known_keys() -> set[str]:
     """Return the keys that our files have, and those of the parts."""
     folder, main = files("trendtrain.configs"), main_configuration()
     groups = defaults_of(main)
-    known = {*main, *groups, "hydra"}
+    live: dict[str, Any] = OmegaConf.to_container(OmegaConf.create((folder / "live.yaml").read_text()))  # type: ignore[assignment]
+    known = {*main, *groups, *live, *defaults_of(live), "hydra"}
     for part in _PARTS:
         found = [main.get(part) or {}]
         if part in groups:

@@ -6,8 +6,9 @@ import math
 import re
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -43,6 +44,7 @@ from trendtrain.stream.feed import HeldBars
 from trendtrain.stream.inputs import InputTracker
 from trendtrain.stream.walk import Walk
 
+DataParts = Callable[[BarStore], Mapping[str, Any]]
 _N_PROBE_BARS = 100  # enough to count columns
 _NEEDED = ("data", "data.source", "data.features", "labels", "model", "replay", "walk", "trainer", "callbacks")
 _WORST = {"event_accuracy": -math.inf, "nll": math.inf, "ece": math.inf}
@@ -51,7 +53,12 @@ _LARGEST_SEED = 2**32 - 1  # of numpy's global generator
 
 
 def train(
-    cfg: DictConfig | None = None, folder: str | Path | None = None, *, data: Any = None, **options: Any
+    cfg: DictConfig | None = None,
+    folder: str | Path | None = None,
+    *,
+    data: Any = None,
+    live: DataParts | None = None,
+    **options: Any,
 ) -> Summary:
     """Load the bars, walk through them, and write `summary.json`, also if the walk is interrupted.
 
@@ -60,6 +67,8 @@ def train(
         folder: The run folder; None for Hydra's, or else `runs/NAME`.
         data: The bars: a DataFrame or `Bars`; a dict of them by (symbol, timeframe), such as ("ETHUSDT", "1h"); or a
             file or folder of bars. Bars without a name are kept in the database as DATA.
+        live: Gives what the datamodule has in place of stored bars (`series`, `feed`, ...), given where bars are kept;
+            None for those of `data` or `data.source`.
         **options: As in `trendtrain.compose.compose_config`: `model="mlp"`, `seed=1`, `walk={"steps": 20}`.
 
     Raises:
@@ -80,7 +89,12 @@ def train(
             f"`cfg` must come without other arguments but `folder`, got {', '.join(options) or 'data'} too."
         )
     _check(cfg)
-    if held is None and str(cfg.data.source.get("_target_")).endswith(".from_database") and is_missing(cfg.db.url):
+    if (
+        held is None
+        and live is None
+        and str(cfg.data.source.get("_target_")).endswith(".from_database")
+        and is_missing(cfg.db.url)
+    ):
         raise InputError(f"`db.url` must name a database that exists for data=database, got {cfg.db.url}.")
     drop_defaults(cfg)
     fill_counts(cfg)
@@ -88,7 +102,7 @@ def train(
     kept = run_to_go_on_with(folder, cfg.ckpt, cfg.overwrite)
     engine = open_database(cfg.db.url)
     try:
-        run = _Run(cfg, folder, Ledger(engine), BarStore(engine), kept, held)
+        run = _Run(cfg, folder, Ledger(engine), BarStore(engine), kept, live or partial(_stored, cfg, held))
         exit_code = run.walk()
     finally:
         engine.dispose()
@@ -123,7 +137,7 @@ class _Run:
         ledger: Ledger,
         store: BarStore,
         kept: RunFile | None,
-        held: HeldBars | None,
+        parts: DataParts,
     ) -> None:
         self.cfg = cfg
         self.folder = folder
@@ -136,7 +150,7 @@ class _Run:
         self.module = make(cfg, "model", pl.LightningModule)
         if cfg.init_from is not None:
             load_weights(getattr(self.module, "net", self.module), cfg.init_from, "init_from")
-        self.datamodule = _datamodule(cfg, store, held, {} if kept is None else kept.grid or {})
+        self.datamodule = _datamodule(cfg, parts(store), {} if kept is None else kept.grid or {})
         self.checkpoint = self._checkpoint()
         self.validation: TrendValidation = make(cfg, "callbacks.validation", TrendValidation)
         self.trainer = self._trainer()
@@ -319,12 +333,17 @@ def _check(cfg: DictConfig) -> None:
         raise InputError("`callbacks.validation` must be there: without it nothing is judged, got null.")
 
 
-def _datamodule(cfg: DictConfig, store: BarStore, held: HeldBars | None, grid: dict[str, str]) -> PivotDataModule:
+def _stored(cfg: DictConfig, held: HeldBars | None, store: BarStore) -> dict[str, Any]:
+    """Return what the datamodule has of stored bars."""
+    return {"series": check_source(instantiate(cfg.data.source)(store)) if held is None else from_memory(store, held)}
+
+
+def _datamodule(cfg: DictConfig, parts: Mapping[str, Any], grid: dict[str, str]) -> PivotDataModule:
     walk, replay = check_kind("walk", instantiate(cfg.walk, **grid), Walk), make_replay(cfg)
     # Checks its arguments before bars are loaded, which may take long.
     check_kind("replay", call("replay", replay, seed=cfg.seed), ReplaySampler)
     datamodule = PivotDataModule(
-        series=check_source(instantiate(cfg.data.source)(store)) if held is None else from_memory(store, held),
+        **parts,
         labeler=make_labeler(cfg),
         features=instantiate(cfg.data.features),
         side=instantiate(cfg.data.side),

@@ -25,11 +25,11 @@ from trendtrain.storage.versions import TOO_OLD, UPGRADABLE, VERSION, create_if_
 from trendtrain.validation.predictions import CORRECT, WRONG
 
 # A revision that a later trendtrain may bring: a new column, filled from the rows that are there.
-NEXT = """
+NEXT = f"""
 import sqlalchemy as sa
 from alembic import op
 
-revision, down_revision = "4", "3"
+revision, down_revision = "next", "{VERSION}"
 
 
 def upgrade() -> None:
@@ -38,6 +38,7 @@ def upgrade() -> None:
     op.execute("UPDATE runs SET host = 'of ' || id")
     op.execute("UPDATE models SET n_parameters = 0")
 """
+TODAY = VERSION
 TABLES = ("runs", "models", "predictions", "verdicts", "lines", "training_events")
 IS_FULL = os.environ.get("TRENDTRAIN_FULL") == "1"
 
@@ -49,18 +50,18 @@ def next_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     shutil.copytree(versions.MIGRATIONS, folder)
     (folder / "versions" / "next.py").write_text(NEXT)
     for module in (versions, database):
-        monkeypatch.setattr(module, "VERSION", "4")
-        monkeypatch.setattr(module, "UPGRADABLE", ("3", "4"))
+        monkeypatch.setattr(module, "VERSION", "next")
+        monkeypatch.setattr(module, "UPGRADABLE", (*UPGRADABLE, "next"))
     monkeypatch.setattr(versions, "MIGRATIONS", folder)
-    return "4"
+    return "next"
 
 
 @pytest.fixture
 def old(db_url: str, next_version: str) -> Engine:
-    """A database of version 3 with rows, which the code is ahead of."""
+    """A database of today's version with rows, which the code is ahead of."""
     with pytest.MonkeyPatch.context() as patch:
         for module in (versions, database):
-            patch.setattr(module, "VERSION", "3")
+            patch.setattr(module, "VERSION", TODAY)
         engine = open_database(db_url)
     ledger = Ledger(engine)
     for run in ("one", "two"):
@@ -134,7 +135,7 @@ def test_a_database_of_before_the_first_release_is_refused_and_stays(db_url: str
 
 def test_an_older_database_is_refused_with_the_way_out(old: Engine, db_url: str) -> None:
     before = describe(old)
-    rule = r"of schema version 4, got \S+ of version 3: run `trendtrain db upgrade --db \S+`.$"
+    rule = rf"of schema version next, got \S+ of version {TODAY}: run `trendtrain db upgrade --db \S+`.$"
     with pytest.raises(InputError, match=rule) as caught:
         open_database(db_url)
     assert "\n" not in str(caught.value)
@@ -143,13 +144,13 @@ def test_an_older_database_is_refused_with_the_way_out(old: Engine, db_url: str)
 
 def test_an_upgrade_keeps_every_row_and_is_done_once(old: Engine, db_url: str) -> None:
     before = describe(old)
-    assert upgrade_database(db_url) == "3"
+    assert upgrade_database(db_url) == TODAY
     after = describe(old)
-    assert (after["version"], after["runs"]) == ([("4",)], [*before["runs"], "host"])
+    assert (after["version"], after["runs"]) == ([("next",)], [*before["runs"], "host"])
     assert after["rows"]["runs"] == [(*row, f"of {row[0]}") for row in before["rows"]["runs"]]
     for name in ("predictions", "verdicts", "lines", "training_events"):
         assert after["rows"][name] == before["rows"][name]
-    assert upgrade_database(db_url) == "4"
+    assert upgrade_database(db_url) == "next"
     assert describe(old) == after
     open_database(db_url).dispose()
 
@@ -178,7 +179,7 @@ def test_an_upgrade_killed_at_any_statement_harms_nothing(old: Engine, db_url: s
         assert describe(old) == before
     assert process.exitcode == 0
     assert number > 5
-    assert describe(old)["version"] == [("4",)]
+    assert describe(old)["version"] == [("next",)]
 
 
 def test_several_processes_may_upgrade_at_once(old: Engine, db_url: str) -> None:
@@ -186,7 +187,7 @@ def test_several_processes_may_upgrade_at_once(old: Engine, db_url: str) -> None
     for process in processes:
         process.join()
     assert [process.exitcode for process in processes] == [0] * 3
-    assert describe(old)["version"] == [("4",)]
+    assert describe(old)["version"] == [("next",)]
 
 
 @pytest.mark.parametrize("opening", [create_if_new, upgrade])
@@ -212,9 +213,9 @@ def test_the_command_upgrades_and_says_from_where(old: Engine, db_url: str, caps
     assert main(["stats", "--db", db_url]) == 2
     assert f"run `trendtrain db upgrade --db {db_url}`" in capsys.readouterr().err
     assert main(["db", "upgrade", "--db", db_url]) == 0
-    assert "from schema version 3 to 4" in capsys.readouterr().out
+    assert f"from schema version {TODAY} to next" in capsys.readouterr().out
     assert main(["db", "upgrade", "--db", db_url]) == 0
-    assert "has schema version 4 already" in capsys.readouterr().out
+    assert "has schema version next already" in capsys.readouterr().out
 
 
 def test_commands_import_neither_alembic_nor_pandas(tmp_path: Path) -> None:
@@ -226,3 +227,22 @@ print(codes, [name for name in ("alembic", "pandas", "torch") if name in sys.mod
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[0, 0, 0] []"
+
+
+def test_predictions_of_a_database_of_version_3_stay_and_get_their_new_columns(db_url: str) -> None:
+    engine = open_database(db_url)
+    ledger = Ledger(engine)
+    ledger.begin("run", "{}", "2024-01-01")
+    ledger.record("run", "cnn", 0, predicted([0, 1, 2]), judged({0: WRONG}))
+    today = describe(engine)
+    with engine.begin() as connection:
+        connection.execute(text("DROP VIEW predictions"))
+        for column in ("parameters", "stored_at"):
+            connection.execute(text(f"ALTER TABLE prediction_rows DROP COLUMN {column}"))
+        view = VIEWS["predictions"].replace("r.parameters,", "").replace("s.timeframe, r.stored_at", "s.timeframe")
+        connection.execute(text(f"CREATE VIEW predictions AS {' '.join(view.split()).replace(', r.stored_at', '')}"))
+        connection.execute(text("UPDATE alembic_version SET version_num = '3'"))
+    engine.dispose()
+    assert upgrade_database(db_url) == "3"
+    assert describe(engine) == today
+    engine.dispose()

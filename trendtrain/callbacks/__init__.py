@@ -5,12 +5,13 @@
   hooks that it calls, `interrupts` delays Ctrl-C.
 - What listens to it: `ledger_writer` (database), `trend_charts` (TensorBoard), `walk_progress` (terminal),
   `fit_temperature` (calibration).
-- What acts on training: `average_weights`, `reseed`, `trend_early_stopping`, `walk_checkpoint`.
+- What acts on training: `average_weights`, `predict_only`, `reseed`, `trend_early_stopping`, `walk_checkpoint`.
 """
 
 from trendtrain.callbacks.average_weights import AverageWeights
 from trendtrain.callbacks.fit_temperature import FitTemperature
 from trendtrain.callbacks.ledger_writer import LedgerWriter
+from trendtrain.callbacks.predict_only import PredictOnly
 from trendtrain.callbacks.reseed import ReseedGenerators
 from trendtrain.callbacks.trend_charts import TrendCharts
 from trendtrain.callbacks.trend_early_stopping import TrendEarlyStopping
@@ -23,6 +24,7 @@ __all__ = [
     "AverageWeights",
     "FitTemperature",
     "LedgerWriter",
+    "PredictOnly",
     "ReseedGenerators",
     "TrendCharts",
     "TrendEarlyStopping",

@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import replace
 from typing import Any, Final
 
 import lightning.pytorch as pl
@@ -9,6 +10,7 @@ import numpy as np
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from trendtrain.callbacks.interrupts import delay_interrupts
+from trendtrain.callbacks.listeners import HasStream
 from trendtrain.errors import InputError
 from trendtrain.market.bars import Series, TimeArray
 from trendtrain.market.timeframe import parse_timeframe
@@ -35,13 +37,19 @@ class LedgerWriter(pl.Callback):
         run_id: Name of the run, entered in `setup`.
         config: Its resolved configuration, as text.
         model: Name of the model; None takes the class of the module's net, or of the module.
+        commits: Whether the predictions of a step are written before anything else happens, as live ones must be. A run
+            that goes on then keeps those that were stored: they are neither deleted nor made again.
     """
 
-    def __init__(self, ledger: Ledger, run_id: str, config: str = "", model: str | None = None) -> None:
+    def __init__(
+        self, ledger: Ledger, run_id: str, config: str = "", model: str | None = None, commits: bool = False
+    ) -> None:
         self.ledger = ledger
         self.run_id = run_id
         self.config = config
         self.model = model
+        self.commits = commits
+        self._stored: dict[tuple[Series, int], tuple[int, float]] = {}  # made before the run went on
         self._last_step = -1
         self._waiting: list[StepRows] = []
         self._written_at = -_SECONDS_BETWEEN
@@ -67,12 +75,37 @@ class LedgerWriter(pl.Callback):
         self.ledger.end(self.run_id, "interrupted" if is_interrupt else "failed")
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Delete what a resumed run wrote after the checkpoint."""
-        self.ledger.rewind(self.run_id, self._last_step)
+        """Delete what a resumed run wrote after the checkpoint; predictions that were committed stay, and count."""
+        self.ledger.rewind(self.run_id, self._last_step, self.commits)
+        if self.commits:
+            self._stored = self.ledger.stored(self.run_id, self._name, self._last_step)
+
+    def on_predictions(
+        self, trainer: pl.Trainer, index: int, predictions: Predictions, series: tuple[Series, ...]
+    ) -> Predictions:
+        """Write predictions before anything else happens; return those that count: of a bar, the first stored."""
+        if not self.commits or not len(predictions):
+            return predictions
+        rows = prediction_rows(predictions, series, trainer)
+        self.ledger.commit(self.run_id, self._name, index, rows)
+        return self._first_made(predictions, rows) if self._stored else predictions
+
+    def _first_made(self, predictions: Predictions, rows: PredictionRows) -> Predictions:
+        """Return the predictions, but those that were stored before as they were."""
+        probability = predictions.probability.copy()
+        keys = zip(rows.series_index.tolist(), rows.open_time.astype(np.int64).tolist(), strict=True)
+        for i, (number, open_time) in enumerate(keys):
+            first = self._stored.pop((rows.series[number], open_time), None)
+            if first is not None and first != (rows.direction[i], rows.confidence[i]):
+                direction, confidence = first
+                probability[i] = (1.0 - confidence) / (probability.shape[1] - 1)
+                probability[i, direction] = confidence
+        return replace(predictions, probability=probability)
 
     def on_walk_step(self, trainer: pl.Trainer, step: WalkStep) -> None:
         """Keep the step, and write if the last write was a second ago."""
-        predictions, verdicts = prediction_rows(step.predictions, step.series), verdict_rows(step.verdicts, step.series)
+        predictions = None if self.commits else prediction_rows(step.predictions, step.series, trainer)
+        verdicts = verdict_rows(step.verdicts, step.series)
         progress = Progress(step.n_steps, step.stats)
         self._waiting.append(StepRows(step.index, predictions, verdicts, step.pass_, progress))
         self._last_step = step.index
@@ -115,10 +148,13 @@ def model_class(module: pl.LightningModule) -> type:
     return type(getattr(net, "_orig_mod", net))
 
 
-def prediction_rows(predictions: Predictions, series: tuple[Series, ...]) -> PredictionRows:
+def prediction_rows(predictions: Predictions, series: tuple[Series, ...], trainer: pl.Trainer) -> PredictionRows:
     """Return predictions as rows of the ledger, which names bars by series and open time."""
-    open_time = _open_time(predictions, series)
-    return PredictionRows(series, predictions.series, open_time, predictions.direction, predictions.confidence)
+    made = (predictions.series, _open_time(predictions, series), predictions.direction, predictions.confidence)
+    datamodule = getattr(trainer, "datamodule", None)
+    now = datamodule.stream.feed.clock() if isinstance(datamodule, HasStream) else None
+    stored_at = None if now is None else int(now.astype("datetime64[ms]").astype(np.int64))
+    return PredictionRows(series, *made, trainer.global_step, stored_at)
 
 
 def verdict_rows(verdicts: Verdicts, series: tuple[Series, ...]) -> VerdictRows:

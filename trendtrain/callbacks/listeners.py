@@ -5,7 +5,9 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import lightning.pytorch as pl
 from torch import Tensor
 
+from trendtrain.market.bars import Series
 from trendtrain.stream.stream import Stream
+from trendtrain.validation.predictions import Predictions
 
 
 @runtime_checkable
@@ -21,6 +23,18 @@ class HasStream(Protocol):
 
     stream: Stream
     n_warmup: int
+
+
+def commit(trainer: pl.Trainer, index: int, predictions: Predictions, series: tuple[Series, ...]) -> Predictions:
+    """Call `on_predictions(trainer, index, predictions, series)` on each callback that has it; return what counts.
+
+    It comes before a step is judged, so that a prediction is stored before anything else happens. It returns the
+    predictions that count: of a bar that was predicted before the run was killed, that of then.
+    """
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        if hasattr(callback, "on_predictions"):
+            predictions = callback.on_predictions(trainer, index, predictions, series)
+    return predictions
 
 
 def call_hooks(trainer: pl.Trainer, hook: Literal["on_walk_step", "on_change", "on_warmup"], *arguments: Any) -> None:

@@ -10,7 +10,7 @@ import torch
 
 from trendtrain.callbacks.checks import check_stream_trainer, check_trainer, missed_validation
 from trendtrain.callbacks.interrupts import delay_interrupts
-from trendtrain.callbacks.listeners import HasStream, HasTemperature, call_hooks
+from trendtrain.callbacks.listeners import HasStream, HasTemperature, call_hooks, commit
 from trendtrain.callbacks.model_outputs import NotFiniteError, OutputBuffer, row_of, scores_of
 from trendtrain.data.arrays import to_arrays, to_tensors
 from trendtrain.errors import InputError
@@ -160,7 +160,10 @@ class TrendValidation(pl.Callback):
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Complete the step, or an epoch of the warm-up."""
         is_empty = self._stream is None and not len(self._predicted)
-        if trainer.sanity_checking or self._is_over or self._is_other_loop(trainer) or is_empty:
+        if trainer.sanity_checking or self._is_other_loop(trainer) or is_empty:
+            return
+        if self._is_over:  # a live feed may learn only in this epoch that nothing is left
+            trainer.should_stop = True
             return
         if self._walked is not None and self._walked.stream.warmup:
             self._complete_warmup(trainer, self._walked)
@@ -222,7 +225,7 @@ class TrendValidation(pl.Callback):
     def _complete_step(self, trainer: pl.Trainer) -> None:
         """Judge, call the hooks of other callbacks, and update the monitors."""
         with delay_interrupts():
-            step = self._judge_all(trainer.lightning_module, bool(trainer.fast_dev_run))  # type: ignore[attr-defined]
+            step = self._judge_all(trainer)
             if self.on_verdicts is not None and len(step.verdicts):
                 self.on_verdicts(step.verdicts)
             call_hooks(trainer, "on_walk_step", step)
@@ -230,15 +233,17 @@ class TrendValidation(pl.Callback):
                 call_hooks(trainer, "on_change", step)
         _update_monitors(trainer, step.scalars)
 
-    def _judge_all(self, module: pl.LightningModule, is_partial: bool) -> WalkStep:
+    def _judge_all(self, trainer: pl.Trainer) -> WalkStep:
         """Judge what was predicted in the pass or step that ends."""
+        module, is_partial = trainer.lightning_module, bool(trainer.fast_dev_run)  # type: ignore[attr-defined]
         predictions, self._predicted = self._naming_the_step(self._predicted.predictions), OutputBuffer()
-        if self._stream is None:
+        stream = self._stream
+        if stream is None:
             assert self._judge is not None
             return self._judge.close(predictions, is_partial)
         if isinstance(module, HasTemperature):
             predictions = replace(predictions, temperature=np.full(len(predictions), float(module.temperature)))
-        return self._stream.close(predictions, is_partial)
+        return stream.close(predictions, is_partial, lambda made: commit(trainer, stream.step, made, stream.series))
 
     def _complete_warmup(self, trainer: pl.Trainer, datamodule: HasStream) -> None:
         """Complete an epoch in which nothing was predicted: nothing is judged, and no step counted."""

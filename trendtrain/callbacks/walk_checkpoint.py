@@ -1,13 +1,15 @@
 """Save checkpoints at the end of a step."""
 
+import math
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
 
 from trendtrain.callbacks.listeners import HasStream
-from trendtrain.errors import check_at_least
+from trendtrain.errors import check_at_least, check_number
 from trendtrain.storage.whole_file import whole_path
 
 
@@ -20,17 +22,23 @@ class WalkCheckpoint(pl.Callback):
     Args:
         folder: Where; made when the first is written.
         every_n_steps: Walk steps, or epochs of warm-up, between checkpoints.
+        every_seconds: Least seconds between two of them; live steps may be shorter than it takes to write one.
         config: The run's resolved configuration, as text; the checkpoint keeps it, so that it describes itself.
 
     Raises:
-        InputError: If `every_n_steps` is below 1.
+        InputError: If `every_n_steps` is below 1, or `every_seconds` below 0.
     """
 
-    def __init__(self, folder: str | Path, every_n_steps: int = 10, config: str = "") -> None:
+    def __init__(
+        self, folder: str | Path, every_n_steps: int = 10, config: str = "", every_seconds: float = 0.0
+    ) -> None:
         check_at_least("every_n_steps", every_n_steps, 1)
+        check_number("every_seconds", every_seconds, 0.0)
         self.folder = Path(folder)
         self.every_n_steps = every_n_steps
+        self.every_seconds = every_seconds
         self.config = config
+        self._saved_at = -math.inf
         self._n_closed: int | None = None  # when the epoch began
 
     @property
@@ -56,13 +64,16 @@ class WalkCheckpoint(pl.Callback):
         self._n_closed = _n_closed(trainer)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Save where the number of steps says so, or the walk ends here; not after an epoch that closed no step."""
+        """Save where the number of steps says so, or the walk ends; else not after an epoch that closed no step."""
         n_closed = _n_closed(trainer)
-        if trainer.fast_dev_run or (n_closed is not None and n_closed == self._n_closed):  # type: ignore[attr-defined]
-            return
         is_last = trainer.should_stop or trainer.current_epoch + 1 == trainer.max_epochs
-        if is_last or (trainer.current_epoch + 1) % self.every_n_steps == 0:
+        is_unchanged = n_closed is not None and n_closed == self._n_closed and not is_last
+        if trainer.fast_dev_run or is_unchanged:  # type: ignore[attr-defined]
+            return
+        is_due = time.monotonic() - self._saved_at >= self.every_seconds
+        if is_last or (is_due and (trainer.current_epoch + 1) % self.every_n_steps == 0):
             self._save(trainer, self.path)
+            self._saved_at = time.monotonic()
         if _is_next_partial(trainer):
             self._save(trainer, self.full_path)
 

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 
-def resume_line(overrides: Sequence[str], key: str, folder: Path) -> str:
+def resume_line(overrides: Sequence[str], key: str, folder: Path, command: str = "train") -> str:
     """Return what to type into a shell: the overrides of before, and where to go on.
 
     Args:
         overrides: As they were given.
         key: The key that names the folder: of a run, or of a sweep.
         folder: Where the run, or the sweep, was.
+        command: `train` or `live`.
 
     Example:
         >>> print(resume_line(["seed=1", "overwrite=true", "--config-dir", "my"], "hydra.run.dir", Path("runs/a b")))
@@ -26,4 +27,4 @@ def resume_line(overrides: Sequence[str], key: str, folder: Path) -> str:
         text = '"' + re.sub(r"(\\+)$", r"\1\1", escaped) + '"'
     # Hydra takes no override behind an option that stands behind overrides.
     end = max((i for i, one in enumerate(again, 1) if "=" in one and not one.startswith("-")), default=len(again))
-    return f"resume:  trendtrain train {shlex.join([*again[:end], 'ckpt=last', f'{key}={text}', *again[end:]])}"
+    return f"resume:  trendtrain {command} {shlex.join([*again[:end], 'ckpt=last', f'{key}={text}', *again[end:]])}"

@@ -34,6 +34,8 @@ class RunStart(Callback):
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Check a sweep: a run that is refused later leaves its failure in its folder, that of an earlier one."""
         with _refusing():
+            if "live" in config:
+                raise InputError("`--multirun` must be left out of `trendtrain live`, which is one run, got it.")
             folder = _folder(config, "hydra.sweep.dir")
             if config.ckpt is None and not config.overwrite and any(folder.rglob("run.json")):
                 fix = "ckpt=last goes on with those in it, overwrite=true deletes them and starts anew"

@@ -1,4 +1,4 @@
-"""`trendtrain train`: the main job, configured by Hydra."""
+"""`trendtrain train` and `trendtrain live`: the main job on stored bars and on live ones, configured by Hydra."""
 
 import os
 import sys
@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from trendtrain import __version__
 from trendtrain.commands.errors import report_error, report_own
@@ -16,8 +16,10 @@ from trendtrain.errors import EXIT_FAILED, InputError, StorageError
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
+Command = Literal["train", "live"]
 
-def run_overrides(overrides: list[str]) -> int:
+
+def run_overrides(overrides: list[str], command: Command = "train") -> int:
     """Let Hydra compose the configuration and call the job; an error of Hydra's is the user's mistake."""
     options = {one for one in overrides if one.startswith("-")}
     if options & {"-h", "--help"}:
@@ -41,14 +43,14 @@ def run_overrides(overrides: list[str]) -> int:
     exit_codes: list[int] = []
     is_started = False
 
-    @hydra.main(version_base="1.3", config_path="pkg://trendtrain.configs", config_name="train")
+    @hydra.main(version_base="1.3", config_path="pkg://trendtrain.configs", config_name=command)
     def job(cfg: "DictConfig") -> float | None:
         nonlocal is_started
         is_started = True
         if sweep.is_running():
             return sweep.run_job(cfg, expected)
         try:
-            exit_codes.append(_run_job(cfg, overrides))
+            exit_codes.append(_run_job(cfg, overrides, command))
         except expected as error:
             exit_codes.append(report_error(error))
         except OSError:
@@ -61,7 +63,7 @@ def run_overrides(overrides: list[str]) -> int:
 
     sweep.reset()
     try:
-        with _hydras_process(check_choices(overrides)):
+        with _hydras_process(command, check_choices(overrides)):
             job()
     except (KeyboardInterrupt, SystemExit):
         sweep.report_interrupted(overrides)
@@ -78,11 +80,11 @@ def run_overrides(overrides: list[str]) -> int:
 
 
 @contextmanager
-def _hydras_process(overrides: list[str]) -> Iterator[None]:
+def _hydras_process(command: Command, overrides: list[str]) -> Iterator[None]:
     """Let Hydra find its overrides as those of its process, inside the block."""
     argv = sys.argv
     os.environ["HYDRA_FULL_ERROR"] = "1"  # raise errors instead of printing a traceback
-    sys.argv = ["trendtrain train", *overrides]
+    sys.argv = [f"trendtrain {command}", *overrides]
     try:
         with own_files():
             yield
@@ -90,7 +92,7 @@ def _hydras_process(overrides: list[str]) -> Iterator[None]:
         sys.argv = argv
 
 
-def _run_job(cfg: "DictConfig", overrides: list[str]) -> int:
+def _run_job(cfg: "DictConfig", overrides: list[str], command: Command) -> int:
     from hydra.core.hydra_config import HydraConfig
 
     from trendtrain.callbacks.walk_checkpoint import WalkCheckpoint
@@ -104,8 +106,13 @@ def _run_job(cfg: "DictConfig", overrides: list[str]) -> int:
     checkpoint = WalkCheckpoint(folder / "checkpoints").path
     if cfg.ckpt == "last" and not checkpoint.exists():
         show(f"There is no {from_here(checkpoint, here)} yet: starting at the first step.")
-    summary = train(cfg)
+    if command == "live":
+        from trendtrain.live.run import live
+
+        summary = live(cfg)
+    else:
+        summary = train(cfg)
     show(summary_table(summary, here))
     if summary.exit_code:
-        show(resume_line(overrides, "hydra.run.dir", from_here(folder, here)))
+        show(resume_line(overrides, "hydra.run.dir", from_here(folder, here), command))
     return summary.exit_code

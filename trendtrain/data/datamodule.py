@@ -1,5 +1,6 @@
 """Serve known bars for training and the stream for validation, from one clock."""
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import lightning.pytorch as pl
 import numpy as np
 import torch
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch.utils.data import DataLoader
 
 from trendtrain.data.arena import Arena, Batch
@@ -21,15 +23,18 @@ from trendtrain.features.skill import skill_features
 from trendtrain.market.bars import Bars
 from trendtrain.market.directions import DIRECTION_WORDS, DOWN, FLAT, UP
 from trendtrain.market.labels import Labels, label_bars
+from trendtrain.market.synthetic import synthetic_market
 from trendtrain.market.timeframe import format_timeframe
 from trendtrain.replay.sampler import Draw, ReplaySampler, make_sampler
 from trendtrain.replay.weights import weigh_by_gradient
-from trendtrain.stream.feed import HeldBars, History, HistoryFeed
+from trendtrain.stream.feed import Feed, HeldBars, History, HistoryFeed
 from trendtrain.stream.stream import RULES, Stream
 from trendtrain.stream.tape import Labeler, Tape
 from trendtrain.stream.walk import Walk
 from trendtrain.validation.change import ChangeDetector
 
+_N_BARS_TO_CHECK = 1000
+_LOG = logging.getLogger("trendtrain.live")
 DIRECTIONS_OF = {2: (DOWN, UP), 3: (DOWN, UP, FLAT)}  # by `n_classes`
 
 
@@ -57,6 +62,10 @@ class PivotDataModule(pl.LightningDataModule):
         baselines: Further ones to judge beside ours, by name: each gives the direction it predicts at each bar
             (down 0, up 1, flat 2), as features are given.
         check_causal: Whether `setup` checks functions that are not the package's own for look-ahead, on a sample.
+        feed: Makes the feed of the stream from this datamodule; None for the steps of `series`.
+        max_batches: Training goes on until bars wait to be predicted, for one batch at least and so many at most; 0 for
+            no training at all. None for `replay.n_batches` a step.
+        max_bars: Newest bars of each series that can be learned from, so that memory does not grow; None for all.
 
     Attributes:
         n_warmup: Training epochs before the first step, in which the stream brings nothing.
@@ -82,6 +91,9 @@ class PivotDataModule(pl.LightningDataModule):
         seed: int = 0,
         baselines: Mapping[str, Features] | None = None,
         check_causal: bool = True,
+        feed: "Callable[[PivotDataModule], Feed] | None" = None,
+        max_batches: int | None = None,
+        max_bars: int | None = None,
     ) -> None:
         super().__init__()
         self.history = series if isinstance(series, History) else HeldBars(series)
@@ -98,7 +110,10 @@ class PivotDataModule(pl.LightningDataModule):
         self.seed = seed
         self.baselines = baselines or {}
         self.check_causal = check_causal
-        self.feed: HistoryFeed
+        self.make_feed = feed
+        self.max_batches = max_batches
+        self.max_bars = max_bars
+        self.feed: Feed
         self.arena: Arena
         self.stream: Stream
         self.n_warmup = 0
@@ -116,28 +131,48 @@ class PivotDataModule(pl.LightningDataModule):
         if self.check_causal:
             self._check_look_ahead()
         self.stream.begin()
-        if not self.replay.memory.n_known:
-            raise self._nothing_to_learn()
+        self._wait_for_labels()
         n_draws = self.replay.n_batches * self.replay.batch_size
-        self.n_warmup = self.stream.warmup = self.walk.warmup_epochs(self.replay.memory.n_events, n_draws)
+        if self.max_batches != 0:
+            self.n_warmup = self.stream.warmup = self.walk.warmup_epochs(self.replay.memory.n_events, n_draws)
         self._is_built = True
 
     def _build(self) -> None:
         """Make a new arena, memory and stream."""
-        self.feed = feed = HistoryFeed(self.history, self.walk)
-        for name in feed.series:
+        self.feed = feed = HistoryFeed(self.history, self.walk) if self.make_feed is None else self.make_feed(self)
+        for name in feed.series if self.make_feed is None else ():
             if feed.n_bars(name) < self.window:
                 got = f"{feed.n_bars(name)} bars of {name.symbol} {name.timeframe}"
                 raise InputError(f"`window` must be at most the bars of each series, got {self.window} for {got}.")
-        self.arena = Arena(self.window, [feed.n_bars(series) for series in feed.series])
-        replay = self.make_replay(seed=self.seed)
+        self.arena = Arena(self.window, [feed.n_bars(series) for series in feed.series], self.max_bars)
         self.stream = Stream(
-            feed, self._new_tape, replay, self.arena.append, self.n_classes, self.transitions, tuple(self.baselines)
+            feed,
+            self._new_tape,
+            self.make_replay(seed=self.seed),
+            self.arena.append,
+            self.n_classes,
+            self.transitions,
+            tuple(self.baselines),
+            self.max_bars,
         )
+
+    def _wait_for_labels(self) -> None:
+        """Take in bars until one can be learned from; live ones are waited for, where `raise_if_stopped` may raise."""
+        is_told = False
+        while not self.replay.memory.n_known and (self.max_batches != 0 or not any(self.stream.n_bars.values())):
+            if self.make_feed is None or self.feed.is_done:
+                raise self._nothing_to_learn()
+            if not is_told:
+                n_bars = ", ".join(f"{' '.join(name)} {n}" for name, n in self.stream.n_bars.items())
+                _LOG.info("waiting for the first bar with a whole window and a known label; bars so far: %s", n_bars)
+                is_told = True
+            self.stream.skip()
 
     def _check_look_ahead(self) -> None:
         name = max(self.feed.series, key=self.feed.n_bars)
         bars = self.history.load(name, None, None)
+        if not len(bars):  # the first live bars are still to come
+            bars = synthetic_market(_N_BARS_TO_CHECK, seed=0, timeframe=name.timeframe)
         parts = {"data.features": self.features, "data.side": self.side}
         parts |= {f"baselines[{baseline!r}]": part for baseline, part in self.baselines.items()}
         check_look_ahead(self.labeler, parts, bars, self.max_gap)
@@ -164,9 +199,12 @@ class PivotDataModule(pl.LightningDataModule):
         """Return the newest bars of each series by its number; None before its first."""
         return self.stream.newest_bars()
 
-    def train_dataloader(self) -> DataLoader[Batch] | GatherAhead:
+    def train_dataloader(self) -> DataLoader[Batch] | GatherAhead | list[int]:
         """Return the replay: batches drawn from what is known, when they are asked for."""
-        return loader(WindowDataset(self.arena, self.transitions), self.replay, self._device())
+        if self.max_batches == 0:
+            return [0]  # an epoch without a batch would end without a validation
+        draws = self.replay if self.max_batches is None else DrawsBetweenBars(self.stream, self.max_batches)
+        return loader(WindowDataset(self.arena, self.transitions), draws, self._device())
 
     def val_dataloader(self) -> DataLoader[Batch] | GatherAhead:
         """Return the stream: the rows of the step under way, in order of close time, without labels."""
@@ -191,6 +229,11 @@ class PivotDataModule(pl.LightningDataModule):
         self.walk = replace(self.walk, start=grid["start"])
         self._build()
         self.stream.load_state_dict(to_arrays(state_dict))
+
+    def raise_if_stopped(self) -> None:
+        """Raise where SIGTERM came: Lightning itself looks between batches alone, not while bars are waited for."""
+        if self.trainer is not None and self.trainer.received_sigterm:
+            raise SIGTERMException
 
     def teardown(self, stage: str) -> None:
         """Let the next `fit` start anew after a `fast_dev_run`."""
@@ -218,6 +261,24 @@ class PivotDataModule(pl.LightningDataModule):
         n_before = np.count_nonzero(labels.known(start))
         got = f"{start}, by which {n_before} of {found} are known, none of a bar with a whole window"
         return InputError(f"`walk.start` must leave bars with known labels before it, got {got} to learn from.")
+
+
+class DrawsBetweenBars:
+    """Draw until bars wait to be predicted: one batch at least, `max_batches` at most; it has no length.
+
+    In the warm-up nothing is predicted yet, and all the batches of an epoch are drawn.
+    """
+
+    def __init__(self, stream: Stream, max_batches: int) -> None:
+        self.stream = stream
+        self.max_batches = max_batches
+
+    def __iter__(self) -> Iterator[Draw]:
+        stream = self.stream
+        for n_drawn in range(stream.replay.n_batches if stream.warmup else self.max_batches):
+            if n_drawn and not stream.warmup and stream.feed.has_bars:
+                return
+            yield stream.replay.draw()
 
 
 class StreamBatches:

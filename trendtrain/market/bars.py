@@ -160,14 +160,16 @@ def check_bars(bars: object, name: str = "bars") -> None:
         raise InputError(f"`{name}` must be Bars (Bars.from_dataframe makes them), got {type(bars).__name__}.")
 
 
-def join_bars(bars: Bars, later: Bars) -> Bars:
+def join_bars(bars: Bars, *later: Bars) -> Bars:
     """Return the bars of a series and those that follow them as one.
 
     Raises:
         BarsError: If `later` does not follow `bars`.
     """
+    if not later:
+        return bars
     names = ("open_time", *PRICES, "volume")
-    columns = {name: np.concatenate([getattr(bars, name), getattr(later, name)]) for name in names}
+    columns = {name: np.concatenate([getattr(part, name) for part in (bars, *later)]) for name in names}
     return Bars(**columns, timeframe=bars.timeframe)
 
 

@@ -1,12 +1,13 @@
 """The rows whose labels are known, grouped by event, each with a weight."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from trendtrain.errors import InputError, check_at_least
-from trendtrain.market.bars import FloatArray, IntArray
+from trendtrain.market.bars import BoolArray, FloatArray, IntArray
 from trendtrain.market.codes import whole_numbers
 from trendtrain.replay.columns import Columns
 from trendtrain.replay.draws import draw_rows
@@ -172,6 +173,16 @@ class ReplayMemory:
         """Remove the oldest events until at most `n_rows` rows are held; the newest event always stays."""
         n_leaving = int(np.searchsorted(self._end[:-1], self._end[-1] - n_rows))
         self.cut(max(self.n_events - n_leaving, 1))
+
+    def forget(self, is_gone: Callable[[IntArray], BoolArray]) -> None:
+        """Remove the newest event that has a row which is gone, and all before it.
+
+        Args:
+            is_gone: Says of the first rows of events, shape (n,), which are gone; rows of an event ascend.
+        """
+        gone = np.flatnonzero(is_gone(self.rows[self._end[:-1] - self.first_slot]))
+        if len(gone):
+            self.cut(self.n_events - 1 - int(gone[-1]))
 
     def find(self, rows: IntArray) -> IntArray:
         """Return the slot of each row, -1 where it is not held: O(n log n) in the rows held."""

@@ -22,6 +22,11 @@ _NO_NUMBER: Final = (  # settings that change no number
     "trainer.max_time",
     "callbacks.checkpoint",
     "callbacks.progress",
+    "feed",
+    "live.grace",
+    "live.max_batches",
+    "live.patience",
+    "live.warm",
 )
 _MORE: Final = (  # settings that add steps, bars or series; the bars of before are compared with the checkpoint's
     "walk.steps",
@@ -104,7 +109,7 @@ def run_to_go_on_with(folder: Path, ckpt: object, overwrite: object) -> RunFile 
 
     Args:
         folder: The run folder.
-        ckpt: `last` to go on; None to start.
+        ckpt: `last` to go on; None to start; `auto` to go on where there is a run, else to start.
         overwrite: Whether to start anew where there is a run.
 
     Raises:
@@ -113,7 +118,9 @@ def run_to_go_on_with(folder: Path, ckpt: object, overwrite: object) -> RunFile 
     if not isinstance(overwrite, bool):
         raise InputError(f"`overwrite` must be true or false, got {overwrite!r}.")
     if ckpt is not None:
-        check_choice("ckpt", ckpt, ("last",))
+        check_choice("ckpt", ckpt, ("last", "auto"))
+    if ckpt == "auto":
+        ckpt = "last" if has_run(folder) and not overwrite else None
     if ckpt is None:
         if has_run(folder) and not overwrite:
             fix = "ckpt=last goes on with the run in it, overwrite=true deletes that and starts anew"

@@ -119,6 +119,8 @@ prediction_rows = Table(
     Column("step", Integer, nullable=False, comment="Walk step in which it was made."),
     Column("direction", SmallInteger, nullable=False, comment="Predicted direction: 0 down, 1 up, 2 flat."),
     Column("confidence", Float, nullable=False, comment="Probability the model gave that direction, 0 to 1."),
+    Column("parameters", Integer, comment="Optimizer steps of the parameters that made it; null if unknown."),
+    Column("stored_at", BigInteger, comment="What time it was in the market when it was stored, ms; null for history."),
     comment="A direction predicted at the close of a bar; the view predictions names its track.",
     sqlite_with_rowid=False,
 )
@@ -180,7 +182,8 @@ _NAMES: Final = "JOIN tracks t ON t.id = r.track_id JOIN series s ON s.id = t.se
 
 VIEWS: Final = {
     "predictions": f"""
-        SELECT {_TRACK}, r.open_time, r.step, r.direction, r.confidence, s.symbol, s.timeframe
+        SELECT {_TRACK}, r.open_time, r.step, r.direction, r.confidence, s.symbol, s.timeframe, r.parameters,
+            r.stored_at
         FROM prediction_rows r {_NAMES}
     """,
     "verdicts": f"""

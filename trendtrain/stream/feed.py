@@ -34,19 +34,36 @@ class Feed(Protocol):
 
     Attributes:
         series: The series there are.
+        start: When the walk starts.
+        length: The length of a slot.
     """
 
     series: tuple[Series, ...]
+    start: np.datetime64
+    length: np.timedelta64
 
-    def begin(self, slot: int = 0) -> FedBars:
-        """Return all bars that closed by the end of a slot, and go on behind it; slot 0 ends where the walk starts."""
+    def begin(self, slot: int = 0, n_seen: Mapping[Series, int] | None = None) -> FedBars:
+        """Return all bars that closed by the end of a slot, and go on behind it; slot 0 ends where the walk starts.
 
-    def next(self) -> FedBars:
-        """Return the bars of the next step."""
+        Args:
+            slot: The slot.
+            n_seen: How many bars of each series a run had seen by then; a live feed brings those that came later as
+                late ones of the next step.
+        """
+
+    def next(self) -> FedBars | None:
+        """Return the bars of the next step, as soon as they are there; None where it turns out that there is none."""
+
+    def clock(self) -> np.datetime64 | None:
+        """Return what time it is in the market, `datetime64[ms]`; None where bars are history."""
+
+    @property
+    def has_bars(self) -> bool:
+        """Whether bars wait to be predicted: training asks between two batches."""
 
     @property
     def is_done(self) -> bool:
-        """Whether there is no next step."""
+        """Whether it is known that there is no next step."""
 
     @property
     def is_next_partial(self) -> bool:
@@ -181,7 +198,7 @@ class HistoryFeed:
         self._n_bars = {series: len(one) for series, one in times.items()}
         self._slot = 0
 
-    def begin(self, slot: int = 0) -> FedBars:
+    def begin(self, slot: int = 0, n_seen: Mapping[Series, int] | None = None) -> FedBars:
         """Return all bars that closed by the end of a slot, and go on behind it; slot 0 ends where the walk starts."""
         self._slot = slot
         return self._fed(None)
@@ -190,6 +207,14 @@ class HistoryFeed:
         """Return the bars of the next step."""
         before, self._slot = self._end(self._slot), self._next_slot()
         return self._fed(before)
+
+    def clock(self) -> None:
+        """Return None: bars are history."""
+
+    @property
+    def has_bars(self) -> bool:
+        """Whether there is a next step."""
+        return not self.is_done
 
     @property
     def is_done(self) -> bool:

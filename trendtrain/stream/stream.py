@@ -16,9 +16,10 @@ from trendtrain.stream.tape import BAR_BITS, Tape, TapeRows, first_difference
 from trendtrain.stream.walk_step import WalkStep
 from trendtrain.validation.judge import Judge
 from trendtrain.validation.online_logistic import KnownRows, OnlineLogistic
-from trendtrain.validation.predictions import Predictions
+from trendtrain.validation.predictions import Predictions, Verdicts
 from trendtrain.validation.simple_rules import BASELINE_NAMES
 
+Commit = Callable[[Predictions], Predictions]
 RULES = (*BASELINE_NAMES, "online_logistic")
 
 
@@ -49,6 +50,8 @@ class Stream:
         n_classes: 2 (a FLAT label teaches nothing) or 3.
         transitions: Whether what follows on a prediction is learned from too: its row then needs a whole window.
         baselines: Names of the tapes' further baselines.
+        max_bars: Newest bars of each series that may be learned from; None for all. What became known before the
+            oldest of them leaves the memory too.
 
     Attributes:
         core: The predictions that wait for their label, and the scores.
@@ -67,6 +70,7 @@ class Stream:
         n_classes: int,
         transitions: bool = False,
         baselines: Sequence[str] = (),
+        max_bars: int | None = None,
     ) -> None:
         self.feed = feed
         self.replay = replay
@@ -78,6 +82,7 @@ class Stream:
         self._new_tape = new_tape
         self._keep_inputs = keep_inputs
         self._transitions = transitions
+        self._max_bars = max_bars
         self._tapes: list[Tape] = []
         self._logistic: OnlineLogistic | None = None
         self._held: list[KnownLabels] = []  # known by the end of the step under way; nobody may use it yet
@@ -96,7 +101,7 @@ class Stream:
         self._add_series(self.feed.series)
         fed = self.feed.begin()
         self._hold(self._append(fed))
-        self.replay.add(self._lessons(self._release()), None)
+        self._learn(self._release())
         self.now = fed.now
 
     @property
@@ -120,12 +125,28 @@ class Stream:
         has_more = any(self.feed.n_bars(series) > before.get(series, 0) for series in self.feed.series)
         return bool(state["is_partial"] and has_more)
 
+    def skip(self) -> bool:
+        """Take in the bars of the next step as if they came before the walk; return whether there was one."""
+        if (fed := self.feed.next()) is None:
+            return False
+        self._hold(self._append(fed))
+        self._learn(self._release())
+        self.now, self._slot = fed.now, fed.slot
+        return True
+
+    @property
+    def n_bars(self) -> dict[Series, int]:
+        """How many bars of each series have come so far."""
+        return {series: tape.n_bars for series, tape in zip(self.series, self._tapes, strict=True)}
+
     def newest_bars(self) -> list[Bars | None]:
         """Return the newest bars of each series by its number; None before its first."""
         return [tape.newest for tape in self._tapes]
 
     def open(self) -> StreamRows:
         """Return the rows of the step under way; none in the warm-up and when done. Until `close`, always the same.
+
+        Bars that a feed brings late, in a later step than that of their time, are predicted in it too.
 
         Raises:
             InputError: If the feed gives bars that cannot be; the stream is then as it was before.
@@ -134,20 +155,23 @@ class Stream:
             return self._no_rows()
         if self._opened is None:
             fed = self.feed.next()
-            if fed.now <= self.now:
+            if fed is None:
+                return self._no_rows()
+            # Bars that come late to a live slot which has been walked make a further step of it.
+            if fed.now < self.now or (fed.now == self.now and fed.slot != self._slot):
                 raise InputError(f"`feed` must give a step that ends after {self.now}, got {fed.now}.")
-            rows = self._hold(self._append(fed))
-            is_new = rows.close_time > self.now  # a feed may bring bars of a series late
-            self._opened = StreamRows(rows.row[is_new], rows.close_time[is_new], rows.baselines[is_new])
+            self._opened = self._hold(self._append(fed))
             self._until, self._slot, self._is_partial, self._bars = fed.now, fed.slot, fed.is_partial, fed.bars
         return self._opened
 
-    def close(self, predictions: Predictions, is_partial: bool = False) -> WalkStep:
+    def close(self, predictions: Predictions, is_partial: bool = False, commit: Commit | None = None) -> WalkStep:
         """Store the predictions of the step, move `now` to its end, judge, and let what became known into the memory.
 
         Args:
             predictions: One for each row of the step.
             is_partial: Whether rows may be left out.
+            commit: Called with the predictions before anything else happens; returns those that count. Where it raises,
+                the step is still open.
 
         Raises:
             InputError: If the model has other classes than the stream.
@@ -155,10 +179,12 @@ class Stream:
         """
         opened = self.open()
         predictions = self._described(predictions, opened, is_partial)
+        if commit is not None:
+            predictions = commit(predictions)
         self._opened, self.now = None, self._until
         known = self._release()
         verdicts = self.core.judge(predictions, known)
-        self.replay.add(self._lessons(known), verdicts)
+        self._learn(known, verdicts)
         change = self.replay.detect(verdicts)
         self.step += 1
         return WalkStep.of(
@@ -202,8 +228,8 @@ class Stream:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore the state returned by `state_dict()`, in place of `begin`: take in all bars up to its time.
 
-        Bars up to then that the state had not seen, of a series that was added or came late, are never predicted; what
-        they made known enters the memory now.
+        Bars up to then that the state had not seen, of a series that was added or came late, are never predicted where
+        they are history; what they made known enters the memory now.
 
         Raises:
             InputError: If the bars up to then are not those of the state, or the baselines are others.
@@ -213,9 +239,9 @@ class Stream:
         self._add_series([Series(*names) for names in state["series"]])
         self.core.load_state_dict(state["core"])
         self._add_series([series for series in self.feed.series if series not in self.series])
-        fed = self.feed.begin(state["slot"])
-        bars = fed.bars
         n_seen = dict(zip(self.series, state["n_bars"], strict=False))
+        fed = self.feed.begin(state["slot"], n_seen)
+        bars = fed.bars
         self._append(fed._replace(bars={series: part[: n_seen.get(series, 0)] for series, part in bars.items()}))
         for number, checksums in enumerate(state["checksums"]):
             self._check_bars(number, checksums.tolist(), bars.get(self.series[number]))
@@ -227,7 +253,7 @@ class Stream:
         self.replay.load_state_dict(state["replay"])
         late = fed._replace(bars={series: part[n_seen.get(series, 0) :] for series, part in bars.items()})
         self._hold(self._append(late))
-        self.replay.add(self._lessons(self._release()), None)
+        self._learn(self._release())
 
     def _check_bars(self, number: int, checksums: list[int], bars: Bars | None) -> None:
         bar = first_difference(checksums, self._tapes[number].checksums)
@@ -278,6 +304,13 @@ class Stream:
     def _release(self) -> KnownLabels:
         known, self._held = KnownLabels.join(self._held), []
         return known
+
+    def _learn(self, known: KnownLabels, verdicts: Verdicts | None = None) -> None:
+        """Let what became known into the memory, and remove what is too old to be learned from."""
+        self.replay.add(self._lessons(known), verdicts)
+        if self._max_bars is not None:
+            oldest = np.array([max(tape.n_bars - self._max_bars, 0) for tape in self._tapes])
+            self.replay.memory.forget(lambda row: (row & ((1 << BAR_BITS) - 1)) < oldest[row >> BAR_BITS])
 
     def _lessons(self, known: KnownLabels) -> Lessons:
         """Return the rows that can be learned from: of a class of the model, and with a whole window."""

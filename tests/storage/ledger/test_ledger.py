@@ -80,7 +80,7 @@ def test_a_verdict_may_come_steps_after_its_prediction(ledger: Ledger) -> None:
 def test_rows_are_stored_as_documented(ledger: Ledger, engine: Engine) -> None:
     ledger.record("one", "cnn", 2, predicted([1]), judged({1: CORRECT}), pass_=1)
     prediction, verdict = rows_of(engine, "predictions"), rows_of(engine, "verdicts")
-    assert prediction == [("one", "cnn", 1, 1, 60_000, 2, 1, 0.75, *BTC)]
+    assert prediction == [("one", "cnn", 1, 1, 60_000, 2, 1, 0.75, *BTC, None, None)]
     line = ("L2H", 60_000, 120_000)
     assert verdict == [("one", "cnn", 1, 1, 60_000, 2, 1, 1, 120_000, *line, "normal", *BTC)]
 

@@ -13,13 +13,16 @@ from trendtrain.validation.stats import TrendStats
 _DAY_MS: Final = 86_400_000
 
 
-def delete_after(connection: Connection, run_id: str, step: int) -> None:
-    """Delete all a run wrote in steps after `step`; if there are any, its counts are unknown until it writes again."""
+def delete_after(connection: Connection, run_id: str, step: int, keeps_predictions: bool = False) -> None:
+    """Delete all a run wrote in steps after `step`, or all but its predictions.
+
+    If there are such steps, its counts are unknown until it writes again.
+    """
     unknown = dict.fromkeys(Progress(None, TrendStats()).columns)
     later = (runs.c.id == run_id, runs.c.step > step)
     connection.execute(update(runs).where(*later).values(step=step, **unknown))
     own_tracks = select(tracks.c.id).where(tracks.c.run_id == run_id)
-    for table in (verdict_rows, prediction_rows):
+    for table in (verdict_rows,) if keeps_predictions else (verdict_rows, prediction_rows):
         connection.execute(delete(table).where(table.c.track_id.in_(own_tracks), table.c.step > step))
     connection.execute(delete(alarms).where(alarms.c.run_id == run_id, alarms.c.step > step))
     has_verdicts = exists().where(verdict_rows.c.line_id == lines.c.id)

@@ -14,7 +14,7 @@ from trendtrain.storage.ledger.compare import Comparison, compare_runs
 from trendtrain.storage.ledger.delete import check_rule, delete_after, delete_run, delete_runs
 from trendtrain.storage.ledger.rows import PredictionRows, Progress, StepRows, VerdictRows
 from trendtrain.storage.ledger.stats import LedgerStats, count_runs, run_names
-from trendtrain.storage.ledger.write import write_steps
+from trendtrain.storage.ledger.write import read_predictions, write_missing, write_steps
 from trendtrain.storage.schema import alarms, models, runs
 from trendtrain.storage.series import find_or_add_series
 from trendtrain.storage.upsert import insert_missing, replace_rows
@@ -111,6 +111,24 @@ class Ledger:
             rule = "`run_id` must be begun, and each verdict judge a recorded prediction"
             raise ValueError(f"{rule}, got run {run_id!r}, model {model!r}: {error.orig}.") from error
 
+    def commit(self, run_id: str, model: str, step: int, predictions: PredictionRows) -> None:
+        """Write predictions before anything else happens, in one transaction; those that are stored stay as they are.
+
+        Args:
+            run_id: A run that was begun.
+            model: Name of the model.
+            step: The step they are made in.
+            predictions: Of bars that closed.
+        """
+        with self.engine.begin() as connection:
+            _update_run(connection, run_id)
+            write_missing(connection, run_id, model, step, predictions)
+
+    def stored(self, run_id: str, model: str, after: int) -> dict[tuple[Series, int], tuple[int, float]]:
+        """Return the predictions of steps after `after`: direction and confidence by series and open time, ms."""
+        with self.engine.connect() as connection:
+            return read_predictions(connection, run_id, model, after)
+
     def record_alarm(
         self, run_id: str, model: str, step: int, series: Series | None, known_at: Time, kind: str, cut: str
     ) -> None:
@@ -141,11 +159,17 @@ class Ledger:
         except IntegrityError as error:
             raise ValueError(f"`model` must be one of run {run_id!r}, got {model!r}.") from error
 
-    def rewind(self, run_id: str, step: int) -> None:
-        """Delete all the run wrote in steps after `step`, in one transaction."""
+    def rewind(self, run_id: str, step: int, keeps_predictions: bool = False) -> None:
+        """Delete all the run wrote in steps after `step`, in one transaction.
+
+        Args:
+            run_id: The run.
+            step: The last one that stays.
+            keeps_predictions: Whether predictions stay: live ones are made once, whatever happens.
+        """
         with self.engine.begin() as connection:
             _update_run(connection, run_id)
-            delete_after(connection, run_id, step)
+            delete_after(connection, run_id, step, keeps_predictions)
 
     def names(self) -> list[str]:
         """Return the names of all runs, by their start."""

@@ -24,6 +24,8 @@ class PredictionRows:
         open_time: Open time of that bar, `datetime64[ms]` UTC, shape (n_rows,).
         direction: Predicted directions, shape (n_rows,).
         confidence: Probability of that direction, 0 to 1, shape (n_rows,).
+        parameters: How many optimizer steps the parameters had that made them; None if unknown.
+        stored_at: What time it was in the market when they were stored, ms; None for history.
 
     Raises:
         ValueError: If shapes differ or a value lies outside its range.
@@ -34,6 +36,8 @@ class PredictionRows:
     open_time: TimeArray
     direction: IntArray
     confidence: FloatArray
+    parameters: int | None = None
+    stored_at: int | None = None
 
     def __post_init__(self) -> None:
         _check_shapes(self, "open_time")
@@ -50,7 +54,7 @@ class PredictionRows:
         track = np.asarray(tracks, np.int64)[self.series_index]
         columns = (track, _milliseconds(self.open_time), self.direction, self.confidence)
         ids, times, *rest = (column.tolist() for column in columns)
-        return zip(ids, times, repeat(step), *rest, strict=False)
+        return zip(ids, times, repeat(step), *rest, repeat(self.parameters), repeat(self.stored_at), strict=False)
 
 
 @dataclass(frozen=True, eq=False)

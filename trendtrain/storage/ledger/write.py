@@ -7,8 +7,8 @@ from sqlalchemy import Connection, select
 
 from trendtrain.market.bars import Series
 from trendtrain.market.timeframe import to_milliseconds
-from trendtrain.storage.ledger.rows import LineRows, StepRows
-from trendtrain.storage.schema import lines, models, prediction_rows, tracks, verdict_rows
+from trendtrain.storage.ledger.rows import LineRows, PredictionRows, StepRows
+from trendtrain.storage.schema import lines, models, prediction_rows, series, tracks, verdict_rows
 from trendtrain.storage.series import find_or_add_series
 from trendtrain.storage.upsert import add_rows, replace_rows
 
@@ -29,6 +29,27 @@ def write_steps(connection: Connection, run_id: str, model: str, steps: Sequence
             series_ids, track_ids = numbers_of(one.verdicts.series, one.pass_)
             line_ids = find_or_add_lines(connection, run_id, series_ids, one.verdicts.lines)
             replace_rows(connection, verdict_rows, one.verdicts.rows(track_ids, one.step, line_ids))
+
+
+def write_missing(connection: Connection, run_id: str, model: str, step: int, predictions: PredictionRows) -> None:
+    """Write predictions of a stream; those that are stored stay as they are."""
+    series_ids = find_or_add_series(connection, predictions.series)
+    track_ids = find_or_add_tracks(connection, run_id, model, 0, series_ids)
+    add_rows(connection, prediction_rows, predictions.rows(track_ids, step))
+
+
+def read_predictions(
+    connection: Connection, run_id: str, model: str, after: int
+) -> dict[tuple[Series, int], tuple[int, float]]:
+    """Return the predictions of steps after `after`: direction and confidence by series and open time, ms."""
+    rows, names = prediction_rows.c, series.c
+    query = select(names.symbol, names.timeframe, rows.open_time, rows.direction, rows.confidence)
+    query = query.join(tracks, tracks.c.id == rows.track_id).join(series, names.id == tracks.c.series_id)
+    query = query.where(tracks.c.run_id == run_id, tracks.c.model == model, tracks.c["pass"] == 0, rows.step > after)
+    return {
+        (Series(one.symbol, one.timeframe), one.open_time): (one.direction, one.confidence)
+        for one in connection.execute(query)
+    }
 
 
 def find_or_add_tracks(

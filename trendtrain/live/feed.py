@@ -1,0 +1,288 @@
+"""The feed of bars as they close: it stores them, and cuts them into the steps of the stream."""
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import numpy as np
+
+from trendtrain.errors import InputError, check_at_least, check_number
+from trendtrain.live.source import BarSource
+from trendtrain.market.bars import Bars, IntArray, Series, TimeArray, join_bars
+from trendtrain.market.timeframe import parse_timeframe
+from trendtrain.storage.bars.store import BarStore
+from trendtrain.stream.feed import FedBars, History, series_order
+from trendtrain.stream.walk import Walk
+
+_LOG = logging.getLogger("trendtrain.live")
+_POLL: Final = 0.2  # seconds after which a wait looks whether it should end
+_MOST_BARS: Final = 1024  # of a series in a step that is not in lockstep: a backlog comes in several steps
+_EPOCH: Final = np.datetime64(0, "ms")
+_MS: Final = np.timedelta64(1, "ms")
+
+
+class LiveFeed:
+    """Cut the bars of a source into the slots of a grid, and give each slot as soon as it is complete.
+
+    Bars that were taken are in the database before the stream sees them. Those that were there when a run stopped come
+    first when it goes on.
+
+    A slot is as long as the smallest timeframe. It is complete when each series has brought the bar that is due in it.
+    A series that has brought none `grace` seconds after the slot's end is left out, and not waited for until it brings
+    one. A bar that comes after its slot is given at once, as a further step of the newest slot.
+
+    In lockstep slots are those of `train`, and a slot is complete when each series has brought a bar behind it, or the
+    source has ended.
+
+    Args:
+        source: Brings the bars. One that is a `History` has its bars stored already.
+        history: The bars that are stored.
+        walk: Where to start, and in lockstep how far to step. A start that is no date is one of the stored bars where
+            these are all there will be, else the time at which the run starts.
+        store: Where bars are written; None writes none.
+        lockstep: Whether the steps are those of `train`.
+        grace: Seconds after the end of a slot for which a series is waited for.
+        warm: Bars of each series to bring before the first step, where fewer are stored; None for what the source does.
+        patience: Seconds without a bar of a series after which the first step no longer waits for older ones of it.
+        on_wait: Called again and again while bars are waited for; ends the wait by an error.
+
+    Attributes:
+        series: The series, by symbol and then by length of the timeframe.
+        start: When the walk starts.
+        length: The length of a slot.
+
+    Raises:
+        InputError: If a number lies outside its range, there are no series, or lockstep is asked for of a source whose
+            bars are still to come.
+    """
+
+    n_steps: Final = None  # live bars have no end
+
+    def __init__(
+        self,
+        source: BarSource,
+        history: History,
+        walk: Walk,
+        store: BarStore | None = None,
+        lockstep: bool = False,
+        grace: float = 1.0,
+        warm: int | None = None,
+        patience: float = 30.0,
+        on_wait: Callable[[], None] = lambda: None,
+    ) -> None:
+        check_number("live.grace", grace, 0.0)
+        check_number("live.patience", patience, 0.0)
+        if warm is not None:
+            check_at_least("live.warm", warm, 1)
+        self.series = tuple(sorted(source.series, key=series_order))
+        if not self.series:
+            raise InputError("`feed` must bring bars of at least one series, got none.")
+        self._is_stored = isinstance(source, History)
+        if lockstep and not self._is_stored:
+            raise InputError(
+                "`live.lockstep` must be false where bars are still to come (true: feed=replay), got true."
+            )
+        self._source = source
+        self._history = source if isinstance(source, History) else history
+        self._walk = walk
+        self._store = store
+        self._is_lockstep = lockstep
+        self._grace, self._patience = (_seconds(one) for one in (grace, patience))
+        self._warm = warm
+        self._on_wait = on_wait
+        self._timeframes = {series: parse_timeframe(series.timeframe) for series in self.series}
+        shortest = min(self._timeframes.values())
+        self.length = walk.length(shortest) if lockstep else shortest
+        self._queues: dict[Series, list[Bars]] = {series: [] for series in self.series}
+        self._newest: dict[Series, np.datetime64] = {}  # the close of the newest bar of each series
+        self._arrived: dict[Series, np.datetime64] = {}  # what time it was when it came
+        self._absent: set[Series] = set()  # what is not waited for
+        self._n_bars: dict[Series, int] = {}
+        self._is_started = self._is_over = False
+        self._slot = self._n_given = 0
+        self.start = self._start_time()
+
+    def begin(self, slot: int = 0, n_seen: Mapping[Series, int] | None = None) -> FedBars:
+        """Return all bars that closed by the end of a slot, and go on behind it; slot 0 ends where the walk starts.
+
+        Args:
+            slot: The slot.
+            n_seen: How many bars of each series a run had seen by then; the others come late, in the next step.
+        """
+        self._slot, end, bars = slot, self._end(slot), {}
+        self._after: dict[Series, np.datetime64 | None] = dict.fromkeys(self.series)
+        for series, timeframe in self._timeframes.items():
+            stored = self._history.load(series, None, end + _MS - timeframe if self._is_stored else None)
+            n = int(np.searchsorted(stored.close_time, end, side="right"))
+            n = n if n_seen is None else min(n, n_seen.get(series, n))
+            if n:
+                bars[series] = stored[:n]
+            stored = stored[:n] if self._is_stored else stored
+            if len(stored):
+                self._after[series] = stored.open_time[-1]
+                self._enqueue(series, stored[n:], stored.close_time[-1])
+            elif self._warm is not None:
+                self._after[series] = end - (self._warm + 1) * timeframe
+        slots = [np.unique(self._slot_of(part.close_time)).tolist() for part in bars.values()]
+        self._n_given = len({one for part in slots for one in part if one > 0})
+        if not slot and not self._is_stored:
+            self._wait_for_start(end)
+            for series, later in self._cut(0, end).items():
+                bars[series] = join_bars(bars[series], later) if series in bars else later
+        return FedBars(slot, end, bars)
+
+    def next(self) -> FedBars | None:
+        """Return the bars of the next step, as soon as they are there; None where the source has ended."""
+        while (slot := self._ready_slot()) is None:
+            if self._has_ended():
+                return None
+            self._pull()
+        self._absent.update(self._missing(end := self._end(slot)))
+        self._n_given += slot != self._slot
+        self._slot = slot
+        newest = max(self._newest.values())
+        is_partial = self._is_lockstep and bool(end > newest)
+        return FedBars(slot, newest if is_partial else end, self._cut(slot, end), is_partial)
+
+    def clock(self) -> np.datetime64:
+        """Return what time it is in the market."""
+        return self._source.clock()
+
+    @property
+    def has_bars(self) -> bool:
+        """Whether a slot is complete, or bars came that were not taken yet."""
+        self._ensure_started()
+        return self._ready_slot() is not None or self._source.has_bars
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it is known that there is no next step; in lockstep it is found out."""
+        if self._walk.steps is not None and self._n_given >= self._walk.steps:
+            return True
+        while self._is_lockstep and self._ready_slot() is None and not self._has_ended():
+            self._pull()
+        return self._has_ended()
+
+    @property
+    def is_next_partial(self) -> bool:
+        """Whether the next step ends before its slot of the grid does; known in lockstep alone."""
+        if not self._is_lockstep or self.is_done:
+            return False
+        slot = self._ready_slot()
+        return slot is not None and bool(self._end(slot) > max(self._newest.values()))
+
+    def n_bars(self, series: Series) -> int:
+        """Return how many bars of a series there will be; 0 where they are still to come."""
+        return self._n_bars.get(series, 0)
+
+    def _start_time(self) -> np.datetime64:
+        start = self._walk.start
+        if self._is_stored:
+            bars = {series: part for series in self.series if len(part := self._history.load(series, None, None))}
+            if not bars:
+                raise InputError("`series` must hold bars of at least one series, got none.")
+            self._n_bars = {series: len(part) for series, part in bars.items()}
+            first, last = (min(b.open_time[0] for b in bars.values()), max(b.close_time[-1] for b in bars.values()))
+            time = self._walk.start_time(first, last)
+            if last <= time:
+                raise InputError(f"`walk.start` must leave bars to predict, got {start} ({time} of {last}).")
+        elif isinstance(start, str):
+            time = self._walk.start_time(np.datetime64(0, "ms"), np.datetime64(1, "ms"))
+        else:
+            time = self._source.clock()
+        return time if self._is_lockstep else time - (time - _EPOCH) % self.length
+
+    def _slot_of(self, close_time: TimeArray) -> IntArray:
+        return -((self.start - close_time) // self.length)  # ceil: a slot holds its end
+
+    def _end(self, slot: int) -> np.datetime64:
+        end: np.datetime64 = self.start + slot * self.length
+        return end
+
+    def _ready_slot(self) -> int | None:
+        """Return the slot of the next step if it is complete; that of the last step where bars of it came late."""
+        waiting = [queue[0].close_time[:1] for queue in self._queues.values() if queue]
+        if not waiting:
+            return None
+        slot = max(int(self._slot_of(np.concatenate(waiting)).min()), self._slot)
+        return slot if (slot == self._slot and not self._is_lockstep) or self._is_complete(slot) else None
+
+    def _is_complete(self, slot: int) -> bool:
+        if self._is_started and self._source.is_done:
+            return True
+        end = self._end(slot)
+        if self._is_lockstep:
+            return len(self._newest) == len(self.series) and all(newest > end for newest in self._newest.values())
+        missing = self._missing(end)
+        now = self._source.clock() if missing else end
+        return all(now - max(end, self._arrived[series]) >= self._grace for series in missing)
+
+    def _missing(self, end: np.datetime64) -> list[Series]:
+        """Return the series that are waited for, and have not brought the bar that is due by a time."""
+        timeframes, waited_for = self._timeframes, (one for one in self._newest.items() if one[0] not in self._absent)
+        return [series for series, newest in waited_for if newest + timeframes[series] <= end]
+
+    def _has_ended(self) -> bool:
+        """Return whether the source has ended, and all its bars were given."""
+        self._ensure_started()
+        self._is_over = self._source.is_done and not any(self._queues.values())
+        return self._is_over
+
+    def _wait_for_start(self, end: np.datetime64) -> None:
+        """Wait until each series has brought what closed before the walk, or brings nothing any more."""
+        self._ensure_started()
+        began = self._source.clock()
+        while not self._source.is_done:
+            newest = {series: self._newest.get(series, end - self._timeframes[series]) for series in self.series}
+            missing = [series for series in self.series if newest[series] + self._timeframes[series] <= end]
+            now = self._source.clock()
+            if all(now - self._arrived.get(series, began) >= self._patience for series in missing):
+                return
+            self._pull()
+
+    def _ensure_started(self) -> None:
+        if not self._is_started:
+            self._source.start(self._after)
+            self._is_started = True
+
+    def _pull(self) -> None:
+        """Take what has closed since, and store it; wait a little where nothing has."""
+        self._on_wait()
+        self._ensure_started()
+        taken = self._source.take(_POLL)
+        for revision in self._source.revisions():
+            _LOG.warning("%s: the bar of %s was corrected", " ".join(revision.series), revision.bar.open_time[0])
+        if self._store is not None and taken:
+            with self._store.transaction(*taken) as transaction:
+                for series, bars in taken.items():
+                    transaction.write(*series, bars)
+        for series, bars in taken.items():
+            if len(bars):
+                self._enqueue(series, bars, bars.close_time[-1])
+
+    def _enqueue(self, series: Series, bars: Bars, newest: np.datetime64) -> None:
+        if len(bars):
+            self._queues[series].append(bars)
+        self._newest[series] = newest
+        self._arrived[series] = self._source.clock()
+        self._absent.discard(series)
+
+    def _cut(self, slot: int, end: np.datetime64) -> dict[Series, Bars]:
+        """Take the bars that close by the end of a slot from the queues; of a backlog, the first."""
+        cut = {}
+        for series, queue in self._queues.items():
+            parts: list[Bars] = []
+            room = None if self._is_lockstep or not slot else _MOST_BARS
+            while queue and queue[0].close_time[0] <= end and room != 0:
+                n = int(np.searchsorted(queue[0].close_time, end, side="right"))
+                n = n if room is None else min(n, room)
+                parts.append(queue[0][:n])
+                queue[:1] = [queue[0][n:]] if n < len(queue[0]) else []
+                room = None if room is None else room - n
+            if parts:
+                cut[series] = join_bars(*parts)
+        return cut
+
+
+def _seconds(number: float) -> np.timedelta64:
+    return np.timedelta64(round(1000.0 * number), "ms")

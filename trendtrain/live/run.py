@@ -1,0 +1,96 @@
+"""Run the stream on bars as they close, from a resolved configuration."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hydra.utils import instantiate
+from omegaconf import DictConfig, open_dict
+
+from trendtrain.data.datamodule import PivotDataModule
+from trendtrain.data.sources import StoredBars
+from trendtrain.errors import InputError, check_at_least, check_choice
+from trendtrain.live.feed import LiveFeed
+from trendtrain.live.source import BarSource
+from trendtrain.parts import check_source
+from trendtrain.reports.summary import Summary
+from trendtrain.storage.bars.store import BarStore
+from trendtrain.stream.feed import HeldBars, History
+from trendtrain.train import train
+
+
+def live(cfg: DictConfig, folder: Path | None = None) -> Summary:
+    """Predict, judge and learn as bars close, until the bars end or a signal comes; start again to go on.
+
+    Args:
+        cfg: The configuration, as `configs/live.yaml` describes it.
+        folder: The run folder; None for Hydra's.
+
+    Raises:
+        InputError: If the configuration or the bars break a rule.
+        StorageError: If the database or the disk fails.
+    """
+    _check(cfg)
+    if not cfg.live.train:
+        with open_dict(cfg):
+            cfg.callbacks.predict_only = {"_target_": "trendtrain.callbacks.PredictOnly"}
+    parts = _Parts(cfg)
+    try:
+        return train(cfg, folder, live=parts)
+    finally:
+        parts.close()
+
+
+class _Parts:
+    """What the datamodule of a live run has in place of stored bars."""
+
+    def __init__(self, cfg: DictConfig) -> None:
+        self._cfg = cfg
+        self._source: BarSource | None = None
+
+    def __call__(self, store: BarStore) -> dict[str, Any]:
+        cfg = self._cfg
+        source, history = self._made(store)
+        options = {name: cfg.live[name] for name in ("lockstep", "grace", "warm", "patience")}
+
+        def make_feed(datamodule: PivotDataModule) -> LiveFeed:
+            is_stored = isinstance(source, History)
+            written = None if is_stored else store
+            wait = datamodule.raise_if_stopped
+            return LiveFeed(source, history, datamodule.walk, written, on_wait=wait, **options)
+
+        parts: dict[str, Any] = {"series": history, "feed": make_feed}
+        if not cfg.live.lockstep:
+            parts["max_bars"] = cfg.live.max_bars
+        if not cfg.live.train:
+            parts["max_batches"] = 0
+        elif not cfg.live.lockstep:
+            parts["max_batches"] = cfg.live.max_batches
+        return parts
+
+    def close(self) -> None:
+        """End what brings the bars."""
+        if self._source is not None:
+            self._source.close()
+
+    def _made(self, store: BarStore) -> tuple[BarSource, History]:
+        """Return the source, and the bars that are stored already."""
+        made = instantiate(self._cfg.feed)
+        if not hasattr(made, "take"):  # it replays the bars of `data.source`
+            bars = check_source(instantiate(self._cfg.data.source)(store))
+            made = made(HeldBars(bars) if isinstance(bars, Mapping) else bars)
+        self._source = made
+        stored = made if isinstance(made, History) else StoredBars(store, dict.fromkeys(made.series))
+        return made, stored
+
+
+def _check(cfg: DictConfig) -> None:
+    options = cfg.live
+    for name in ("lockstep", "train"):
+        check_choice(f"live.{name}", options[name], (True, False))
+    if options.trainer != "thread":
+        rule = "be thread (training in the process, between two bars): a process of its own is not there yet"
+        raise InputError(f"`live.trainer` must {rule}, got {options.trainer}.")
+    check_at_least("live.max_batches", options.max_batches, 1)
+    if options.max_bars is not None:
+        check_at_least("live.max_bars", options.max_bars, 2 * cfg.data.window)
