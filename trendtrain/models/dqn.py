@@ -61,8 +61,6 @@ class QModule(NetModule):
         epsilon: Chance that the action at a replayed bar is random, in training only.
         reward: `verdict`: +1 for the true direction, -1 for another; `gain`: the same times the size of the
             line's price change, in volatility units (`batch["gain"]`).
-        all_actions: Learn from the reward of every action, which the label gives; False to learn only from the reward
-            of the action taken.
         seed: Seed of the module's own generator of random actions.
         **options: Other arguments of `NetModule`.
 
@@ -77,7 +75,6 @@ class QModule(NetModule):
         target_rate: float = 0.01,
         epsilon: float = 0.1,
         reward: Reward = "verdict",
-        all_actions: bool = False,
         seed: int = 0,
         **options: Any,
     ) -> None:
@@ -90,7 +87,6 @@ class QModule(NetModule):
         self.target_rate = target_rate
         self.epsilon = epsilon
         self.reward = reward
-        self.all_actions = all_actions
         self.seed = seed
         self._random = torch.Generator().manual_seed(seed)
         follow = get_ema_multi_avg_fn(1.0 - target_rate)  # type: ignore[no-untyped-call]
@@ -102,9 +98,8 @@ class QModule(NetModule):
         values = self(batch["window"], batch.get("side"))
         goal = self._rewards(batch, values.shape[1]) + self.discount * self._next_value(batch)
         errors = (values - goal).square()  # not Huber's: Q is a mean of noisy rewards, which only squares find
-        if not self.all_actions:
-            errors = errors.gather(1, self._actions(values.detach()))  # (B, C) -> (B, 1)
-        return weighted_mean(errors.mean(dim=1), batch["weight"] * (batch["label"] != UNKNOWN)), values
+        errors = errors.gather(1, self._actions(values.detach()))[:, 0]  # (B, C) -> (B,)
+        return weighted_mean(errors, batch["weight"] * (batch["label"] != UNKNOWN)), values
 
     def on_fit_start(self) -> None:
         """Copy the net, whose weights may come from a checkpoint, to the target."""

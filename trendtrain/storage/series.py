@@ -1,6 +1,6 @@
 """The number under which the database knows a series."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from sqlalchemy import Connection, Select, select
 
@@ -24,7 +24,7 @@ def find_or_add_series(connection: Connection, names: Sequence[Series]) -> list[
     return [numbers[name] for name in names]
 
 
-def lock_all_series(connection: Connection, names: Iterable[Series]) -> dict[Series, int]:
+def lock_series(connection: Connection, *names: Series) -> dict[Series, int]:
     """Return the number of each series, and make other writers of these series wait until the transaction ends.
 
     Its first statement begins the transaction. A series that the database does not have gets a number.
@@ -33,11 +33,6 @@ def lock_all_series(connection: Connection, names: Iterable[Series]) -> dict[Ser
         connection.exec_driver_sql("BEGIN IMMEDIATE")  # Python's driver would begin at the first change only
     # In one order, so that two writers never wait for each other.
     return {series: _lock(connection, series) for series in sorted(set(names))}
-
-
-def lock_series(connection: Connection, series: Series) -> int:
-    """Return the number of one series, as `lock_all_series` does."""
-    return lock_all_series(connection, [series])[series]
 
 
 def _lock(connection: Connection, series: Series) -> int:

@@ -28,14 +28,7 @@ class Blocks(NamedTuple):
 
 
 def read_blocks(connection: Connection, series: Series, series_id: int, first: int, end: int) -> Blocks:
-    """Return the blocks that overlap [`first`, `end`), in time order.
-
-    Args:
-        connection: Where to read.
-        series: The series, for the error message.
-        series_id: Its number in the database.
-        first: Open time, ms.
-        end: Open time, ms.
+    """Return the blocks of a series that overlap [`first`, `end`), open times in ms, in time order.
 
     Raises:
         DamagedDataError: If a block is damaged.
@@ -55,7 +48,7 @@ def read_blocks(connection: Connection, series: Series, series_id: int, first: i
 def replace_blocks(
     connection: Connection, series_id: int, blocks: Blocks, merged: BarColumns, changed: IntArray
 ) -> None:
-    """Rewrite the blocks that `changed` overlaps; leave the others.
+    """Rewrite those of the blocks that `changed` overlaps; leave the others.
 
     Args:
         connection: Where to write.
@@ -100,16 +93,9 @@ def _unpack_all(series: Series, rows: Iterable[Any]) -> Blocks:
     """Return the blocks of (start time, end time, bars, checksum, payload, bars of all rows)."""
     bars, filled = room_for(0), 0
     spans: list[tuple[int, int]] = []
-    for (
-        start,
-        end,
-        n_bars,
-        checksum,
-        payload,
-        n_total,
-    ) in rows:  # each while it is in the cache: twice as fast as all at once
+    for start, end, n_bars, checksum, payload, n_all in rows:  # each while it is in the cache: twice as fast
         if not spans:
-            bars = room_for(n_total)
+            bars = room_for(n_all)
         _unpack(series, start, payload, checksum, bars.take(slice(filled, filled + n_bars)))
         filled += n_bars
         spans.append((start, end))

@@ -36,7 +36,7 @@ def compact_series(engine: Engine, series: Series) -> Compaction:
     first: int | None = -(2**63)
     while first is not None:
         with engine.begin() as connection:
-            first = _compact_some(connection, series, lock_series(connection, series), first)
+            first = _compact_some(connection, series, lock_series(connection, series)[series], first)
     return Compaction(series, before, _count(engine, series))
 
 

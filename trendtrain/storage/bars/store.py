@@ -22,7 +22,7 @@ from trendtrain.storage import schema
 from trendtrain.storage.bars.blocks import read_blocks, replace_blocks, stored_span
 from trendtrain.storage.bars.columns import BarColumns, bars_of, columns_of, is_changed, merge
 from trendtrain.storage.bars.compaction import Compaction, compact_series
-from trendtrain.storage.series import find_series, lock_all_series
+from trendtrain.storage.series import find_series, lock_series
 
 _FIRST: Final = -(2**63)
 _END: Final = 2**63 - 1
@@ -106,7 +106,7 @@ class BarStore:
         """
         names = [name_series(*one) for one in series]
         with self.engine.begin() as connection:
-            yield BarTransaction(connection, lock_all_series(connection, names))
+            yield BarTransaction(connection, lock_series(connection, *names))
 
     def write(self, symbol: str, timeframe: str, bars: Bars) -> int:
         """Add bars to a series in one transaction; a given bar replaces the stored bar of the same time.

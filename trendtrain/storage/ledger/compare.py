@@ -83,17 +83,7 @@ class Comparison:
 
 
 def compare_runs(connection: Connection, names: Sequence[str]) -> Comparison:
-    """Compare the models of runs with the first model of the first run, paired by event.
-
-    Each event counts once, whatever the number of predictions it judged in either run.
-
-    Args:
-        connection: Where to read.
-        names: Names of runs.
-
-    Raises:
-        InputError: If a run is unknown, there is only one model, or no event is common.
-    """
+    """Compare models as `Ledger.compare` does; each event counts once, whatever the number of predictions it judged."""
     known = run_names(connection)
     for name in names:
         if name not in known:

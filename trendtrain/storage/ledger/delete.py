@@ -29,11 +29,10 @@ def delete_after(connection: Connection, run_id: str, step: int, keeps_predictio
     connection.execute(delete(lines).where(lines.c.run_id == run_id, ~has_verdicts))
 
 
-def check_rule(older_than: timedelta | None, keep_runs: int | None) -> None:
-    """Refuse to delete runs by no rule, or by an invalid one.
+def delete_runs(connection: Connection, older_than: timedelta | None, keep_runs: int | None, now: int) -> list[str]:
+    """Delete runs as `Ledger.prune` does, `now` in ms, and return their names.
 
-    Raises:
-        InputError: If neither is given, or one is negative.
+    A run that is `running` stays, unless it has not written for a day: then it was killed.
     """
     if older_than is None and keep_runs is None:
         raise InputError("`older_than` or `keep_runs` must say which runs to delete, got neither.")
@@ -41,19 +40,6 @@ def check_rule(older_than: timedelta | None, keep_runs: int | None) -> None:
         raise InputError(f"`older_than` must be at least 0, got {older_than}.")
     if keep_runs is not None:
         check_at_least("keep_runs", keep_runs, 0)
-
-
-def delete_runs(connection: Connection, older_than: timedelta | None, keep_runs: int | None, now: int) -> list[str]:
-    """Delete the runs that are older and are not among those to keep; return their names, by their start.
-
-    A run that is `running` stays, unless it has not written for a day: then it was killed.
-
-    Args:
-        connection: Where to delete.
-        older_than: Since its last write; None for any age.
-        keep_runs: How many of those started last stay; None for none.
-        now: The time from which age is counted, ms.
-    """
     columns = (runs.c.id, runs.c.status, runs.c.updated_at)
     rows = connection.execute(select(*columns).order_by(runs.c.started_at, runs.c.id).with_for_update()).all()
     latest = now if older_than is None else now - older_than // timedelta(milliseconds=1)

@@ -156,6 +156,8 @@ class LedgerJudge:
 def _verdict_rows(judged: list[JudgedPrediction], name: Series) -> VerdictRows:
     by_event = {one.event: one for one in judged if one.event >= 0}
     line = {event: at for at, event in enumerate(by_event)}
+    lines = Lines.join([judged[0].line[:0], *(one.line for one in by_event.values())])  # also where there is none
+    known_at = np.array([one.known_at for one in by_event.values()], "datetime64[ms]")
     return VerdictRows(
         series=(name,),
         series_index=np.zeros(len(judged), dtype=np.int64),
@@ -164,13 +166,5 @@ def _verdict_rows(judged: list[JudgedPrediction], name: Series) -> VerdictRows:
         truth=np.array([DIRECTION_CODES[one.truth] for one in judged]),
         known_at=np.array([one.known_at for one in judged]),
         line=np.array([line.get(one.event, -1) for one in judged]),
-        lines=_line_rows(judged[0].line[:0], list(by_event.values())),
+        lines=LineRows.of(lines, np.zeros(len(lines), np.int64), known_at),
     )
-
-
-def _line_rows(none: Lines, verdicts: list[JudgedPrediction]) -> LineRows:
-    """Return the lines of one verdict for each event, after those of `none`, which are none."""
-    parts = [none, *(one.line for one in verdicts)]
-    lines = Lines.join(parts)
-    known_at = np.array([one.known_at for one in verdicts], "datetime64[ms]")
-    return LineRows.of(lines, np.zeros(len(lines), np.int64), known_at)

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from trendtrain.market.bars import Series
 from trendtrain.market.timeframe import Time, to_milliseconds
 from trendtrain.storage.ledger.compare import Comparison, compare_runs
-from trendtrain.storage.ledger.delete import check_rule, delete_after, delete_run, delete_runs
+from trendtrain.storage.ledger.delete import delete_after, delete_run, delete_runs
 from trendtrain.storage.ledger.rows import PredictionRows, Progress, StepRows, VerdictRows
 from trendtrain.storage.ledger.stats import LedgerStats, count_runs, run_names
 from trendtrain.storage.ledger.write import read_predictions, write_missing, write_steps
@@ -197,7 +197,6 @@ class Ledger:
         Raises:
             InputError: If neither `older_than` nor `keep_runs` is given, or one is negative.
         """
-        check_rule(older_than, keep_runs)
         moment = now_ms() if now is None else to_milliseconds("now", now)
         with self.engine.begin() as connection:
             return delete_runs(connection, older_than, keep_runs, moment)

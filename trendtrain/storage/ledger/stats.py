@@ -61,15 +61,7 @@ class LedgerStats:
 
 
 def count_runs(connection: Connection, run: str | None) -> list[LedgerStats]:
-    """Return the counts per run, model, symbol and timeframe, in that order, runs by their start.
-
-    Args:
-        connection: Where to read.
-        run: A run's name; None for the run started last, `all` for every run.
-
-    Raises:
-        InputError: If `run` is unknown.
-    """
+    """Count predictions as `Ledger.stats` does."""
     known = run_names(connection)
     if run not in (None, "all", *known):
         raise InputError(f"`run` must be all or one of {newest(known)}, got {run!r}.")
