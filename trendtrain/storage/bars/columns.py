@@ -87,10 +87,7 @@ def merge(old: BarColumns, new: BarColumns) -> BarColumns:
         >>> merge(old, BarColumns(np.array([1, 2]), np.ones((5, 2)))).values[0]
         array([0., 1., 1.])
     """
-    start, stop = np.searchsorted(old.time, [new.time[0], new.time[-1] + 1]) if len(new.time) else (0, 0)
-    between = old.take(slice(start, stop))
-    if len(between.time) > 0:
-        kept = between.take(~np.isin(between.time, new.time, assume_unique=True))
-        both = join([kept, new])
-        new = both.take(np.argsort(both.time, kind="stable"))
-    return join([old.take(slice(None, start)), new, old.take(slice(stop, None))])
+    if len(old.time) == 0:
+        return new
+    both = join([old.take(~np.isin(old.time, new.time, assume_unique=True)), new])
+    return both.take(np.argsort(both.time, kind="stable"))

@@ -26,6 +26,7 @@ from trendtrain.storage.series import find_series, lock_series
 
 _FIRST: Final = -(2**63)
 _END: Final = 2**63 - 1
+_REACH: Final = 8  # timeframes
 
 
 @dataclass(frozen=True, eq=False)
@@ -231,18 +232,15 @@ def _series_of(symbol: str, timeframe: str, bars: Bars) -> Series:
 def _write(connection: Connection, series: Series, series_id: int, new: BarColumns) -> Written:
     timeframe = parse_timeframe(series.timeframe)
     step, least = int(timeframe.astype(np.int64)), int(shortest_step(timeframe).astype(np.int64))
-    # One timeframe further on both sides: a stored bar there may lie too close.
-    blocks = read_blocks(connection, series, series_id, int(new.time[0]) - step, int(new.time[-1]) + step)
+    # Further on both sides: a stored bar there may lie too close, and its neighbours tell the grid.
+    first, end = int(new.time[0]) - _REACH * step, int(new.time[-1]) + _REACH * step
+    blocks = read_blocks(connection, series, series_id, first, end)
     is_fresh = is_changed(blocks.bars, new)
     fresh = new if is_fresh.all() else new.take(is_fresh)
     strays = fresh.time[:0]
     if len(fresh.time) > 0:
         merged, changed = merge(blocks.bars, fresh), fresh.time
         if (np.diff(merged.time) < least).any():
-            # Further on, so that each bar has neighbours that tell the grid.
-            blocks = read_blocks(
-                connection, series, series_id, int(new.time[0]) - 8 * step, int(new.time[-1]) + 8 * step
-            )
             merged, changed = _merge_over_strays(series, blocks.bars, fresh)
             strays = np.setdiff1d(changed, fresh.time)
         replace_blocks(connection, series_id, blocks, merged, changed)
