@@ -31,9 +31,9 @@ from trendtrain.features import (
     skill_features,
     volatility_unit,
 )
+from trendtrain.features.bar import write_distances
 from trendtrain.features.skill import RollingRanges
 from trendtrain.market import Bars, Series, label_bars, random_walk, synthetic_market
-from trendtrain.market.averages import ema
 
 FEATURES = (price_levels, volatility_unit, bar_features, skill_features)
 MAX_GAP = 5
@@ -51,14 +51,13 @@ def seconds(job: Callable[[], object], n_runs: int = 5) -> float:
 
 
 def average_rows(n_values: int) -> list[Row]:
-    """Time one average and one rolling range."""
+    """Time the distances from an average and one rolling range."""
     values, target = np.random.default_rng(0).normal(size=n_values), np.zeros(n_values)
-    series, place = pd.Series(values), np.empty((n_values, 1))
-    segment = np.arange(n_values) // 500
+    series, place, unit = pd.Series(values), np.empty((n_values, 1)), np.ones(n_values)
+    alpha, root = np.array([2.0 / 101.0]), np.array([10.0])
     jobs: dict[str, Callable[[], object]] = {
         "copy": lambda: np.copyto(target, values),
-        "EMA_100": lambda: ema(values, 100),
-        "EMA_100 in segments of 500": lambda: ema(values, 100, segment),
+        "EMA_100": lambda: write_distances(values, unit, alpha, root, np.full(1, np.nan), place, 0),
         "EMA_100, pandas": lambda: series.ewm(span=100, adjust=False).mean(),
         **average_peers(values),
         "range of 1,000": lambda: RollingRanges((1000,)).write(values, values, values, place, 0),

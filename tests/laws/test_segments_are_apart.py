@@ -1,4 +1,4 @@
-"""No pivot, line, label, average or window spans two segments."""
+"""No pivot, line, label, feature or window spans two segments."""
 
 from typing import Any
 
@@ -12,8 +12,6 @@ from law_checks import Array, assert_same, rows_of_labels, unit_column
 from trendtrain.data import PivotDataModule
 from trendtrain.features import bar_features, by_segment
 from trendtrain.market import Bars, Series, find_pivots, label_bars, synthetic_market
-from trendtrain.market.averages import ema
-from trendtrain.market.bars import segments
 from trendtrain.stream.walk import Walk
 from trendtrain.validation import Predictions
 
@@ -78,14 +76,6 @@ def test_features_after_a_hole_are_those_of_the_later_bars_alone(bars: Bars, whe
         whole = by_segment(function, bars, max_gap)
         assert_same(whole[at:], by_segment(function, bars[at:], max_gap))
         assert_same(whole[:at], by_segment(function, bars[:at], max_gap))
-
-
-@given(some_bars(min_bars=2), WHERE, GAPS)
-def test_averages_start_anew_after_a_hole(bars: Bars, where: float, max_gap: int) -> None:
-    at = cut_at(bars, where)
-    bars = with_hole(bars, at, max_gap + 1)
-    segment = segments(bars.open_time, bars.timeframe, max_gap)
-    assert_same(ema(bars.close, 5, segment)[at:], ema(bars.close[at:], 5, segment[at:]))
 
 
 def streamed_windows(bars: Bars, max_gap: int) -> tuple[Array, Array]:

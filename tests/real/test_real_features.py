@@ -6,11 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 from law_checks import assert_same
-from slow_features import slow_bar_features, slow_ema, slow_skill_features, slow_unit
+from slow_features import slow_bar_features, slow_skill_features, slow_unit
 
 from trendtrain.features import BarFeatures, SegmentedFeatures, SkillFeatures, VolatilityUnit
 from trendtrain.market import Bars
-from trendtrain.market.averages import ema
 
 SLOW = [(VolatilityUnit, slow_unit), (BarFeatures, slow_bar_features), (SkillFeatures, slow_skill_features)]
 
@@ -18,7 +17,6 @@ SLOW = [(VolatilityUnit, slow_unit), (BarFeatures, slow_bar_features), (SkillFea
 def assert_formulas(bars: Bars) -> None:
     for make, slow in SLOW:
         assert_same(make().update(bars), slow(bars))
-    assert_same(ema(bars.close, 100), slow_ema(bars.close, 100))
 
 
 def assert_chunks_change_nothing(make: Any, bars: Bars, size: int, max_gap: int | None) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from trendtrain.market.averages import ema
+from trendtrain.features.bar import write_distances
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "bench" / "features.py"
 
@@ -25,5 +25,7 @@ def test_the_bench_prints_a_row_a_job(tmp_path: Path) -> None:
 
 
 def test_the_average_of_pandas_is_ours() -> None:
-    values = np.random.default_rng(0).normal(size=500)
-    np.testing.assert_allclose(pd.Series(values).ewm(span=100, adjust=False).mean(), ema(values, 100))
+    values, distances = np.random.default_rng(0).normal(size=500), np.empty((500, 1))
+    write_distances(values, np.ones(500), np.array([2.0 / 101.0]), np.ones(1), np.full(1, np.nan), distances, 0)
+    expected = values - pd.Series(values).ewm(span=100, adjust=False).mean()
+    np.testing.assert_allclose(distances[:, 0], expected, atol=1e-12)
