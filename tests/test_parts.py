@@ -18,9 +18,10 @@ from torch import nn
 
 from trendtrain.cli import main
 from trendtrain.errors import InputError
-from trendtrain.features import bar_features
+from trendtrain.features import bar_features, by_segment
 from trendtrain.market import label_bars, random_walk
 from trendtrain.market.bars import Series
+from trendtrain.models import TrendModule
 from trendtrain.parts import drop_defaults
 
 SMALL = (
@@ -134,11 +135,11 @@ OTHERS = {
     "logger": (("logger", "logger=tensorboard"), lambda **more: "log", "`logger` must be a Logger, got 'log'"),
 }
 CASES = {
-    **{f"features, {name}": (("data.features",), *case) for name, case in FEATURES.items()},
-    **{f"side, {name}": (("data.side",), *FEATURES[name]) for name in ("None", "NaN", "beyond single precision")},
+    **{f"features, {name}": (("data.features",), *FEATURES[name]) for name in ("None", "beyond single precision")},
+    "side, NaN": (("data.side",), *FEATURES["NaN"]),
     **{f"labels, {name}": (("labels",), *case) for name, case in LABELS.items()},
     **{f"weights, {name}": (("replay.weigh",), *case) for name, case in WEIGHTS.items()},
-    **{f"net, {name}": (("+model.net", "~model.net", "model.use_side=false"), *case) for name, case in NETS.items()},
+    "net, tuple": (("+model.net", "~model.net", "model.use_side=false"), *NETS["tuple"]),
     **OTHERS,
 }
 
@@ -163,6 +164,20 @@ def test_a_part_that_returns_the_wrong_thing_is_refused_in_one_line(
     key = key.strip("+").replace("model.net", "net")
     assert line.startswith(f"trendtrain: error: `{key}` must ")
     assert re.search(message, line), line
+
+
+@pytest.mark.parametrize("name", FEATURES)
+def test_features_that_are_no_row_of_numbers_a_bar_are_refused(name: str) -> None:
+    function, message = FEATURES[name]
+    with pytest.raises(InputError, match=rf"^`data.features` must .*{message}"):
+        by_segment(function, random_walk(100, seed=0), max_gap=None)
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_a_net_that_gives_no_logits_is_refused(name: str) -> None:
+    make, message = NETS[name]
+    with pytest.raises(InputError, match=f"^`net` must .*{message}"):
+        TrendModule(make(), use_side=False)(torch.zeros(32, 96, 8))
 
 
 def composed(*overrides: str) -> DictConfig:

@@ -485,7 +485,7 @@ migration.migrate([Path(src)], AnnotationStore(Path(out), BarStore(open_database
 """
 
 
-@pytest.mark.parametrize(("where", "count"), [("write", 0), ("write", 1), ("save", 0), ("save", 3), ("replace", 2)])
+@pytest.mark.parametrize(("where", "count"), [("write", 1), ("save", 0), ("replace", 2)])
 def test_a_killed_migration_is_completed_by_the_next(
     where: str, count: int, store: AnnotationStore, db_url: str, src: Path
 ) -> None:
