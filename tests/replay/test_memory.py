@@ -244,7 +244,7 @@ def test_a_draw_leaves_nothing_behind() -> None:
 
 def test_a_cleared_memory_can_be_told_the_same_again() -> None:
     memory = filled()
-    memory.clear()
+    memory.cut(0)
     assert memory.n_events == memory.n_known == 0
     memory.add(lessons(np.arange(69), np.zeros(69)))
     assert memory.n_known == 69
@@ -348,7 +348,7 @@ def test_an_empty_memory_draws_nothing() -> None:
     with pytest.raises(InputError, match="`draw` must come after `add`, got an empty memory"):
         memory.draw(4, random)
     memory.add(lessons(np.arange(3), np.zeros(3)))
-    memory.clear()
+    memory.cut(0)
     with pytest.raises(InputError, match="`draw` must come after `add`, got an empty memory"):
         memory.draw(4, random)
 

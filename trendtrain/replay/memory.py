@@ -136,10 +136,6 @@ class ReplayMemory:
         """Event e has the slots from the e-th of these to the next, shape (n_events + 1,)."""
         return self._events["span"][:, 0]
 
-    def clear(self) -> None:
-        """Remove all rows."""
-        self.cut(0)
-
     def add(self, known: Lessons) -> None:
         """Append newly labelled rows, whole events in the order in which they became known; the oldest leave.
 
