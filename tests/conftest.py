@@ -3,6 +3,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -77,6 +78,14 @@ def engine(db_url: str) -> Iterator[Engine]:
     engine = open_database(db_url)
     yield engine
     engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def small_run(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+    """A finished run on two small markets: its `folder`, the `url` of its database, its summary's `values`."""
+    from small_run import walk  # torch and Lightning take seconds
+
+    return walk(tmp_path_factory.mktemp("runs") / "small", "data.symbols=[SYNTH-A,SYNTH-B]")
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, NoReturn
 
 from trendtrain import __version__
-from trendtrain.commands import annotations, db, import_bars, label, predict, stats
+from trendtrain.commands import annotations, db, import_bars, label, predict, report, stats
 from trendtrain.commands.errors import report_error, report_own
 from trendtrain.commands.train import run_overrides
 from trendtrain.errors import (
@@ -26,7 +26,7 @@ from trendtrain.errors import (
     is_disk_fault,
 )
 
-_COMMANDS = (import_bars, label, predict, stats, annotations, db)
+_COMMANDS = (import_bars, label, predict, stats, report, annotations, db)
 
 
 def main(arguments: list[str] | None = None) -> int:

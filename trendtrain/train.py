@@ -23,6 +23,7 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from omegaconf import DictConfig, OmegaConf
 
+from trendtrain.callbacks.run_history import RunHistory
 from trendtrain.callbacks.trend_validation import TrendValidation
 from trendtrain.callbacks.walk_checkpoint import WalkCheckpoint
 from trendtrain.compose import compose_config
@@ -35,6 +36,8 @@ from trendtrain.models.weights import load_weights
 from trendtrain.parts import call, check_kind, check_source, drop_defaults, make, make_labeler, make_replay
 from trendtrain.replay.sampler import ReplaySampler
 from trendtrain.reports.run_file import RunFile, delete_run, run_to_go_on_with
+from trendtrain.reports.run_report import write_report
+from trendtrain.reports.run_scores import RunScores
 from trendtrain.reports.summary import Summary
 from trendtrain.reports.terminal import show
 from trendtrain.storage.bars.store import BarStore
@@ -60,7 +63,7 @@ def train(
     live: DataParts | None = None,
     **options: Any,
 ) -> Summary:
-    """Load the bars, walk through them, and write `summary.json`, also if the walk is interrupted.
+    """Load the bars, walk through them, and write `summary.json` and the report, also if the walk is interrupted.
 
     Args:
         cfg: The configuration, as `configs/train.yaml` describes it; None to compose it from `data` and `options`.
@@ -104,11 +107,12 @@ def train(
     try:
         run = _Run(cfg, folder, Ledger(engine), BarStore(engine), kept, live or partial(_stored, cfg, held))
         exit_code = run.walk()
+        values = run.values(exit_code) | {"wall_seconds": time.perf_counter() - started}
+        summary = Summary(values, folder, exit_code)
+        summary.save()
+        run.report()
     finally:
         engine.dispose()
-    values = run.values(exit_code) | {"wall_seconds": time.perf_counter() - started}
-    summary = Summary(values, folder, exit_code)
-    summary.save()
     return summary
 
 
@@ -142,6 +146,7 @@ class _Run:
         self.cfg = cfg
         self.folder = folder
         self.ledger = ledger
+        self.store = store
         self.kept = kept  # as it was, where the run goes on
         self.config = resolved(cfg)
         self.name = _new_name(cfg, ledger) if kept is None else _kept_name(cfg, kept, self.config)
@@ -184,6 +189,15 @@ class _Run:
         is_partial = bool(self.trainer.fast_dev_run)  # type: ignore[attr-defined]
         steps = {"status": "partial" if is_partial else ended[exit_code], "steps": self.datamodule.stream.step}
         return {"name": self.name, **self.validation.summary(), **steps, "config": self.config}
+
+    def report(self) -> None:
+        """Write `scores.npz` and `report.html`; where that fails, say so: the run itself is complete."""
+        histories = [one for one in self.trainer.callbacks if isinstance(one, RunHistory)]  # type: ignore[attr-defined]
+        try:
+            RunScores(self.validation.board, histories[0].arrays() if histories else {}).save(self.folder)
+            write_report(self.folder, self.store.engine)
+        except Exception as error:
+            show(f"The run is complete, but its report failed: {type(error).__name__}: {error}")
 
     def _trainer(self) -> pl.Trainer:
         """Return the trainer of the configuration; some callbacks also need what only the run has."""

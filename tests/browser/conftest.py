@@ -75,8 +75,8 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture
-def page(browser: Any, tensorboard: SimpleNamespace) -> Iterator[Any]:
-    """A page of TensorBoard; errors that it meets fail the test that opened it."""
+def page(browser: Any) -> Iterator[Any]:
+    """A page of the browser; errors that it meets fail the test that opened it."""
     page = browser.new_page(viewport={"width": 1500, "height": 1300})
     page.set_default_timeout(30_000)
     errors: list[str] = []

@@ -227,7 +227,7 @@ def test_a_page_says_what_the_run_is(long: SimpleNamespace) -> None:
 def test_runs_compare_by_their_configuration_and_final_scores(long: SimpleNamespace) -> None:
     content = {tag: plugin_data(long.charts, tag) for tag in long.charts.PluginTagToContent("hparams")}
     start = content["_hparams_/session_start_info"].session_start_info
-    assert set(start.hparams) == {"Learning rate", "Seed", "model", "model.lr", "walk.step"}
+    assert set(start.hparams) == {"Model", "Learning rate", "Seed", "model", "model.lr", "walk.step"}
     assert (start.hparams["Seed"].number_value, start.hparams["model"].string_value) == (3, "Net")
     metrics = [metric.name.tag for metric in content["_hparams_/experiment"].experiment.metric_infos]
     assert metrics == ["trend/event_accuracy", "trend/over_best", "trend/nll", "trend/ece"]

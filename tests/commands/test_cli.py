@@ -98,7 +98,8 @@ def test_a_run_ends_well(run: SimpleNamespace) -> None:
 
 def test_a_run_folder_holds_what_is_promised(run: SimpleNamespace) -> None:
     names = {path.name for path in run.folder.iterdir()}
-    assert names == {"summary.json", "run.json", "checkpoints", "tensorboard", ".hydra"}
+    files = {"summary.json", "run.json", "scores.npz", "report.html"}
+    assert names == {*files, "checkpoints", "tensorboard", ".hydra"}
     assert (run.folder / "checkpoints" / "last.ckpt").exists()
     assert list((run.folder / "tensorboard").glob("events*"))
 

@@ -1,10 +1,12 @@
 import os
+import re
 import resource
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -352,6 +354,29 @@ def test_a_plot_that_cannot_be_written_is_one_line(write: Write, capfd: pytest.C
 # -- matplotlib -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("options", "first", "n_bars"),
+    [
+        ((), 100, 300),
+        (("--plot-bars", 1000), 0, 400),
+        (("--plot-bars", 50), 350, 50),
+        (("--plot-bars", 50, "--plot-start", "{time}"), 123, 50),
+        (("--plot-bars", 50, "--plot-start", "{before}"), 123, 50),
+        (("--plot-bars", 500, "--plot-start", "{time}"), 123, 277),
+    ],
+)
+def test_a_plot_shows_the_bars_asked_for(options: tuple[object, ...], first: int, n_bars: int, write: Write) -> None:
+    bars = read_bars(write())[1]
+    time = bars.open_time[123]
+    names = {"time": time, "before": time - np.timedelta64(1, "ms")}
+    assert (
+        label("ETH_5m.csv", "--out", "o.csv", "--plot", "p.html", *(str(one).format(**names) for one in options)) == 0
+    )
+    page = Path("p.html").read_text()
+    numbers = [int(number) for number in re.findall(r"UTC, bar (\d+)\\u003cbr", page)]
+    assert numbers == list(range(first, first + n_bars))
+
+
 @pytest.mark.parametrize("suffix", ["png", "html"])
 def test_a_plot_is_written_beside_the_labels(suffix: str, write: Write, capfd: pytest.CaptureFixture[str]) -> None:
     plot = f"p.{suffix}"
@@ -380,6 +405,7 @@ def test_labels_need_no_matplotlib_and_plots_say_how_to_get_it(write: Write) -> 
     path = str(write())
     assert run_python(code, "label", path, "--out", "o.parquet").returncode == 0
     done = run_python(code, "label", path, "--out", "o.csv", "--plot", "p.png")
-    message = "`--plot` must find matplotlib, got none: pip install trendtrain[plot]."
+    message = "`--plot` must find matplotlib for a .png, got none: pip install trendtrain[plot], or take .html."
     assert (done.returncode, done.stderr) == (2, f"trendtrain: error: {message}\n")
     assert not Path("o.csv").exists()
+    assert run_python(code, "label", path, "--out", "o.csv", "--plot", "p.html").returncode == 0

@@ -20,6 +20,11 @@ def add_db(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--db", default=DEFAULT_DB, help="database URL (%(default)s)")
 
 
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """Add `--json`."""
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+
+
 @contextmanager
 def storing_database(url: str) -> Iterator["Engine"]:
     """Open the database at `url` for a command that stores, and close it at the end.

@@ -13,7 +13,14 @@ from trendtrain.errors import InputError, check_choice
 from trendtrain.reports.summary import write_json
 
 _FILE: Final = "run.json"
-_LEFT: Final = ("summary.json", "failure.json", "checkpoints", "tensorboard")  # by a run, beside its `run.json`
+_LEFT: Final = (
+    "summary.json",
+    "scores.npz",
+    "report.html",
+    "failure.json",
+    "checkpoints",
+    "tensorboard",
+)  # by a run, beside its `run.json`
 _NO_NUMBER: Final = (  # settings that change no number
     "ckpt",
     "n_threads",

@@ -2,11 +2,13 @@
 
 import json
 import math
+import sys
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import Any
 
+from trendtrain.errors import InputError
 from trendtrain.reports.terminal import number
 from trendtrain.storage.whole_file import whole_file
 
@@ -48,12 +50,34 @@ class Summary:
         return write_json(self.folder / "summary.json", without_nan(self.values))
 
 
+def read_summary(folder: Path) -> dict[str, Any]:
+    """Return the content of `summary.json` in a run folder; NaN is None.
+
+    Raises:
+        InputError: If there is none, or it is no JSON.
+    """
+    path = folder / "summary.json"
+    try:
+        values: dict[str, Any] = json.loads(path.read_text())
+    except FileNotFoundError as error:
+        rule = "`run` must be the folder of a run that has ended, which writes summary.json then"
+        raise InputError(f"{rule}, got {folder}, which has none.") from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"`run` must hold a summary.json as a run writes it, got {path}: {error}.") from error
+    return values
+
+
 def write_json(path: Path, values: dict[str, Any]) -> Path:
     """Write values as JSON, whole or not at all, and return the path."""
     text = json.dumps(values, indent=2, allow_nan=False) + "\n"
     with whole_file(path, "hydra.run.dir", is_only_writer=True) as file:
         file.write(text.encode())
     return path
+
+
+def show_json(values: Any) -> None:
+    """Print nested dicts and lists as JSON; NaN becomes null."""
+    sys.stdout.write(json.dumps(without_nan(values), indent=1) + "\n")
 
 
 def without_nan(value: Any) -> Any:

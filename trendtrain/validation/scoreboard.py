@@ -86,7 +86,7 @@ class Scoreboard:
 
     def estimate(self) -> Estimate:
         """Return the event accuracy so far with its error: what changes least can be asked for most often."""
-        events = self._scored()
+        events = self.events()
         return estimate(events.values[:, 0], events.block, SHARES)
 
     def scores(self, series: int | None = None, pending: Predictions | None = None) -> Scores:
@@ -100,7 +100,7 @@ class Scoreboard:
             series: Its number; None for all.
             pending: The pending predictions.
         """
-        events, bins, delays = self._scored(series), _sum(self._bins, series), self.delays(series)
+        events, bins, delays = self.events(series), _sum(self._bins, series), self.delays(series)
         values, total = events.values, bins[:, 0].sum()
         model = estimate(values[:, 0], events.block, SHARES)
         columns = zip(self.baselines, values[:, 2:].T, strict=True)
@@ -147,13 +147,13 @@ class Scoreboard:
             `confusion`: `classes`, their names, and `share[i][j]`, the share of events (event-weighted, all sum to 1)
             that were class i and predicted as class j.
         """
-        return self._scored(series).breakdown(self.series, _sum(self._bins, series))
+        return self.events(series).breakdown(self.series, _sum(self._bins, series))
 
     def delays(self, series: int | None = None) -> IntArray:
         """Return how many predictions, of one series or of all, waited 0, 1, 2, ... bars for their verdict."""
         return _sum(self._delays, series)
 
-    def _scored(self, series: int | None = None) -> ScoredEvents:
+    def events(self, series: int | None = None) -> ScoredEvents:
         """Return the events so far, of one series or of all."""
         self._events = [ScoredEvents.join(self._events)]
         return self._events[0] if series is None else self._events[0].of_series(series)
@@ -161,7 +161,7 @@ class Scoreboard:
     def state_dict(self) -> dict[str, Any]:
         """Return the scores so far: numbers, and arrays of them."""
         return {
-            "events": self._scored().columns(),
+            "events": self.events().columns(),
             "sums": self._sums.copy(),
             "fading": self._fading.tolist(),
             "counts": self._counts.copy(),

@@ -12,6 +12,7 @@ from trendtrain.market.bars import Series
 from trendtrain.market.timeframe import Time, to_milliseconds
 from trendtrain.storage.ledger.compare import Comparison, compare_runs
 from trendtrain.storage.ledger.delete import delete_after, delete_run, delete_runs
+from trendtrain.storage.ledger.newest import NewestPredictions, newest_predictions
 from trendtrain.storage.ledger.rows import PredictionRows, Progress, StepRows, VerdictRows
 from trendtrain.storage.ledger.stats import LedgerStats, count_runs, run_names
 from trendtrain.storage.ledger.write import read_predictions, write_missing, write_steps
@@ -212,6 +213,11 @@ class Ledger:
         """
         with self.engine.connect() as connection:
             return compare_runs(connection, names)
+
+    def newest(self, run: str, n: int) -> list[NewestPredictions]:
+        """Return the newest `n` predictions of each series of a run, with their verdicts; none of an unknown run."""
+        with self.engine.connect() as connection:
+            return newest_predictions(connection, run, n)
 
     def stats(self, run: str | None = None) -> list[LedgerStats]:
         """Count predictions per run, model, symbol and timeframe, in that order, runs by their start.

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from trendtrain.charts.run_page import describe_run
+from trendtrain.charts.run_text import describe_run
 
 OURS: dict[str, Any] = {
     "labels": {"_target_": "trendtrain.market.label_bars"},
