@@ -79,6 +79,7 @@ def test_the_lead_ends_at_that_of_the_summary(page: str, small_run: SimpleNamesp
 def test_months_and_hours_hold_every_event(page: str, small_run: SimpleNamespace) -> None:
     by_month, by_hour = figures_of(page)[2:4]
     assert by_month["data"][0]["y"] == by_hour["data"][0]["y"] == ["SYNTH-A 5m", "SYNTH-B 5m"]
+    assert set(by_month["data"][0]["x"]) == {"2020-01"}
     notes = [note for row in by_month["data"][0]["hovertext"] for note in row if note]
     assert sum(int(note.split(", ")[-1].split()[0]) for note in notes) == small_run.values["n_events"]
 

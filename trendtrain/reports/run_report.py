@@ -114,7 +114,7 @@ def _skill(scores: RunScores, values: Mapping[str, Any]) -> Iterator[Part]:
         return
     names = ["model", *board.baselines]
     columns = [events.values[:, 0], *events.values[:, 2:].T]
-    time, block = events.known_time, events.block
+    time, block = events.known_time.astype("datetime64[ms]"), events.block
     courses = {name: course_of(column, time, block, SHARES) for name, column in zip(names, columns, strict=True)}
     yield _section(
         "The model and the simple rules",
@@ -182,7 +182,7 @@ def _groups(scores: RunScores) -> Iterator[Part]:
 
 def _by_month(events: ScoredEvents, every: ScoredEvents) -> dict[str, dict[str, Any]]:
     """Return the scores of the events of one series by month; the blocks are those of all events."""
-    month, block = events.known_time.astype("datetime64[M]"), every.block
+    month, block = events.known_time.astype("datetime64[ms]").astype("datetime64[M]"), every.block
     if len(events) != len(every):
         block = block[every.series == events.series[0]]
     found = {
