@@ -116,14 +116,19 @@ def read_bars(
     return file.series, file.bars
 
 
-def read_file(path: Path, options: ReadOptions) -> FileBars:
+def read_file(path: Path, options: ReadOptions, content: bytes | None = None) -> FileBars:
     """Read the bars of one file, and what had to be done to its rows.
+
+    Args:
+        path: The file.
+        options: How to read it.
+        content: What to read in place of what the file holds, such as a part of it; None for all.
 
     Raises:
         InputError: If the file cannot be read, or no rows are left.
     """
     try:
-        table = read_table(path)
+        table = read_table(path, content=content)
         kind = kind_of_price(path, table.name)
         if kind == "funding":
             raise BarsError("a file must hold bars, got funding rates by its name.")

@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import io
 import json
 import re
 import warnings
@@ -43,12 +44,13 @@ class NoTableError(ValueError):
     """A file that can be read, but holds no rows and columns."""
 
 
-def read_table(path: Path, is_preview: bool = False) -> Table:
+def read_table(path: Path, is_preview: bool = False, content: bytes | None = None) -> Table:
     """Return what a file holds, nothing renamed or converted; an index becomes a column unless it counts rows.
 
     Args:
         path: The file.
         is_preview: Whether to read no more of a text file than shows its columns.
+        content: What to read in place of what the file holds, such as a part of it; None for all.
 
     Raises:
         InputError: If there is no such file, its extension is unknown, it is empty, or it cannot be read.
@@ -60,7 +62,7 @@ def read_table(path: Path, is_preview: bool = False) -> Table:
     if path.stat().st_size == 0:
         raise InputError(f"{path}: a file must hold bars, got 0 bytes.")
     try:
-        with path.open("rb") as file:
+        with path.open("rb") if content is None else io.BytesIO(content) as file:
             return _read(path, path.name, ending, file, is_preview)
     except pd.errors.EmptyDataError as error:
         raise InputError(f"{path}: a file must hold bars, got no columns.") from error
