@@ -1,5 +1,6 @@
 """Run one walk-forward training from a resolved configuration."""
 
+import inspect
 import json
 import logging
 import math
@@ -26,6 +27,7 @@ from omegaconf import DictConfig, OmegaConf
 from trendtrain.callbacks.run_history import RunHistory
 from trendtrain.callbacks.trend_validation import TrendValidation
 from trendtrain.callbacks.walk_checkpoint import WalkCheckpoint
+from trendtrain.charts.loggers import finish
 from trendtrain.compose import compose_config
 from trendtrain.data.datamodule import PivotDataModule
 from trendtrain.data.sources import from_memory, held_bars
@@ -180,6 +182,8 @@ class _Run:
             return EXIT_CTRL_C
         except MisconfigurationException as error:
             raise InputError(str(error)) from error
+        finally:
+            finish(self.trainer.loggers)
         return 0
 
     def values(self, exit_code: int) -> dict[str, Any]:
@@ -216,19 +220,32 @@ class _Run:
         for name in arguments.keys() & made.keys():
             made[name] = call(f"callbacks.{name}", made[name], **arguments[name])
         callbacks = [check_kind(f"callbacks.{name}", part, pl.Callback) for name, part in made.items()]
-        logger: Any = instantiate(cfg.logger) if cfg.get("logger") else None
-        if logger is not None:  # drop later points of an earlier run
-            logger = call("logger", logger, save_dir=self.folder, purge_step=self._first_step())
-            check_kind("logger", logger, Logger)
+        loggers = self._loggers()
         with _quiet_lightning():
             # At the end of an epoch: a step that is cut short would learn from fewer batches.
             timers = [Timer(max_time, interval="epoch")] if (max_time := self.config["trainer"].get("max_time")) else []
-            options = {"callbacks": [self.validation, *timers, *callbacks], "logger": logger or False}
+            options = {"callbacks": [self.validation, *timers, *callbacks], "logger": loggers or False}
             trainer: pl.Trainer = instantiate(cfg.trainer, _convert_="all", max_time=None, **options)
         for timer in timers:
             if (left := timer.time_remaining()) is not None and left <= 0:
                 raise InputError(f"`trainer.max_time` must leave training to do, got {cfg.trainer.max_time}.")
         return trainer
+
+    def _loggers(self) -> list[Logger]:
+        """Return the loggers of the configuration, one or several by name; on resume they drop later points."""
+        node = self.cfg.get("logger") or {}
+        parts = {"logger": node} if "_target_" in node else {f"logger.{name}": node[name] for name in node}
+        run = {"save_dir": self.folder, "purge_step": self._first_step(), "run_name": self.name}
+        loggers = []
+        for key, part in parts.items():
+            if part is None:
+                continue
+            logger = instantiate(part)
+            if callable(logger):
+                taken = inspect.signature(logger).parameters
+                logger = call(key, logger, **{name: value for name, value in run.items() if name in taken})
+            loggers.append(check_kind(key, logger, Logger))
+        return loggers
 
     def _checkpoint(self) -> Path | None:
         """Return the checkpoint to go on from: the last one, or that before a last step which has more bars now."""

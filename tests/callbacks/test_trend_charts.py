@@ -1,3 +1,4 @@
+import csv
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -96,13 +97,16 @@ def test_the_loss_keeps_real_time(charts: EventAccumulator) -> None:
     assert min(point.wall_time for point in charts.Scalars("train/loss")) > 1.7e9  # bars are of 2020
 
 
-def test_another_logger_is_left_alone(
+def test_a_logger_of_ones_own_trainer_gets_the_numbers(
     tmp_path: Any, make_trainer: Make, make_module: Make, make_datamodule: Make
 ) -> None:
-    logger = CSVLogger(tmp_path)
-    trainer = make_trainer(TrendValidation(), TrendCharts(), logger=logger, max_epochs=1)
+    logger, trend = CSVLogger(tmp_path), TrendValidation()
+    trainer = make_trainer(trend, TrendCharts(), logger=logger, max_epochs=3)
     trainer.fit(make_module(), make_datamodule())
-    assert "trend/" not in (tmp_path / "lightning_logs" / "version_0" / "metrics.csv").read_text()
+    with (tmp_path / "lightning_logs" / "version_0" / "metrics.csv").open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["market_time"]]
+    assert [row["step"] for row in rows] == ["0", "1", "2"]
+    assert float(rows[-1]["trend/pending"]) == trend.summary()["stats"]["pending_validations"]
 
 
 def test_an_interrupt_waits_for_the_figures(

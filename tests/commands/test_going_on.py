@@ -268,7 +268,7 @@ ALLOWED = {
     "walk.steps=null": "walk.steps=null (was 3)",
     "+trainer.max_time=00:01:00:00": "trainer.max_time=00:01:00:00 (was null)",
     "callbacks.checkpoint.every_n_steps=2": "callbacks.checkpoint.every_n_steps=2 (was 10)",
-    "logger=tensorboard": "logger._target_=lightning.pytorch.loggers.TensorBoardLogger (was null)",
+    "logger=tensorboard": "logger._target_=trendtrain.charts.loggers.tensorboard_logger (was null)",
     "trainer.enable_progress_bar=true": "trainer.enable_progress_bar=true (was false)",
     "data.symbols=[SYNTH]": 'data.symbols=["SYNTH"] (was SYNTH)',
 }

@@ -1,15 +1,16 @@
-"""Write a walk to TensorBoard: points after each step, figures now and then."""
+"""Write a walk to every logger: points after each step, figures now and then."""
 
 from collections.abc import Mapping
 from typing import Any, Final
 
 import lightning.pytorch as pl
-from torch.utils.tensorboard.writer import FileWriter
 
 from trendtrain.callbacks.interrupts import delay_interrupts
+from trendtrain.charts.loggers import log_picture, log_step
 from trendtrain.charts.recent_predictions import RecentPredictions
 from trendtrain.charts.run_page import run_end, run_summaries
-from trendtrain.charts.tensorboard import Intervals, event_files, points, write
+from trendtrain.charts.run_text import flatten
+from trendtrain.charts.tensorboard import Intervals, event_files, points, step_scalars, without_files, write
 from trendtrain.data.arrays import to_arrays, to_tensors
 from trendtrain.stream.walk_step import WalkStep
 
@@ -18,6 +19,9 @@ _FIRST_FIGURES: Final = 256  # steps
 
 class TrendCharts(pl.Callback):
     """Add one point a walk step to every `trend/` and `replay/` chart; its wall time is the bars' time.
+
+    TensorBoard gets all; any other Lightning logger gets the same numbers by `log_metrics`, with the walk step and
+    `market_time` (seconds), and the figures if it takes images (W&B, MLflow).
 
     Numbers that do not exist yet (an accuracy before the first verdict) draw no point. docs/tensorboard.md lists the
     charts. Figures need matplotlib; they are drawn at the end and after 256, 512, 1024, ... steps, because they cost
@@ -36,24 +40,27 @@ class TrendCharts(pl.Callback):
     def on_walk_step(self, trainer: pl.Trainer, step: WalkStep) -> None:
         """Write the step's points; with the first step, the description of the run."""
         self._last = step
-        files, n_steps = event_files(trainer.loggers), step.index + 1
-        if not files:
+        if not trainer.loggers:
             return
+        files, others, n_steps = event_files(trainer.loggers), without_files(trainer.loggers), step.index + 1
         self._recent.update(step)
         if not step.index:
             write(files, step, *run_summaries(self.config or {}, list(step.metrics)))
-        write(files, step, points(step, self._intervals.update(step)))
+            for logger in others:
+                logger.log_hyperparams(dict(flatten(self.config or {})))
+        scalars = step_scalars(step, self._intervals.update(step))
+        write(files, step, points(scalars))
+        log_step(others, step, scalars)
         if n_steps >= _FIRST_FIGURES and n_steps.bit_count() == 1 and n_steps != step.n_steps:
-            self._draw(trainer, files, step)
+            self._draw(trainer, step)
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Draw the figures, and note that the run ended well."""
-        files = event_files(trainer.loggers)
-        if self._last is None or not files:
+        if self._last is None or not trainer.loggers:
             return
-        self._draw(trainer, files, self._last)
+        self._draw(trainer, self._last)
         if self.config:
-            write(files, self._last, run_end())
+            write(event_files(trainer.loggers), self._last, run_end())
 
     def state_dict(self) -> dict[str, Any]:
         """Return the newest intervals and predictions."""
@@ -65,7 +72,7 @@ class TrendCharts(pl.Callback):
         self._recent.load_state_dict(to_arrays(state_dict["recent"]))
 
     @delay_interrupts()  # matplotlib turns them into errors of its own
-    def _draw(self, trainer: pl.Trainer, files: list[FileWriter], step: WalkStep) -> None:
+    def _draw(self, trainer: pl.Trainer, step: WalkStep) -> None:
         """Write the figures; without matplotlib, print what they need."""
         try:
             from trendtrain.charts.walk_pictures import draw_pictures
@@ -74,4 +81,8 @@ class TrendCharts(pl.Callback):
                 raise
             trainer.print("no figures in TensorBoard: they need matplotlib (pip install trendtrain[plot])")
             return
-        write(files, step, *draw_pictures(step, trainer.datamodule, self._recent))  # type: ignore[attr-defined]
+        pictures = draw_pictures(step, trainer.datamodule, self._recent)  # type: ignore[attr-defined]
+        write(event_files(trainer.loggers), step, *pictures)
+        for picture in pictures:
+            for value in picture.value:
+                log_picture(without_files(trainer.loggers), step, value.tag, value.image.encoded_image_string)

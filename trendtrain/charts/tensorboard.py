@@ -1,7 +1,7 @@
 """Write the points and pictures of a walk to TensorBoard, each at its market time."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -9,6 +9,7 @@ from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from tensorboard.compat.proto.summary_pb2 import Summary
 from torch.utils.tensorboard.writer import FileWriter
 
+from trendtrain.charts.loggers import market_seconds
 from trendtrain.stream.walk_step import WalkStep
 from trendtrain.validation.score import DIFFERENCES, SHARES, Scores
 
@@ -64,20 +65,29 @@ def event_files(loggers: Iterable[Logger]) -> list[FileWriter]:
     return [logger.experiment._get_file_writer() for logger in loggers if isinstance(logger, TensorBoardLogger)]
 
 
+def without_files(loggers: Iterable[Logger]) -> list[Logger]:
+    """Return the loggers that are none of TensorBoard's."""
+    return [logger for logger in loggers if not isinstance(logger, TensorBoardLogger)]
+
+
 def write(files: Iterable[FileWriter], step: WalkStep, *summaries: Summary) -> None:
     """Write summaries at a step's index and market time."""
-    seconds = float(step.now.astype("datetime64[ms]").astype(np.int64)) / 1000.0
+    seconds = market_seconds(step)
     for summary in summaries:
         for file in files:
             file.add_summary(summary, step.index, seconds)
 
 
-def points(step: WalkStep, intervals: dict[str, float]) -> Summary:
-    """Return the step's scalars as one event, a tenth of the cost of `add_scalar` for each; NaN draws no point."""
+def step_scalars(step: WalkStep, intervals: dict[str, float]) -> dict[str, float]:
+    """Return the step's scalars by tag; NaN where there is none yet."""
     scalars = {f"trend/{name}": value for name, value in (step.scalars | intervals).items()}
     for (symbol, timeframe), stats in step.series_stats.items():
         if symbol:  # of labels without a name, `trend/accuracy` is the same
             scalars[f"trend/{symbol}/{timeframe}/accuracy"] = stats.accuracy
-    scalars |= {f"replay/{name}": value for name, value in step.replay.items()}
+    return scalars | {f"replay/{name}": value for name, value in step.replay.items()}
+
+
+def points(scalars: Mapping[str, float]) -> Summary:
+    """Return scalars as one event, a tenth of the cost of `add_scalar` for each; NaN draws no point."""
     values = [Summary.Value(tag=tag, simple_value=value) for tag, value in scalars.items() if not math.isnan(value)]
     return Summary(value=values)
