@@ -1,11 +1,8 @@
 """The checks that users run on their own functions: each cheat is caught and named, and honest functions pass."""
 
-import doctest
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -291,17 +288,6 @@ def test_a_function_that_fails_on_few_bars_asks_for_shortest() -> None:
     with pytest.raises(InputError, match=message):
         check_causal(fn, WALK)
     check_causal(fn, WALK, shortest=3)
-
-
-# The README
-
-
-def test_the_readme_tells_what_happens() -> None:
-    readme = (Path(__file__).parents[1] / "README.md").read_text()
-    (example,) = re.findall(r"```pycon\n(.*?)```", readme, flags=re.DOTALL)
-    test = doctest.DocTestParser().get_doctest(example, {}, "README.md", None, None)
-    done = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE).run(test)
-    assert (done.attempted, done.failed) == (9, 0)
 
 
 # Trackers

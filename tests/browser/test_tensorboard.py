@@ -74,7 +74,6 @@ def test_the_pictures_of_the_docs_are_small_and_shown(name: str) -> None:
     picture = (ROOT / "docs" / "images" / f"{name}.png").read_bytes()
     assert picture[25] == 3  # a palette
     assert 10_000 < len(picture) < 200_000
-    assert f"](docs/images/{name}.png)" in (ROOT / "README.md").read_text()
     assert f"](images/{name}.png)" in (ROOT / "docs" / "tensorboard.md").read_text()
 
 

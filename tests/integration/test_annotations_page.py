@@ -1,37 +1,31 @@
 """The page on annotations runs as it stands."""
 
-import os
-import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
+from typing import Any
 
+import pytest
 from old_annotations import market, old_annotation, write_json
+from pages import blocks
 
 from trendtrain.annotations.small_form import parse_annotation
+from trendtrain.cli import main
 
-PAGE = (Path(__file__).parents[2] / "docs" / "annotations.md").read_text()
-
-
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", PAGE, flags=re.DOTALL)
+PAGE = "docs/annotations.md"
 
 
-def test_the_commands_and_the_code_run_one_after_the_other(tmp_path: Path) -> None:
+def test_the_commands_and_the_code_run_one_after_the_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     markets = {"5m": market("5m"), "1h": market("1h")}
     write_json(tmp_path / "old" / "all.json", [old_annotation(markets, number, 200, 220) for number in range(3)])
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    (command,) = blocks("bash")
-    code = "\n".join([*blocks("python"), "print(len(bars), len(hours), len(next(iter(loader))['label']))"])
-    for arguments in (shlex.split(command), [sys.executable, "-c", code]):
-        done = subprocess.run(
-            arguments, cwd=tmp_path, env={**os.environ, "PATH": path}, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stderr
-    assert done.stdout.split()[-3:] == ["71", "3", "3"]
+    (command,) = blocks(PAGE, "bash")
+    assert main(shlex.split(command)[1:]) == 0
+    names: dict[str, Any] = {}
+    exec("\n".join(blocks(PAGE, "python")), names)
+    assert (len(names["bars"]), len(names["hours"]), len(next(iter(names["loader"]))["label"])) == (71, 3, 3)
+    names["engine"].dispose()
 
 
 def test_the_small_form_shown_is_one() -> None:
-    (text,) = blocks("json")
+    (text,) = blocks(PAGE, "json")
     assert parse_annotation(text).more == {"notes": "a field of your own"}

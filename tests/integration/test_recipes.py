@@ -6,25 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
+from pages import MY_NET, SMALL, write_bars
 
 from trendtrain.cli import main
 from trendtrain.market import label_bars, random_walk
 from trendtrain.replay import Lessons, make_sampler, weigh
 
 DOCS = Path(__file__).parents[2] / "docs"
-SMALL = (
-    *("walk.steps=1", "walk.warmup=0", "replay.n_batches=2", "replay.batch_size=32", "trainer.accelerator=cpu"),
-    *("trainer.enable_progress_bar=false", "logger=none", "hydra/launcher=basic"),
-)
-MY_NET = """
-from torch import nn
-
-class MyNet(nn.Sequential):
-    def __init__(self):
-        super().__init__(nn.Flatten(), nn.Linear(96 * 8, 2))
-"""
+TIMEFRAMES = ("1m", "5m", "15m")
+IN_ORDER = ("labels", "models", "runs", "start")  # tests/integration/test_pages.py runs their blocks
 
 
 def commands() -> list[str]:
@@ -32,9 +23,13 @@ def commands() -> list[str]:
     found: list[str] = []
     for page in sorted(DOCS.glob("*.md")):
         text = page.read_text().replace("\\\n", "")
-        found += re.findall(r"^trendtrain train .*$", text, re.M)
+        found += re.findall(r"^trendtrain train .*$", text, re.M) if page.stem not in IN_ORDER else []
         found += [line.replace("\n", " ") for line in re.findall(r"`(trendtrain train [^`]*)`", text)]
-    return [line for line in dict.fromkeys(found) if "=NAME" not in line and line != "trendtrain train data=files"]
+    return [
+        line
+        for line in dict.fromkeys(found)
+        if "=NAME" not in line and "[key" not in line and line != "trendtrain train data=files"
+    ]
 
 
 def block(page: str, language: str, start: str) -> str:
@@ -49,20 +44,17 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A user's folder with files of bars, and with all that the pages say to write."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
-    for folder in ("bars", "FOLDER", "myconfigs/model", "myconfigs/experiment"):
-        Path(folder).mkdir(parents=True, exist_ok=True)
-    for timeframe in ("1m", "5m", "15m"):
-        bars = random_walk(3000, seed=0, timeframe=timeframe)
-        columns = {name: getattr(bars, name) for name in ("open_time", "open", "high", "low", "close", "volume")}
-        for symbol in ("ETHUSD", "BTCUSD"):
-            for where in ("bars", "FOLDER"):
-                pd.DataFrame(columns).to_csv(Path(where) / f"{symbol}_{timeframe}.csv", index=False)
+    for group in ("model", "experiment"):
+        Path("myconfigs", group).mkdir(parents=True, exist_ok=True)
+    for where in ("bars", "FOLDER"):
+        write_bars(
+            Path(where), *(f"{symbol}_{timeframe}" for symbol in ("ETHUSD", "BTCUSD") for timeframe in TIMEFRAMES)
+        )
     Path("mynet.py").write_text(MY_NET)
     parts = [
         block("features", "python", start) for start in ("import numpy as np\n\n", "from functools import partial")
     ]
     Path("myfeatures.py").write_text("\n".join(parts))
-    Path("mylabels.py").write_text(block("experiments", "python", "from trendtrain.market import label_bars"))
     Path("mine.py").write_text(block("replay", "python", "import numpy as np\n\n\ndef weigh_late"))
     Path("myconfigs/model/per_timeframe.yaml").write_text(block("models", "yaml", "# myconfigs/model"))
     Path("myconfigs/experiment/mine.yaml").write_text(block("replay", "yaml", "# @package _global_"))

@@ -1,15 +1,10 @@
-"""docs/database.md: its Python runs, and its numbers are those of the code."""
+"""The numbers of docs/database.md are those of the code."""
 
-import doctest
 from pathlib import Path
 
 from trendtrain.storage.bars import blocks, packing
 
 DOCS = Path(__file__).parents[2] / "docs" / "database.md"
-
-
-def test_the_examples_run() -> None:
-    assert doctest.testfile(str(DOCS), module_relative=False).failed == 0
 
 
 def test_the_form_is_as_the_code_has_it() -> None:
