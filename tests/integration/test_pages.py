@@ -10,6 +10,7 @@ import pytest
 from pages import MY_NET, ROOT, SMALL, blocks, commands, write_bars
 
 from trendtrain.cli import main
+from trendtrain.market import random_walk
 
 PAGES = ["README.md", "CONTRIBUTING.md", *sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("docs/**/*.md"))]
 IN_ORDER = ["database", "importing", "labels", "models", "runs", "scores", "start"]
@@ -36,6 +37,7 @@ RUN_BY = {  # the tests that run the blocks of a page in a language; `text` is w
     ("docs/replay.md", "bash"): "integration/test_recipes.py",
     ("docs/replay.md", "python"): "integration/test_recipes.py",
     ("docs/replay.md", "yaml"): "integration/test_recipes.py",
+    ("docs/runs.md", "python"): "integration/test_pages.py",
     ("docs/skill.md", "bash"): "integration/test_recipes.py",
     ("docs/start.md", "python"): "integration/test_pages.py",
     ("docs/tensorboard.md", "bash"): "integration/test_pages.py",
@@ -73,7 +75,7 @@ def prepare(page: str, folder: Path) -> None:
     (folder / "mynet.py").write_text(MY_NET)
     for block in blocks(page, "python") if page != "docs/models.md" else []:
         (folder / "mylabels.py").write_text(block)
-        exec(block, {})
+        exec(block, {"frame": random_walk(1_500, seed=0, timeframe="1h").to_dataframe()})
     for name in {"docs/scores.md": ("one", "two", "three"), "docs/models.md": ("mine",)}.get(page, ()):
         assert main(["train", "model=cnn", "data.source.n_bars=3000", f"run.name={name}", *SMALL]) == 0
     if page == "docs/models.md":
