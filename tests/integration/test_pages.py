@@ -13,7 +13,7 @@ from trendtrain.cli import main
 from trendtrain.market import random_walk
 
 PAGES = ["README.md", "CONTRIBUTING.md", *sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("docs/**/*.md"))]
-IN_ORDER = ["database", "importing", "labels", "models", "runs", "scores", "start"]
+IN_ORDER = ["database", "importing", "labels", "models", "report", "runs", "scores", "start"]
 RUN_BY = {  # the tests that run the blocks of a page in a language; `text` is what is not to be run
     **{(f"docs/{name}.md", "bash"): "integration/test_pages.py" for name in IN_ORDER},
     **{(f"docs/{name}.md", "pycon"): "integration/test_pages.py" for name in ("database", "labels", "look_ahead")},
@@ -76,7 +76,11 @@ def prepare(page: str, folder: Path) -> None:
     for block in blocks(page, "python") if page != "docs/models.md" else []:
         (folder / "mylabels.py").write_text(block)
         exec(block, {"frame": random_walk(1_500, seed=0, timeframe="1h").to_dataframe()})
-    for name in {"docs/scores.md": ("one", "two", "three"), "docs/models.md": ("mine",)}.get(page, ()):
+    for name in {
+        "docs/scores.md": ("one", "two", "three"),
+        "docs/models.md": ("mine",),
+        "docs/report.md": ("NAME", "A", "B"),
+    }.get(page, ()):
         assert main(["train", "model=cnn", "data.source.n_bars=3000", f"run.name={name}", *SMALL]) == 0
     if page == "docs/models.md":
         exec(blocks(page, "python")[0], {})
