@@ -29,7 +29,7 @@ class LiveFeed:
 
     A slot is as long as the smallest timeframe. It is complete when each series has brought the bar that is due in it.
     A series that has brought none `grace` seconds after the slot's end is left out, and not waited for until it brings
-    one. A bar that comes after its slot is given at once, as a further step of the newest slot.
+    one in time. A bar that comes after its slot is given at once, as a further step of the newest slot.
 
     In lockstep slots are those of `train`, and a slot is complete when each series has brought a bar behind it, or the
     source has ended.
@@ -93,14 +93,19 @@ class LiveFeed:
         self._timeframes = {series: parse_timeframe(series.timeframe) for series in self.series}
         shortest = min(self._timeframes.values())
         self.length = walk.length(shortest) if lockstep else shortest
+        self._n_bars: dict[Series, int] = {}
+        self.start = self._start_time()
+        self._reset(0)
+
+    def _reset(self, slot: int) -> None:
+        """Forget all bars, and stand at the end of a slot."""
         self._queues: dict[Series, list[Bars]] = {series: [] for series in self.series}
         self._newest: dict[Series, np.datetime64] = {}  # the close of the newest bar of each series
         self._arrived: dict[Series, np.datetime64] = {}  # what time it was when it came
         self._absent: set[Series] = set()  # what is not waited for
-        self._n_bars: dict[Series, int] = {}
-        self._is_started = self._is_over = False
-        self._slot = self._n_given = 0
-        self.start = self._start_time()
+        self._after: dict[Series, np.datetime64 | None] = dict.fromkeys(self.series)  # where the source begins
+        self._is_started = False
+        self._slot, self._n_given = slot, 0
 
     def begin(self, slot: int = 0, n_seen: Mapping[Series, int] | None = None) -> FedBars:
         """Return all bars that closed by the end of a slot, and go on behind it; slot 0 ends where the walk starts.
@@ -109,8 +114,8 @@ class LiveFeed:
             slot: The slot.
             n_seen: How many bars of each series a run had seen by then; the others come late, in the next step.
         """
-        self._slot, end, bars = slot, self._end(slot), {}
-        self._after: dict[Series, np.datetime64 | None] = dict.fromkeys(self.series)
+        self._reset(slot)
+        end, bars = self._end(slot), {}
         for series, timeframe in self._timeframes.items():
             stored = self._history.load(series, None, end + _MS - timeframe if self._is_stored else None)
             n = int(np.searchsorted(stored.close_time, end, side="right"))
@@ -156,7 +161,7 @@ class LiveFeed:
 
     @property
     def is_done(self) -> bool:
-        """Whether it is known that there is no next step; in lockstep it is found out."""
+        """Whether there is no next step, as far as the source says; in lockstep it is found out."""
         if self._walk.steps is not None and self._n_given >= self._walk.steps:
             return True
         while self._is_lockstep and self._ready_slot() is None and not self._has_ended():
@@ -225,8 +230,7 @@ class LiveFeed:
     def _has_ended(self) -> bool:
         """Return whether the source has ended, and all its bars were given."""
         self._ensure_started()
-        self._is_over = self._source.is_done and not any(self._queues.values())
-        return self._is_over
+        return self._source.is_done and not any(self._queues.values())
 
     def _wait_for_start(self, end: np.datetime64) -> None:
         """Wait until each series has brought what closed before the walk, or brings nothing any more."""
@@ -264,8 +268,9 @@ class LiveFeed:
         if len(bars):
             self._queues[series].append(bars)
         self._newest[series] = newest
-        self._arrived[series] = self._source.clock()
-        self._absent.discard(series)
+        self._arrived[series] = now = self._source.clock()
+        if now - newest < self._grace:
+            self._absent.discard(series)
 
     def _cut(self, slot: int, end: np.datetime64) -> dict[Series, Bars]:
         """Take the bars that close by the end of a slot from the queues; of a backlog, the first."""
