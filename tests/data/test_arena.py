@@ -77,6 +77,47 @@ def test_inputs_that_come_in_any_chunks_give_the_same_windows(
         torch.testing.assert_close(arena.unit(torch.tensor(rows)), whole.unit(torch.tensor(rows)), rtol=0, atol=0)
 
 
+@given(arrivals(), st.integers(1, 120), st.sampled_from([(), (600, 200)]))
+def test_a_ring_gives_the_windows_of_its_newest_bars(
+    chunks: list[tuple[int, int]], max_bars: int, room: tuple[int, ...]
+) -> None:
+    series = (BARS, OTHER)
+    trackers = [InputTracker(bar_features, skill_features, None) for _ in series]
+    ring, whole, n_seen = Arena(WINDOW, room, max_bars), arena_of(*series), [0, 0]
+    for number, n_bars in chunks:
+        part = series[number][n_seen[number] : n_seen[number] + n_bars]
+        if not len(part):
+            continue
+        ring.append(number, trackers[number].update(part))
+        n_seen[number] += len(part)
+        for one in {number for number in (0, 1) if n_seen[number]}:
+            oldest = max(n_seen[one] - max_bars, WINDOW) - 1
+            if oldest >= n_seen[one]:
+                continue
+            rows = torch.arange(oldest, n_seen[one]) + (one << BAR_BITS)
+            ours, expected = ring.gather(rows), whole.gather(rows)
+            for name in ("window", "side"):
+                torch.testing.assert_close(ours[name], expected[name], rtol=0, atol=0)
+            torch.testing.assert_close(ring.unit(rows), whole.unit(rows), rtol=0, atol=0)
+
+
+def test_a_ring_refuses_a_window_whose_oldest_bar_was_replaced() -> None:
+    ring = Arena(WINDOW, max_bars=50)
+    ring.append(0, InputTracker(bar_features, skill_features, None).update(BARS[:300]))
+    ring.gather(torch.tensor([300 - 50 - 1]))
+    with pytest.raises(AssertionError):
+        ring.gather(torch.tensor([299, 300 - 50 - 2]))
+
+
+def test_a_ring_takes_as_much_room_after_many_bars_as_after_few() -> None:
+    ring, tracker = Arena(WINDOW, max_bars=50), InputTracker(bar_features, skill_features, None)
+    ring.append(0, tracker.update(BARS[:60]))
+    before = ring.n_bytes
+    for first in range(60, 600, 9):
+        ring.append(0, tracker.update(BARS[first : first + 9]))
+    assert ring.n_bytes == before
+
+
 def test_room_made_beforehand_is_enough() -> None:
     arena = Arena(WINDOW, [len(BARS)])
     tracker = InputTracker(bar_features, None, None)

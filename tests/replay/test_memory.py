@@ -369,3 +369,15 @@ def test_half_lives_of_any_type_share_the_machine_code() -> None:
     for half_life in (None, 175, 175.0, np.int64(3)):
         memory.draw(4, np.random.default_rng(0), half_life)
     assert len(draw_rows.signatures) == 1
+
+
+def test_an_event_with_a_row_that_is_gone_leaves_with_all_before_it() -> None:
+    memory = ReplayMemory()
+    rows = np.r_[np.arange(10, 20), np.arange(100, 110), np.arange(20, 30), np.arange(110, 120)]
+    memory.add(Lessons(rows, np.repeat([1, 2, 3, 4], 10), np.ones(40)))
+    memory.forget(lambda row: row < 0)
+    assert memory.n_known == 40
+    memory.forget(lambda row: row < 25)
+    assert memory.rows.tolist() == list(range(110, 120))
+    memory.forget(lambda row: row < 1000)
+    assert memory.n_events == 0

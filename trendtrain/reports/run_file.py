@@ -29,11 +29,15 @@ _NO_NUMBER: Final = (  # settings that change no number
     "trainer.max_time",
     "callbacks.checkpoint",
     "callbacks.progress",
+)
+_LIVE: Final = (  # settings of a live run: whoever runs it may let it learn, more or less, or only predict
     "feed",
     "live.grace",
     "live.max_batches",
     "live.patience",
+    "live.train",
     "live.warm",
+    "callbacks.predict_only",
 )
 _MORE: Final = (  # settings that add steps, bars or series; the bars of before are compared with the checkpoint's
     "walk.steps",
@@ -165,7 +169,7 @@ def _commit() -> str | None:
 
 
 def _may_change(key: str) -> bool:
-    return any(f"{key}.".startswith(f"{part}.") for part in (*_NO_NUMBER, *_MORE))
+    return any(f"{key}.".startswith(f"{part}.") for part in (*_NO_NUMBER, *_LIVE, *_MORE))
 
 
 def _flat(config: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:

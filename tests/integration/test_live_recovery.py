@@ -1,0 +1,129 @@
+"""A live run that stops, whatever stops it, goes on where it was: each prediction is made and stored once."""
+
+import os
+import random
+import signal
+import sqlite3
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import IS_FULL
+from train_runs import RunIn
+
+SMALL = (
+    "data.source.n_bars=420",
+    "data.symbols=[SYNTH-A,SYNTH-B]",
+    "callbacks.checkpoint.every_seconds=0.3",
+    "walk.start=0.4",
+)
+
+
+def predictions(run: RunIn) -> list[tuple[Any, ...]]:
+    """All predictions, with when and by which parameters they were made."""
+    connection = sqlite3.connect(run.folder / "run.db", timeout=60)
+    rows = connection.execute(
+        "SELECT symbol, open_time, direction, confidence, step, parameters, stored_at FROM predictions"
+    )
+    found = sorted(rows.fetchall())
+    connection.close()
+    return found
+
+
+def killed(run: RunIn, n_kills: int, *overrides: str) -> list[list[tuple[Any, ...]]]:
+    """Kill a run at random moments, and let it go on each time; return the predictions after each kill."""
+    moments, found = random.Random(0), []
+    for _ in range(n_kills):
+        n_before = len(found[-1]) if found else 0
+        process = run.start(*overrides, command="live")
+        until = time.monotonic() + 120
+        n_more = moments.randrange(1, 40)  # predictions after which it is killed, at some moment of the next steps
+        while process.poll() is None and time.monotonic() < until:
+            if (run.folder / "run.db").exists() and _count(run) >= n_before + n_more:
+                time.sleep(moments.uniform(0.0, 0.1))
+                break
+            time.sleep(0.02)
+        process.kill()
+        process.communicate()
+        found.append(predictions(run))
+    assert run.live(*overrides) == 0
+    return found
+
+
+def _count(run: RunIn) -> int:
+    connection = sqlite3.connect(run.folder / "run.db", timeout=60)
+    try:
+        return int(connection.execute("SELECT count(*) FROM prediction_rows").fetchone()[0])
+    except sqlite3.OperationalError:  # no tables yet
+        return 0
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize("is_trained", [False, True], ids=["predicting", "training"])
+def test_a_run_killed_at_random_moments_makes_each_prediction_once(is_trained: bool, tmp_path: Path) -> None:
+    options = (*SMALL, f"live.train={str(is_trained).lower()}")
+    undisturbed, run = RunIn(tmp_path / "undisturbed", *options), RunIn(tmp_path / "killed", *options)
+    assert undisturbed.live() == 0
+    after_kills = killed(run, 20 if IS_FULL else 2)
+    whole = predictions(run)
+    for before in after_kills:
+        assert set(before) <= set(whole)  # none was made again, or replaced
+    assert [row[:2] for row in whole] == [row[:2] for row in predictions(undisturbed)]
+    if not is_trained:
+        assert run.ledger() == undisturbed.ledger()
+        assert {**run.summary(), "config": None} == {**undisturbed.summary(), "config": None}
+
+
+@pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_while_bars_are_waited_for_ends_within_a_second(by: signal.Signals, tmp_path: Path) -> None:
+    run = RunIn(tmp_path, *SMALL, "feed.speed=0.001", "live.max_batches=1")  # a bar of 5 minutes in 3 days
+    process = run.start(command="live")
+    until = time.monotonic() + 120
+    while not (run.folder / "run.json").exists() and time.monotonic() < until:
+        time.sleep(0.05)
+    time.sleep(3.0)  # the first epoch trains a batch, then it waits
+    os.kill(process.pid, by)
+    began = time.monotonic()
+    process.communicate(timeout=60)
+    assert process.returncode == {signal.SIGTERM: 143, signal.SIGINT: 130}[by]
+    assert time.monotonic() - began < (1.0 if IS_FULL else 10.0)  # a busy machine takes longer to end a process
+    connection = sqlite3.connect(run.folder / "run.db")
+    assert connection.execute("SELECT status FROM runs").fetchall() == [("interrupted",)]
+    connection.close()
+
+
+def test_a_run_that_only_predicts_leaves_the_weights_as_they_are(tmp_path: Path) -> None:
+    run = RunIn(tmp_path, *SMALL)
+    assert run.live("walk.steps=20") == 0
+    trained = run.state()
+    predicted_before = predictions(run)
+    assert run.live("live.train=false") == 0
+    after = run.state()
+    for part in ("state_dict", "optimizer_states", "current_model_state"):
+        before, now = trained[part], after[part]
+        if part != "optimizer_states":  # the temperature is fitted to verdicts, by no optimizer step
+            before, now = (
+                {name: value for name, value in one.items() if "temperature" not in name} for one in (before, now)
+            )
+        assert before == now, part
+    new = predictions(run)[len(predicted_before) :]
+    assert {row[5] for row in predictions(run) if row not in predicted_before} == {trained["global_step"]}
+    assert len(new) > 20
+
+
+def test_bad_live_settings_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for key, value, rule in (
+        ("live.trainer", "process", "`live.trainer` must be thread"),
+        ("live.train", "perhaps", "`live.train` must be one of"),
+        ("live.max_batches", "0", "`live.max_batches` must be at least 1"),
+        ("live.max_bars", "5", "`live.max_bars` must be at least 24"),
+        ("live.grace", "-1", "`live.grace` must be"),
+        ("feed.speed", "0", "`feed.speed` must be"),
+    ):
+        run = RunIn(tmp_path / key, *SMALL)
+        assert run.live(f"{key}={value}") == 2
+        error = capsys.readouterr().err
+        assert rule in error
+        assert error.count("\n") == 1
