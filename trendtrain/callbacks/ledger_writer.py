@@ -154,7 +154,17 @@ def prediction_rows(predictions: Predictions, series: tuple[Series, ...], traine
     datamodule = getattr(trainer, "datamodule", None)
     now = datamodule.stream.feed.clock() if isinstance(datamodule, HasStream) else None
     stored_at = None if now is None else int(now.astype("datetime64[ms]").astype(np.int64))
-    return PredictionRows(series, *made, trainer.global_step, stored_at)
+    return PredictionRows(series, *made, n_optimizer_steps(trainer), stored_at)
+
+
+def n_optimizer_steps(trainer: pl.Trainer) -> int:
+    """Return how many optimizer steps made the parameters, also where training stopped and the run only predicts.
+
+    Lightning's `global_step` counts those of the way of optimizing that the module has now.
+    """
+    loop = trainer.fit_loop.epoch_loop
+    by_hand = loop.manual_optimization.optim_step_progress.total.completed
+    return int(loop.automatic_optimization.optim_progress.optimizer_steps + by_hand)
 
 
 def verdict_rows(verdicts: Verdicts, series: tuple[Series, ...]) -> VerdictRows:
