@@ -24,6 +24,7 @@ RUN_BY = {  # the tests that run the blocks of a page in a language; `text` is w
     ("docs/annotations.md", "json"): "integration/test_annotations_page.py",
     ("docs/annotations.md", "python"): "integration/test_annotations_page.py",
     ("docs/callback.md", "python"): "integration/test_callback_page.py",
+    ("docs/containers.md", "bash"): "scripts/test_containers.py",
     ("docs/experiments.md", "bash"): "integration/test_recipes.py",
     ("docs/features.md", "bash"): "integration/test_recipes.py",
     ("docs/features.md", "python"): "integration/test_recipes.py",
@@ -41,6 +42,7 @@ RUN_BY = {  # the tests that run the blocks of a page in a language; `text` is w
     ("docs/skill.md", "bash"): "integration/test_recipes.py",
     ("docs/start.md", "python"): "integration/test_pages.py",
     ("docs/tensorboard.md", "bash"): "integration/test_pages.py",
+    ("docs/tensorboard.md", "yaml"): "integration/test_pages.py",
 }
 
 
@@ -117,3 +119,14 @@ def test_the_commands_of_a_page_run_in_order(
 
 def test_tensorboard_is_started_as_in_the_readme() -> None:
     assert commands("docs/tensorboard.md") == [line for line in commands("README.md") if "tensorboard" in line]
+
+
+def test_a_logger_of_ones_own_writes_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (block,) = blocks("docs/tensorboard.md", "yaml")
+    experiment = tmp_path / "mine" / "experiment" / "csv_logger.yaml"
+    experiment.parent.mkdir(parents=True)
+    experiment.write_text(f"# @package _global_\n{block}")
+    words = ["--config-dir", "mine", "experiment=csv_logger", "data.source.n_bars=3000", "run.name=logged"]
+    assert main(["train", *words, *(word for word in SMALL if not word.startswith("logger"))]) == 0
+    assert list((tmp_path / "runs" / "logged").rglob("metrics.csv"))

@@ -1,0 +1,14 @@
+# An image with the `trendtrain` command: docker build --tag trendtrain .
+FROM python:3.11-slim
+
+WORKDIR /src
+COPY pyproject.toml constraints.txt README.md LICENSE ./
+COPY configs configs
+COPY trendtrain trendtrain
+RUN pip install --no-cache-dir --constraint constraints.txt ".[postgres,plot,live]"
+
+RUN useradd --create-home trendtrain && mkdir --parents /work/runs /work/bars && chown --recursive trendtrain /work
+USER trendtrain
+WORKDIR /work
+ENTRYPOINT ["trendtrain"]
+CMD ["train"]
