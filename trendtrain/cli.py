@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, NoReturn
 
 from trendtrain import __version__
-from trendtrain.commands import annotations, db, import_bars, label, predict, report, stats
+from trendtrain.commands import annotations, db, import_bars, label, live, predict, report, stats
 from trendtrain.commands.errors import report_error, report_own
 from trendtrain.commands.train import run_overrides
 from trendtrain.errors import (
@@ -26,7 +26,7 @@ from trendtrain.errors import (
     is_disk_fault,
 )
 
-_COMMANDS = (import_bars, label, predict, stats, report, annotations, db)
+_COMMANDS = (live, import_bars, label, predict, stats, report, annotations, db)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -56,7 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _run_command(arguments: list[str]) -> int:
     if arguments[:1] == ["train"]:
         return _run(partial(run_overrides, arguments[1:]))
-    if arguments[:1] == ["live"]:
+    if arguments[:1] == ["live"] and arguments[1:2] not in [[action] for action in live.ACTIONS]:
         return _run(partial(run_overrides, arguments[1:], "live"))
     options = _parser().parse_args(arguments)
     return _run(partial(options.run, options))
@@ -111,7 +111,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"trendtrain {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     commands.add_parser("train", help="the main job; takes Hydra overrides such as data=files data.path=FILE")
-    commands.add_parser("live", help="the same on bars as they close; takes Hydra overrides such as feed=ccxt")
     for command in _COMMANDS:
         command.add_parser(commands)
     return parser

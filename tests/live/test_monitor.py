@@ -40,7 +40,7 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 def _always(monkeypatch: pytest.MonkeyPatch) -> None:
     """Beat at each step, and let the clock of the market be a quarter second behind each step."""
     monkeypatch.setattr(module, "_SECONDS_BETWEEN", 0.0)
-    monkeypatch.setattr(HistoryFeed, "clock", lambda feed: feed._end(feed._slot) + _LATE, raising=False)
+    monkeypatch.setattr(HistoryFeed, "clock", lambda feed: feed._end(feed._slot) + _LATE)
 
 
 class Watcher(pl.Callback):
@@ -120,11 +120,10 @@ def test_the_lag_is_from_the_close_to_the_stored_prediction(
 ) -> None:
     monitor, watcher = Monitor(tmp_path, "run-1", ledger, metrics_port=0), Watcher()
     trainer = make_trainer(TrendValidation(), monitor, watcher, max_epochs=2)
-    found: list[dict[tuple[str, ...], float]] = []
-    watcher.look = lambda: found.append(tell(monitor, trainer, watcher.steps[-1]))
+    watcher.look = lambda: scraped(monitor.metrics.port)
     trainer.fit(make_module(), make_datamodule())
     n_predictions = sum(len(step.predictions) for step in watcher.steps)
-    assert found[-1]["trendtrain_prediction_lag_seconds_count",] == n_predictions
+    assert watcher.seen[-1]["trendtrain_prediction_lag_seconds_count",] == n_predictions
     facts = json.loads((tmp_path / "live.json").read_text())
     step = watcher.steps[-1]
     late = (step.now + _LATE - step.predictions.close_time) / np.timedelta64(1, "s")
@@ -132,12 +131,6 @@ def test_the_lag_is_from_the_close_to_the_stored_prediction(
         late[step.predictions.series == number][-1] for number in range(2)
     ]
     assert late.min() < facts["lag_seconds"]["p50"] < facts["lag_seconds"]["p99"]
-
-
-def tell(monitor: Monitor, trainer: pl.Trainer, step: WalkStep) -> dict[tuple[str, ...], float]:
-    monitor.on_predictions(trainer, step.index, step.predictions, step.series)
-    monitor.on_wait(trainer)
-    return scraped(monitor.metrics.port)
 
 
 @pytest.mark.usefixtures("always")

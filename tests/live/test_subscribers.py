@@ -103,28 +103,17 @@ def test_pivots_are_those_of_all_bars_that_became_known_in_the_walk(walk: Callab
     assert len(told) > 100
 
 
-def test_predictions_are_told_when_they_are_stored(walk: Callable[..., list[WalkStep]], make_trainer: Make) -> None:
-    steps, keeps, trainer = walk({}), Keeps(), make_trainer()
-    callback = Subscribers("run-1", {"mine": keeps})
-    callback.on_train_start(trainer, trainer.lightning_module)
-    for step in steps:
-        same = callback.on_predictions(trainer, step.index, step.predictions, step.series)
-        assert same is step.predictions
-    callback.on_fit_end(trainer, trainer.lightning_module)
+def test_every_prediction_is_told_before_its_step_is_judged(walk: Callable[..., list[WalkStep]]) -> None:
+    keeps = Keeps()
+    steps = walk({"mine": keeps})
     told = keeps.messages["on_prediction"]
     assert len(told) == sum(len(step.predictions) for step in steps)
     made = steps[0].predictions
     series = steps[0].series[made.series[0]]
     length = {"5m": np.timedelta64(5, "m"), "15m": np.timedelta64(15, "m")}[series.timeframe]
     first = {"open_time": f"{made.close_time[0] - length}Z", "confidence": made.confidence[0]}
-    assert told[0] == {
-        "run": "run-1",
-        **series._asdict(),
-        **first,
-        "direction": ("down", "up")[made.direction[0]],
-        "step": 0,
-        "parameters": 0,
-    }
+    named = {"run": "run-1", **series._asdict(), "direction": ("down", "up")[made.direction[0]]}
+    assert told[0] == {**named, **first, "step": 0, "parameters": 2}
 
 
 class Raises:

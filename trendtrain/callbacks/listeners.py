@@ -37,11 +37,15 @@ def commit(trainer: pl.Trainer, index: int, predictions: Predictions, series: tu
     return predictions
 
 
-def call_hooks(trainer: pl.Trainer, hook: Literal["on_walk_step", "on_change", "on_warmup"], *arguments: Any) -> None:
+Hook = Literal["on_walk_step", "on_change", "on_warmup", "on_wait"]
+
+
+def call_hooks(trainer: pl.Trainer, hook: Hook, *arguments: Any) -> None:
     """Call a hook, `hook(trainer, *arguments)`, on each callback that has it.
 
     `on_walk_step(trainer, step)` comes after each judged `WalkStep`, then `on_change(trainer, step)` if its verdicts
-    show a change of the market; `on_warmup(trainer, n_done, n_total)` after each training epoch before the first step.
+    show a change of the market; `on_warmup(trainer, n_done, n_total)` after each training epoch before the first step;
+    `on_wait(trainer)` several times a second while live bars are waited for, in the set-up too.
     """
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
         if hasattr(callback, hook):

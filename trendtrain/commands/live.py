@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,8 +15,9 @@ ACTIONS: Final = ("status",)
 _SECONDS_BETWEEN: Final = 1.0
 
 
-def add_actions(live: argparse.ArgumentParser) -> None:
-    """Add the actions to the parser of `trendtrain live`."""
+def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the command and its actions; without one of them, its arguments are Hydra's."""
+    live = commands.add_parser("live", help="the same on bars as they close; takes Hydra overrides such as feed=ccxt")
     actions = live.add_subparsers(required=True, metavar="ACTION")
     parser = actions.add_parser("status", help="how a live run is; exit code 0 where it is healthy, 1 where not")
     parser.add_argument("folder", metavar="RUN_FOLDER", nargs="?", type=Path, help="by default the newest in runs/")
@@ -44,10 +46,10 @@ def _watch(folder: Path, engine: Any, as_json: bool) -> int:
     from trendtrain.live.status_table import status_table
 
     found = _status(folder, engine)
-    with Live(status_table(found), auto_refresh=False, screen=sys.stdout.isatty() and not as_json) as screen:
+    with nullcontext() if as_json else Live(auto_refresh=False, screen=sys.stdout.isatty()) as screen:
         try:
             while True:
-                if as_json:
+                if screen is None:
                     _show(found, as_json)
                 else:
                     screen.update(status_table(found), refresh=True)

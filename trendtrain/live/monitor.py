@@ -63,10 +63,8 @@ class Monitor(pl.Callback):
         self._is_written = True
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Begin to serve metrics."""
-        if self.metrics_port is not None and self.metrics is None:
-            self.metrics = MetricsServer(self.metrics_port, self.metrics_address)
-        _LOG.addHandler(self._entries)
+        """Begin to serve metrics, if the set-up of the bars has not waited before."""
+        self._begin()
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Note where the run starts, and say that it is ready."""
@@ -80,6 +78,7 @@ class Monitor(pl.Callback):
 
     def on_wait(self, trainer: pl.Trainer) -> None:
         """Say that the process is alive while it waits for bars."""
+        self._begin()
         self._beat(trainer)
 
     def on_predictions(
@@ -111,6 +110,11 @@ class Monitor(pl.Callback):
         if not is_interrupt:
             _LOG.error("the run failed: %s: %s", type(exception).__name__, exception, extra={"event": "failed"})
         self._end(trainer, "interrupted" if is_interrupt else "failed")
+
+    def _begin(self) -> None:
+        if self.metrics_port is not None and self.metrics is None:
+            self.metrics = MetricsServer(self.metrics_port, self.metrics_address)
+        _LOG.addHandler(self._entries)  # once, however often
 
     def _end(self, trainer: pl.Trainer, state: str) -> None:
         self._state = state

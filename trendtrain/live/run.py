@@ -7,10 +7,12 @@ from typing import Any
 from hydra.utils import instantiate
 from omegaconf import DictConfig, open_dict
 
+from trendtrain.callbacks.listeners import call_hooks
 from trendtrain.data.datamodule import PivotDataModule
 from trendtrain.data.sources import StoredBars
 from trendtrain.errors import InputError, check_at_least, check_choice
 from trendtrain.live.feed import LiveFeed
+from trendtrain.live.log import logging_live
 from trendtrain.live.source import BarSource
 from trendtrain.parts import check_source
 from trendtrain.reports.summary import Summary
@@ -36,7 +38,8 @@ def live(cfg: DictConfig, folder: Path | None = None) -> Summary:
             cfg.callbacks.predict_only = {"_target_": "trendtrain.callbacks.PredictOnly"}
     parts = _Parts(cfg)
     try:
-        return train(cfg, folder, live=parts)
+        with logging_live(cfg.live.log):
+            return train(cfg, folder, live=parts)
     finally:
         parts.close()
 
@@ -56,8 +59,7 @@ class _Parts:
         def make_feed(datamodule: PivotDataModule) -> LiveFeed:
             is_stored = isinstance(source, History)
             written = None if is_stored else store
-            wait = datamodule.raise_if_stopped
-            return LiveFeed(source, history, datamodule.walk, written, on_wait=wait, **options)
+            return LiveFeed(source, history, datamodule.walk, written, on_wait=lambda: _wait(datamodule), **options)
 
         parts: dict[str, Any] = {"series": history, "feed": make_feed}
         if not cfg.live.lockstep:
@@ -82,6 +84,13 @@ class _Parts:
         self._source = made
         stored = made if isinstance(made, History) else StoredBars(store, dict.fromkeys(made.series))
         return made, stored
+
+
+def _wait(datamodule: PivotDataModule) -> None:
+    """Call `on_wait(trainer)` of the callbacks that have it: bars are waited for, and may be for long."""
+    datamodule.raise_if_stopped()
+    if datamodule.trainer is not None:
+        call_hooks(datamodule.trainer, "on_wait")
 
 
 def _check(cfg: DictConfig) -> None:

@@ -1,6 +1,5 @@
 """What callbacks of a live run ask of its trainer."""
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -21,8 +20,8 @@ def stream_of(trainer: pl.Trainer) -> Stream | None:
 
 def clock_of(trainer: pl.Trainer) -> np.datetime64 | None:
     """Return what time it is in the market; None where bars are history."""
-    clock: Callable[[], np.datetime64 | None] | None = getattr(getattr(stream_of(trainer), "feed", None), "clock", None)
-    return None if clock is None else clock()
+    stream = stream_of(trainer)
+    return None if stream is None else stream.feed.clock()
 
 
 def pivot_rules_of(trainer: pl.Trainer) -> PivotRules | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from sqlalchemy import Connection, Engine, func, select
+from sqlalchemy import Connection, Engine, RowMapping, func, select
 
 from trendtrain.errors import InputError, NotStoredError
 from trendtrain.live.monitor import STATUS_FILE
@@ -62,7 +62,7 @@ def add_ledger(facts: dict[str, Any], engine: Engine) -> dict[str, Any]:
     with engine.connect() as connection:
         found = _tracks(connection, facts["run"])
         verdicts = [verdict for track in found for verdict in _last_verdicts(connection, *track)]
-        pending = {one: _pending(connection, number, one, rules) for number, one in found}
+        pending = {one: _pending(connection, number, one, rules, facts["clock"]) for number, one in found}
     verdicts.sort(key=lambda verdict: verdict["known_at"], reverse=True)
     parts = [
         {**part, "pending": pending.get(Series(part["symbol"], part["timeframe"]), [])} for part in facts["series"]
@@ -118,24 +118,31 @@ def _last_verdicts(connection: Connection, track: int, of: Series) -> list[dict[
     query = query.join(prediction_rows, (made.track_id == judged.track_id) & (made.open_time == judged.open_time))
     query = query.outerjoin(lines, lines.c.id == judged.line_id).where(judged.track_id == track)
     rows = connection.execute(query.order_by(judged.open_time.desc()).limit(_N_VERDICTS)).mappings()
-    words = {"truth": DIRECTION_WORDS, "direction": DIRECTION_WORDS, "outcome": OUTCOME_NAMES}
-    return [
-        {**of._asdict(), **{key: words[key][row[key]] if key in words else row[key] for key in row}} for row in rows
-    ]
+    return [{**of._asdict(), **row, **_in_words(row)} for row in rows]
 
 
-def _pending(connection: Connection, track: int, of: Series, rules: PivotRules | None) -> list[dict[str, Any]]:
+def _in_words(row: RowMapping) -> dict[str, str]:
+    words = {name: DIRECTION_WORDS[row[name]] for name in ("direction", "truth")}
+    return {**words, "outcome": OUTCOME_NAMES[row["outcome"]]}
+
+
+def _pending(
+    connection: Connection, track: int, of: Series, rules: PivotRules | None, clock: int
+) -> list[dict[str, Any]]:
     """Return what waits: the predictions behind the last bar that was judged, because bars are judged in order."""
     last = connection.scalar(select(func.max(verdict_rows.c.open_time)).where(verdict_rows.c.track_id == track))
     made = prediction_rows.c.open_time
     query = select(made).where(prediction_rows.c.track_id == track).order_by(made)
     times = list(connection.scalars(query if last is None else query.where(made > last)))
     open_time = np.array(times, np.int64).astype("datetime64[ms]")
-    return waits_for(open_time, _bars(connection.engine, of, open_time[0]) if times else None, rules)
+    return waits_for(open_time, _bars(connection.engine, of, open_time[0], clock) if times else None, rules)
 
 
-def _bars(engine: Engine, of: Series, first: np.datetime64) -> Bars | None:
+def _bars(engine: Engine, of: Series, first: np.datetime64, clock: int) -> Bars | None:
+    """Return the bars around pending predictions that have closed: where bars are replayed, later ones are stored."""
+    timeframe = parse_timeframe(of.timeframe)
+    end = np.datetime64(clock + 1, "ms") - timeframe
     try:
-        return BarStore(engine).load(*of, start=first - _N_BEFORE * parse_timeframe(of.timeframe))
+        return BarStore(engine).load(*of, start=first - _N_BEFORE * timeframe, end=end)
     except NotStoredError:
         return None

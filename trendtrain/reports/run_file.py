@@ -18,6 +18,7 @@ _LEFT: Final = (
     "scores.npz",
     "report.html",
     "failure.json",
+    "live.json",
     "checkpoints",
     "tensorboard",
 )  # by a run, beside its `run.json`
@@ -32,9 +33,14 @@ _NO_NUMBER: Final = (  # settings that change no number
 )
 _LIVE: Final = (  # settings of a live run: whoever runs it may let it learn, more or less, or only predict
     "feed",
+    "callbacks.monitor",
+    "callbacks.subscribers",
     "live.grace",
+    "live.log",
     "live.max_batches",
+    "live.metrics_port",
     "live.patience",
+    "live.subscribers",
     "live.train",
     "live.warm",
     "callbacks.predict_only",
