@@ -237,6 +237,7 @@ def test_predictions_of_a_database_of_version_3_stay_and_get_their_new_columns(d
     today = describe(engine)
     with engine.begin() as connection:
         connection.execute(text("DROP VIEW predictions"))
+        connection.execute(text("DROP TABLE bar_revisions"))
         for column in ("parameters", "stored_at"):
             connection.execute(text(f"ALTER TABLE prediction_rows DROP COLUMN {column}"))
         view = VIEWS["predictions"].replace("r.parameters,", "").replace("s.timeframe, r.stored_at", "s.timeframe")
@@ -245,4 +246,6 @@ def test_predictions_of_a_database_of_version_3_stay_and_get_their_new_columns(d
     engine.dispose()
     assert upgrade_database(db_url) == "3"
     assert describe(engine) == today
+    with engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
     engine.dispose()

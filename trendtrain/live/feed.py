@@ -253,9 +253,8 @@ class LiveFeed:
         """Take what has closed since, and store it; wait a little where nothing has."""
         self._on_wait()
         self._ensure_started()
+        revisions = self._source.revisions()  # of bars that are taken already, or now
         taken = self._source.take(_POLL)
-        for revision in self._source.revisions():
-            _LOG.warning("%s: the bar of %s was corrected", " ".join(revision.series), revision.bar.open_time[0])
         if self._store is not None and taken:
             with self._store.transaction(*taken) as transaction:
                 for series, bars in taken.items():
@@ -263,6 +262,10 @@ class LiveFeed:
         for series, bars in taken.items():
             if len(bars):
                 self._enqueue(series, bars, bars.close_time[-1])
+        for series, bar, arrived in revisions:
+            if self._store is None or self._store.revise(*series, bar, arrived):
+                text = "%s %s: the bar of %s was corrected"
+                _LOG.warning(text, *series, bar.open_time[0], extra={"event": "revision"})
 
     def _enqueue(self, series: Series, bars: Bars, newest: np.datetime64) -> None:
         if len(bars):

@@ -54,6 +54,21 @@ bar_blocks = Table(
 _store_plain = DDL("ALTER TABLE bar_blocks ALTER COLUMN payload SET STORAGE EXTERNAL")  # type: ignore[no-untyped-call]
 event.listen(bar_blocks, "after_create", _store_plain.execute_if(dialect="postgresql"))
 
+bar_revisions = Table(
+    "bar_revisions",
+    metadata,
+    Column("series_id", ForeignKey("series.id"), primary_key=True, comment="Whose bar it is."),
+    Column("open_time", BigInteger, primary_key=True, autoincrement=False, comment="Open time, ms."),
+    Column("revision", Integer, primary_key=True, autoincrement=False, comment="0 as first taken in, then 1."),
+    Column("arrived_at", BigInteger, comment="When the correction came, ms; null as first taken in."),
+    Column("open", Float, nullable=False, comment="Open price."),
+    Column("high", Float, nullable=False, comment="High price."),
+    Column("low", Float, nullable=False, comment="Low price."),
+    Column("close", Float, nullable=False, comment="Close price."),
+    Column("volume", Float, comment="Volume; null where the source supplies none."),
+    comment="Every version of the bars that were corrected; the last one is in bar_blocks too.",
+)
+
 import_reports = Table(
     "import_reports",
     metadata,

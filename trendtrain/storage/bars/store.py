@@ -22,6 +22,7 @@ from trendtrain.storage import schema
 from trendtrain.storage.bars.blocks import read_blocks, replace_blocks, stored_span
 from trendtrain.storage.bars.columns import BarColumns, bars_of, columns_of, is_changed, merge
 from trendtrain.storage.bars.compaction import Compaction, compact_series
+from trendtrain.storage.bars.revisions import BarVersion, add_version, read_versions
 from trendtrain.storage.series import find_series, lock_series
 
 _FIRST: Final = -(2**63)
@@ -62,11 +63,23 @@ class BarTransaction:
             return Written(0, np.zeros(0, "datetime64[ms]"))
         return _write(self.connection, series, self.series_ids[series], columns_of(bars))
 
+    def revise(self, symbol: str, timeframe: str, bar: Bars, arrived: np.datetime64) -> bool:
+        """Correct a bar that was taken in before, as `BarStore.revise` does."""
+        series, new = _series_of(symbol, timeframe, bar), columns_of(bar)
+        series_id, time = self.series_ids[series], int(new.time[0])
+        stored = read_blocks(self.connection, series, series_id, time, time + 1).bars
+        before = stored.take(stored.time == time)
+        if not is_changed(before, new)[0]:
+            return False
+        add_version(self.connection, series_id, before, new, arrived)
+        _write(self.connection, series, series_id, new)
+        return True
+
     def replace(self, symbol: str, timeframe: str, bars: Bars) -> None:
         """Replace all stored bars of a series, as `BarStore.replace` does."""
         series = _series_of(symbol, timeframe, bars)
-        blocks = schema.bar_blocks
-        self.connection.execute(delete(blocks).where(blocks.c.series_id == self.series_ids[series]))
+        for table in (schema.bar_blocks, schema.bar_revisions):
+            self.connection.execute(delete(table).where(table.c.series_id == self.series_ids[series]))
         self.write(symbol, timeframe, bars)
 
     def load(self, symbol: str, timeframe: str, start: Time | None = None, end: Time | None = None) -> Bars:
@@ -128,6 +141,35 @@ class BarStore:
         with self.transaction(series) as transaction:
             return transaction.write(symbol, timeframe, bars).n_changed
 
+    def revise(self, symbol: str, timeframe: str, bar: Bars, arrived: np.datetime64) -> bool:
+        """Correct a bar that was taken in before, in one transaction; what it was is kept.
+
+        Args:
+            symbol: Symbol of the series.
+            timeframe: Timeframe of the series.
+            bar: The bar as it should have been; one bar. One of a time that has none is stored too.
+            arrived: When the correction came.
+
+        Returns:
+            Whether it differs from the stored bar; if not, nothing changes.
+
+        Raises:
+            InputError: As `write` does.
+            DamagedDataError: If the stored block is damaged.
+        """
+        with self.transaction(_series_of(symbol, timeframe, bar)) as transaction:
+            return transaction.revise(symbol, timeframe, bar, arrived)
+
+    def versions(self, symbol: str, timeframe: str) -> list[BarVersion]:
+        """Return all versions of the bars that were corrected: first what each was, by time, then by arrival.
+
+        To replay bars in order of arrival, take the stored ones with the first versions in their place (without those
+        that have none), and the others when they arrived.
+        """
+        series = name_series(symbol, timeframe)
+        with self.engine.connect() as connection:
+            return read_versions(connection, series, find_series(connection, series))
+
     def replace(self, symbol: str, timeframe: str, bars: Bars) -> None:
         """Replace all stored bars of a series in one transaction.
 
@@ -169,6 +211,9 @@ class BarStore:
             blocks = read_blocks(transaction.connection, series, series_id, int(gone[0]), int(gone[-1]) + 1)
             kept = blocks.bars.take(~np.isin(blocks.bars.time, gone, assume_unique=True))
             replace_blocks(transaction.connection, series_id, blocks, kept, gone)
+            table = schema.bar_revisions.c
+            is_gone = (table.series_id == series_id) & table.open_time.between(int(gone[0]), int(gone[-1]))
+            transaction.connection.execute(delete(schema.bar_revisions).where(is_gone))
         return len(gone)
 
     def compact(self) -> list[Compaction]:
