@@ -117,8 +117,8 @@ def test_bad_live_settings_are_refused(tmp_path: Path, capsys: pytest.CaptureFix
     for key, value, rule in (
         ("live.trainer", "process", "`live.trainer` must be thread"),
         ("live.train", "perhaps", "`live.train` must be one of"),
-        ("live.max_batches", "0", "`live.max_batches` must be at least 1"),
-        ("live.max_bars", "5", "`live.max_bars` must be at least 24"),
+        ("live.max_batches", "0", "`live.max_batches` must be an integer of at least 1"),
+        ("live.max_bars", "5", "`live.max_bars` must be an integer of at least 24"),
         ("live.grace", "-1", "`live.grace` must be"),
         ("feed.speed", "0", "`feed.speed` must be"),
     ):
