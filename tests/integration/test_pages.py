@@ -32,6 +32,8 @@ RUN_BY = {  # the tests that run the blocks of a page in a language; `text` is w
     ("docs/ledger.md", "bash"): "storage/ledger/test_docs.py",
     ("docs/ledger.md", "python"): "storage/ledger/test_docs.py",
     ("docs/ledger.md", "sql"): "storage/ledger/test_docs.py",
+    ("docs/live.md", "bash"): "integration/test_live_page.py",
+    ("docs/live.md", "sql"): "integration/test_live_page.py",
     ("docs/models.md", "python"): "integration/test_pages.py",
     ("docs/models.md", "yaml"): "integration/test_pages.py",
     ("docs/own_trainer.md", "python"): "integration/test_own_trainer_page.py",
