@@ -32,8 +32,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return
     skip = pytest.mark.skip(reason="the full tier runs where TRENDTRAIN_FULL=1")
     for item in items:
-        if item.get_closest_marker("full"):
+        if item.get_closest_marker("full") or _is_on_second_database(item):
             item.add_marker(skip)
+
+
+def _is_on_second_database(item: pytest.Item) -> bool:
+    """Return whether a test stores on PostgreSQL by ways that tests/storage and tests/data have tested there."""
+    has_second = item.path.parent.name == "importing" or item.path.name == "test_migration.py"
+    return has_second and hasattr(item, "callspec") and item.callspec.params.get("db_url") == "postgresql"
 
 
 @pytest.fixture(autouse=True)
