@@ -15,6 +15,7 @@ from pickle import UnpicklingError
 from typing import Any
 
 import lightning.pytorch as pl
+import numpy as np
 import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
@@ -32,6 +33,7 @@ from trendtrain.compose import compose_config
 from trendtrain.data.datamodule import PivotDataModule
 from trendtrain.data.sources import from_memory, held_bars
 from trendtrain.errors import EXIT_CTRL_C, EXIT_SIGTERM, InputError, check_at_least, check_choice, check_number
+from trendtrain.market.bars import FloatArray
 from trendtrain.market.synthetic import synthetic_market
 from trendtrain.market.timeframe import format_timeframe
 from trendtrain.models.weights import load_weights
@@ -54,6 +56,7 @@ _N_PROBE_BARS = 100  # enough to count columns
 _NEEDED = ("data", "data.source", "data.features", "labels", "model", "replay", "walk", "trainer", "callbacks")
 _WORST = {"event_accuracy": -math.inf, "nll": math.inf, "ece": math.inf}
 _NOT_OF_THE_CONFIG = ("db", "run", "overwrite", "metric")  # what describes no run: it changes no number
+_OF_ALARMS = ("now", "events_kept", "is_cut")
 _LARGEST_SEED = 2**32 - 1  # of numpy's global generator
 
 
@@ -192,13 +195,28 @@ class _Run:
         ended = {0: "finished" if is_done else "stopped", EXIT_CTRL_C: "interrupted", EXIT_SIGTERM: "terminated"}
         is_partial = bool(self.trainer.fast_dev_run)  # type: ignore[attr-defined]
         steps = {"status": "partial" if is_partial else ended[exit_code], "steps": self.datamodule.stream.step}
-        return {"name": self.name, **self.validation.summary(), **steps, "config": self.config}
+        alarms = [
+            {"time": str(np.datetime64(int(now), "ms")), "events_kept": int(kept), "is_cut": bool(is_cut)}
+            for now, kept, is_cut in zip(*(self._history(f"alarm_{name}") for name in _OF_ALARMS), strict=True)
+        ]
+        walked = [self._grid()["start"], str(self.datamodule.stream.now.astype("datetime64[ms]"))]
+        more = {"walked": walked, "alarms": alarms, "config": self.config}
+        return {"name": self.name, **self.validation.summary(), **steps, **more}
+
+    def _history(self, name: str) -> FloatArray:
+        """Return a column of the run's history; empty where that callback was left out."""
+        return self.history.get(name, np.zeros(0))
+
+    @property
+    def history(self) -> dict[str, FloatArray]:
+        """What `RunHistory` kept; empty where that callback was left out."""
+        kept = (one.arrays() for one in self.trainer.callbacks if isinstance(one, RunHistory))  # type: ignore[attr-defined]
+        return next(kept, {})
 
     def report(self) -> None:
         """Write `scores.npz` and `report.html`; where that fails, say so: the run itself is complete."""
-        histories = [one for one in self.trainer.callbacks if isinstance(one, RunHistory)]  # type: ignore[attr-defined]
         try:
-            RunScores(self.validation.board, histories[0].arrays() if histories else {}).save(self.folder)
+            RunScores(self.validation.board, self.history).save(self.folder)
             write_report(self.folder, self.store.engine)
         except Exception as error:
             show(f"The run is complete, but its report failed: {type(error).__name__}: {error}")

@@ -130,7 +130,8 @@ BASELINES = {"majority", "persistence", "reversal", "ema_reversal", "online_logi
 
 def test_a_summary_has_every_promised_key(run: SimpleNamespace) -> None:
     summary = summary_of(run.folder)
-    assert set(summary) == SCORES | {"name", "series", "breakdown", "wall_seconds", "config", "status", "steps"}
+    more = {"name", "series", "breakdown", "wall_seconds", "config", "status", "steps", "walked", "alarms"}
+    assert set(summary) == SCORES | more
     assert set(summary["series"]) == {"SYNTH-A", "SYNTH-B"}
     for scores in (summary, summary["series"]["SYNTH-A"]["5m"], summary["series"]["SYNTH-B"]["5m"]):
         assert set(scores) >= SCORES

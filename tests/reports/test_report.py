@@ -11,19 +11,25 @@ from trendtrain.importing.quality import ImportReport, QualityReport
 from trendtrain.market import Series
 from trendtrain.reports.report import import_table, summary_table
 from trendtrain.reports.summary import Summary
+from trendtrain.reports.verdict import verdict_of
 from trendtrain.validation import TrendStats
 
 NAN = float("nan")
 
 
-def printed(table: RenderableType) -> str:
+def printed(table: RenderableType, width: int = 200) -> str:
     file = io.StringIO()
-    Console(file=file, width=200).print(table)
+    Console(file=file, width=width).print(table)
     return file.getvalue()
 
 
 def row_of(text: str, name: str) -> str:
     return next(line for line in text.splitlines() if line.strip("│ ").startswith(f"{name} "))
+
+
+def of_series(n: int) -> dict[str, Any]:
+    stats = TrendStats(validated=n).as_dict()
+    return {"stats": stats, "n_events": n // 10, "event_accuracy": 0.51, "accuracy_se": 0.02 if n else NAN}
 
 
 def summary_with(**values: Any) -> Summary:
@@ -32,14 +38,25 @@ def summary_with(**values: Any) -> Summary:
         "name": "mine",
         "status": "finished",
         "steps": 12,
-        "series": {"BTC": {"5m": {}, "1h": {}}, "ETH": {"5m": {}}},
+        "series": {"BTC": {"5m": of_series(900), "1h": of_series(0)}, "ETH": {"5m": of_series(640)}},
+        "walked": ["2024-01-01T00:00", "2024-02-01T12:30"],
+        "alarms": [],
+        "config": {
+            "seed": 3,
+            "model": {"net": {"_target_": "mine.Net"}},
+            "replay": {"weigh": {"_target_": "a.by_age"}},
+        },
         "stats": TrendStats(validated=1500, correct=800, void=3, pending=40).as_dict(),
         "event_accuracy": 0.53,
         "n_events": 1234,
         "accuracy_ci95": [0.51, 0.55],
         "baselines": {"majority": scores},
         "best_baseline": {"name": "majority", "difference": 0.05, "se": 0.01, "ci95": [0.03, 0.07]},
-        "breakdown": {"confidence": {"top_20": {"event_accuracy": 0.57, "accuracy_se": 0.02, "n_events": 321}}},
+        "breakdown": {
+            "confidence": {
+                "top_20": {"event_accuracy": 0.57, "accuracy_se": 0.02, "n_events": 321, "n_predictions": 300}
+            }
+        },
         "expected_accuracy": {"judged": 0.54, "pending": 0.56},
         "label_delay_bars": {"p50": 34.0, "p95": 65.0},
     }
@@ -50,8 +67,44 @@ def test_a_summary_shows_how_the_run_ended() -> None:
     assert "interrupted after 7 steps" in printed(summary_table(summary_with(status="interrupted", steps=7)))
 
 
-def test_a_summary_names_its_series() -> None:
-    assert "BTC 5m, BTC 1h, ETH 5m" in row_of(printed(summary_table(summary_with())), "series")
+def test_a_summary_tells_the_score_of_each_series_that_has_predictions() -> None:
+    text = printed(summary_table(summary_with()))
+    assert "BTC 5m: 90 events, event accuracy 0.5100 +- 0.0200" in row_of(text, "series")
+    assert "ETH 5m: 64 events" in text
+    assert "BTC 1h" not in text
+
+
+def test_of_many_series_some_are_told_and_the_rest_counted() -> None:
+    series = {f"S{i:02}": {"5m": of_series(50)} for i in range(20)}
+    text = printed(summary_table(summary_with(series=series)))
+    assert "S11 5m: 5 events" in text
+    assert "S12" not in text
+    assert "and 8 more: trendtrain stats shows all" in text
+
+
+def test_a_summary_names_model_replay_seed_and_dates() -> None:
+    text = printed(summary_table(summary_with()))
+    for name, value in (("model", "Net"), ("replay", "by_age"), ("seed", "3")):
+        assert row_of(text, name).split("│")[2].strip() == value
+    assert "2024-01-01 00:00 to 2024-02-01 12:30" in row_of(text, "predicted")
+
+
+def test_a_summary_says_that_a_change_was_noticed() -> None:
+    assert "changes" not in printed(summary_table(summary_with()))
+    alarms = [{"time": f"2024-01-0{day}T06:00", "events_kept": 9, "is_cut": day > 4} for day in (3, 5)]
+    row = row_of(printed(summary_table(summary_with(alarms=alarms))), "changes")
+    assert "2 changes of the market noticed, 1 of them cut the replay's memory, the last at 2024-01-05 06:00" in row
+
+
+def test_a_summary_in_eighty_columns_cuts_nothing() -> None:
+    summary = summary_with(
+        name="20261129-013839-cnn-synthetic-3f2a1b", series={"LONGNAME-PERP@mark": {"15m": of_series(9)}}
+    )
+    text = printed(summary_table(summary), width=80)
+    assert "…" not in text
+    assert max(map(len, text.splitlines())) <= 80
+    flat = " ".join(text.replace("│", " ").split())
+    assert "LONGNAME-PERP@mark 15m: 0 events, event accuracy 0.5100 +- 0.0200" in flat
 
 
 def test_a_summary_shows_the_six_numbers() -> None:
@@ -90,44 +143,27 @@ def test_a_summary_without_verdicts_says_none_yet() -> None:
     for name in ("accuracy", "majority", "label delay"):
         assert "none yet" in row_of(text, name)
     assert "too few events for an interval" in text
-    assert "nothing to compare with yet" in row_of(text, "skill")
+    assert "No prediction has been judged yet" in row_of(text, "skill")
     assert "surest" not in text
-    assert row_of(text, "expected").strip("│ ").endswith("0.5600 of 5 pending, by their confidence")
+    assert "5 predictions, mean confidence 0.5600" in row_of(text, "pending ")
+    assert "calibration" not in text
 
 
-@pytest.mark.parametrize(
-    ("difference", "ci95", "words"),
-    [
-        (
-            0.05,
-            [0.03, 0.07],
-            "better than majority, the best baseline, by 0.0500 (95 % interval +0.0300 to +0.0700)",
-        ),
-        (-0.05, [-0.07, -0.03], "worse than majority, the best baseline, by 0.0500 (95 % interval -0.0700 to -0.0300)"),
-        (
-            0.01,
-            [-0.01, 0.03],
-            "none shown beyond majority, the best baseline: +0.0100 (95 % interval -0.0100 to",
-        ),
-        (0.01, [NAN, NAN], "too few events to tell"),
-    ],
-)
-def test_a_summary_says_in_words_whether_there_is_skill(difference: float, ci95: list[float], words: str) -> None:
-    best = {"name": "majority", "difference": difference, "se": 0.01, "ci95": ci95}
-    assert words in row_of(printed(summary_table(summary_with(best_baseline=best))), "skill")
+def test_a_summary_says_in_words_whether_there_is_skill() -> None:
+    summary = summary_with()
+    assert verdict_of(summary.values) in row_of(printed(summary_table(summary)), "skill")
 
 
 def test_a_summary_shows_the_surest_and_what_confidence_promised() -> None:
     text = printed(summary_table(summary_with()))
-    assert "0.5700 +- 0.0200, 321 events" in row_of(text, "surest 20 %")
-    assert "0.5600 of 40 pending, by their confidence; so far 0.5400 was promised, 0.5300 came true" in row_of(
-        text, "expected"
-    )
+    assert "0.5700 +- 0.0200, 300 predictions in 321 events" in row_of(text, "surest 20 %")
+    assert "mean confidence 0.5400, event accuracy 0.5300" in row_of(text, "calibration")
+    assert "40 predictions, mean confidence 0.5600" in row_of(text, "pending ")
 
 
-def test_where_nothing_is_pending_the_summary_says_so() -> None:
+def test_where_nothing_is_pending_the_summary_tells_no_confidence_of_it() -> None:
     text = printed(summary_table(summary_with(stats=TrendStats(validated=5, correct=2).as_dict())))
-    assert "nothing is pending; so far" in row_of(text, "expected")
+    assert "mean confidence 0.5600" not in text
 
 
 def test_an_error_that_does_not_exist_is_left_out() -> None:

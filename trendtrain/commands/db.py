@@ -4,11 +4,12 @@ import argparse
 import re
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 from typing import TypeAlias
 
-from trendtrain.commands.options import add_db, check_is_kept, existing_database, whole
+from trendtrain.commands.options import add_db, add_json, check_is_kept, existing_database, whole
 from trendtrain.errors import InputError
 
 _UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
@@ -19,7 +20,7 @@ def add_parser(commands: _Actions) -> None:
     """Add the command, its actions and their options."""
     parser = commands.add_parser("db", help="inspect and maintain a database")
     actions = parser.add_subparsers(required=True, metavar="ACTION")
-    _add(actions, "info", info, "schema version, series, runs, and how many rows each table has")
+    add_json(_add(actions, "info", info, "schema version, series, runs, and how many rows each table has"))
     _add(actions, "upgrade", upgrade, "bring the tables of an older trendtrain to this one's version")
     _add_prune(actions)
     _add(actions, "compact", compact, "merge small blocks of bars, such as those of single live bars")
@@ -65,12 +66,17 @@ def _add_range(parser: argparse.ArgumentParser) -> None:
 def info(options: argparse.Namespace) -> int:
     """Show what the database holds."""
     from trendtrain.reports.ledger_report import info_table
+    from trendtrain.reports.summary import show_json
     from trendtrain.reports.terminal import show
     from trendtrain.storage.database_info import database_info
     from trendtrain.storage.versions import VERSION
 
     with existing_database(options.db) as engine:
-        show(info_table(str(engine.url), VERSION, database_info(engine)))
+        url, found = str(engine.url), database_info(engine)
+    if options.json:
+        show_json({"url": url, "version": VERSION, **asdict(found)})
+    else:
+        show(info_table(url, VERSION, found))
     return 0
 
 

@@ -1,9 +1,10 @@
 """`trendtrain import`: bars into the database, with a quality report."""
 
 import argparse
+import json
 from pathlib import Path
 
-from trendtrain.commands.options import add_db, storing_database
+from trendtrain.commands.options import add_db, add_json, storing_database
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -24,6 +25,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     )
     parser.add_argument("--strict", action="store_true", help=strict)
     add_db(parser)
+    add_json(parser)
     parser.set_defaults(run=run)
 
 
@@ -31,6 +33,7 @@ def run(options: argparse.Namespace) -> int:
     """Import, and show a report on each file."""
     from trendtrain.importing import ReadOptions, find_files, import_files
     from trendtrain.reports.report import import_table
+    from trendtrain.reports.summary import show_json
     from trendtrain.reports.terminal import show
     from trendtrain.storage.bars.store import BarStore
 
@@ -38,5 +41,8 @@ def run(options: argparse.Namespace) -> int:
     read = ReadOptions(options.symbol, options.timeframe, options.layout, options.timezone)
     with storing_database(options.db) as engine:
         reports = import_files(BarStore(engine), files, read, strict=options.strict, may_replace=not options.strict)
-    show(import_table(reports))
+    if options.json:
+        show_json([json.loads(report.as_json()) for report in reports])
+    else:
+        show(import_table(reports))
     return 0

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from trendtrain.commands.options import real, whole
+from trendtrain.commands.options import add_json, real, whole
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -25,6 +25,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument("--plot", type=Path, help="FILE.png or FILE.html: bars, pivots and lines of one input file")
     parser.add_argument("--plot-bars", type=whole, help="bars to draw (300)")
     parser.add_argument("--plot-start", help="time of the first bar to draw; by default the last bars are drawn")
+    add_json(parser)
     parser.set_defaults(run=run)
 
 

@@ -2,6 +2,7 @@
 
 from argparse import Namespace
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +17,7 @@ from trendtrain.market.timeframe import to_milliseconds
 from trendtrain.reports.label_files import write_labels
 from trendtrain.reports.label_report import describe_labels
 from trendtrain.reports.report import labels_table
+from trendtrain.reports.summary import show_json
 from trendtrain.reports.terminal import show
 from trendtrain.storage.whole_file import whole_file
 
@@ -44,7 +46,11 @@ def label_files(options: Namespace) -> int:
         with whole_file(options.plot, "--plot") as file:
             file.write(drawn)
         written.append(options.plot)
-    show(labels_table([describe_labels(labelled) for labelled in everything], written))
+    reports = [describe_labels(labelled) for labelled in everything]
+    if options.json:
+        show_json([asdict(report) | {"written": str(path)} for report, path in zip(reports, targets, strict=True)])
+    else:
+        show(labels_table(reports, written))
     return 0
 
 

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from trendtrain.commands.options import own_files
+from trendtrain.commands.options import add_json, own_files
 from trendtrain.errors import InputError
 
 
@@ -19,6 +19,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument("--timeframe", help="as in import")
     parser.add_argument("--layout", help="as in import")
     parser.add_argument("--timezone", help="of times written without one, as in import")
+    add_json(parser)
     parser.set_defaults(run=run)
 
 
@@ -29,7 +30,8 @@ def run(options: argparse.Namespace) -> int:
     from trendtrain.commands.out_files import make_folder_of, read_all
     from trendtrain.data.predict import Predictor
     from trendtrain.importing import find_files
-    from trendtrain.reports.prediction_table import newest_table, prediction_table
+    from trendtrain.reports.prediction_table import newest_table, newest_values, prediction_table
+    from trendtrain.reports.summary import show_json
     from trendtrain.reports.terminal import show
     from trendtrain.storage.table_files import write_table
 
@@ -42,7 +44,10 @@ def run(options: argparse.Namespace) -> int:
     make_folder_of(targets, options.out)
     for (_, bars, predicted), target in zip(everything, targets, strict=True):
         write_table(prediction_table(bars, predicted), target)
-    show(newest_table(everything, targets))
+    if options.json:
+        show_json(newest_values(everything, targets))
+    else:
+        show(newest_table(everything, targets))
     return 0
 
 

@@ -1,11 +1,10 @@
 """`trendtrain stats`: the scores of runs, and of runs side by side."""
 
 import argparse
-import json
-import sys
 from pathlib import Path
+from typing import Any
 
-from trendtrain.commands.options import add_db, existing_database
+from trendtrain.commands.options import add_db, add_json, existing_database
 from trendtrain.errors import InputError
 
 
@@ -18,21 +17,22 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     chosen.add_argument(
         "--compare", nargs="+", metavar="RUN", help="two runs or more side by side: each against the first, by line"
     )
-    parser.add_argument("--json", action="store_true", help="as JSON")
+    add_json(parser)
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
     """Show what the ledger holds; a run is its name, or its folder."""
     from trendtrain.reports.ledger_report import comparison_table, stats_table
-    from trendtrain.reports.summary import without_nan
+    from trendtrain.reports.summary import show_json
     from trendtrain.reports.terminal import show
     from trendtrain.storage.ledger.ledger import Ledger
 
     with existing_database(options.db) as engine:
         if options.compare is not None:
             comparison = Ledger(engine).compare([run_id(name) for name in options.compare])
-            found, table = without_nan(comparison.as_dict()), comparison_table(comparison)
+            found: Any = comparison.as_dict()
+            table = comparison_table(comparison)
         else:
             ledger = Ledger(engine)
             rows = ledger.stats(None if options.run_id is None else run_id(options.run_id))
@@ -40,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
             hint = " by this run; --run all shows those of others" if not rows and ledger.stats("all") else ""
             table = stats_table(rows) if rows else f"No predictions yet in {options.db}{hint}."
     if options.json:
-        sys.stdout.write(json.dumps(found, indent=1) + "\n")
+        show_json(found)
     else:
         show(table)
     return 0

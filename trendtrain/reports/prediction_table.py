@@ -2,19 +2,17 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
-from rich.box import SIMPLE
 from rich.console import Group, RenderableType
-from rich.markup import escape
-from rich.table import Table
 from rich.text import Text
 
 from trendtrain.data.predict import Predicted
 from trendtrain.market.bars import Bars, Series
 from trendtrain.market.directions import CLASS_WORDS, DIRECTION_WORDS
 from trendtrain.market.timeframe import format_minute
-from trendtrain.reports.terminal import number
+from trendtrain.reports.terminal import Records, number
 
 
 def prediction_table(bars: Bars, predicted: Predicted) -> pd.DataFrame:
@@ -34,11 +32,29 @@ def prediction_table(bars: Bars, predicted: Predicted) -> pd.DataFrame:
 
 def newest_table(everything: Sequence[tuple[Series, Bars, Predicted]], written: Sequence[Path]) -> RenderableType:
     """Return the newest prediction of each series, and the files written."""
-    table = Table("series", "bars", "predicted", "newest close", "direction", "confidence", box=SIMPLE, pad_edge=False)
+    rows = []
     for series, bars, predicted in everything:
-        close = format_minute(bars.close_time[-1])
         n_predicted = int((predicted.direction >= 0).sum())
         newest = (DIRECTION_WORDS[int(predicted.direction[-1])], number(float(predicted.confidence[-1])))
-        table.add_row(escape(" ".join(series)), number(len(bars)), number(n_predicted), close, *newest)
-    paths = "\n".join(f"written: {path}" for path in written)
-    return Group(table, Text(paths, no_wrap=True, overflow="ignore"))
+        counts = (number(len(bars)), number(n_predicted))
+        rows.append([" ".join(series), *counts, format_minute(bars.close_time[-1]), *newest])
+    names = ("series", "bars", "predicted", "newest close", "direction", "confidence")
+    return Group(Records(names, rows), Text("\n".join(f"written: {path}" for path in written), overflow="fold"))
+
+
+def newest_values(
+    everything: Sequence[tuple[Series, Bars, Predicted]], written: Sequence[Path]
+) -> list[dict[str, Any]]:
+    """Return the same as plain values, by series; a confidence may be NaN."""
+    return [
+        {
+            **series._asdict(),
+            "bars": len(bars),
+            "predicted": int((predicted.direction >= 0).sum()),
+            "made_at": str(bars.close_time[-1].astype("datetime64[ms]")),
+            "direction": DIRECTION_WORDS[int(predicted.direction[-1])],
+            "confidence": float(predicted.confidence[-1]),
+            "written": str(path),
+        }
+        for (series, bars, predicted), path in zip(everything, written, strict=True)
+    ]

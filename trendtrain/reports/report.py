@@ -6,21 +6,23 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.box import SIMPLE
+import numpy as np
 from rich.console import Group, RenderableType
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from trendtrain.charts.run_text import headline
 from trendtrain.importing.cleaning import Findings
 from trendtrain.importing.quality import ImportReport
 from trendtrain.market.bars import BarsError
 from trendtrain.market.timeframe import format_minute
 from trendtrain.reports.label_report import LabelReport
 from trendtrain.reports.summary import Summary
-from trendtrain.reports.terminal import charts_line, compared, from_here, number
+from trendtrain.reports.terminal import Records, charts_line, from_here, number
+from trendtrain.reports.verdict import verdict_of
 
 _MOST_PARAGRAPHS = 5
+_MOST_SERIES = 12
 
 
 def summary_table(summary: Summary, here: Path | None = None) -> RenderableType:
@@ -33,20 +35,43 @@ def summary_table(summary: Summary, here: Path | None = None) -> RenderableType:
     values = summary.values
     title = f"trend predictions, {values['status']} after {values['steps']} steps"
     table = Table(title=title, title_justify="left", show_header=False)
-    table.add_row("run", Text(values["name"]))
-    series = [f"{symbol} {timeframe}" for symbol, timeframes in values["series"].items() for timeframe in timeframes]
-    table.add_row("series", ", ".join(series))
-    for name, value in values["stats"].items():
-        table.add_row(name.replace("_", " "), number(value))
-    table.add_section()
-    for name, text in _accuracy_rows(values):
-        table.add_row(name, text)
-    table.add_section()
-    table.add_row("skill", _skill(values["best_baseline"]))
-    table.add_row("expected", _expected(values))
-    table.add_row("label delay", _delay(values["label_delay_bars"]))
+    table.add_column()
+    table.add_column(overflow="fold")
+    for rows in (_run_rows(values), _accuracy_rows(values), _verdict_rows(values)):
+        for name, text in rows:
+            table.add_row(name, Text(text))
+        table.add_section()
     folder = from_here(summary.folder, here or Path.cwd())
-    return Group(table, f"summary: {folder / 'summary.json'}{charts_line(summary.folder, folder)}")
+    report = f"\nreport:  {folder / 'report.html'}" if (summary.folder / "report.html").exists() else ""
+    return Group(table, f"summary: {folder / 'summary.json'}{report}{charts_line(summary.folder, folder)}")
+
+
+def _run_rows(values: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    yield "run", values["name"]
+    for name, value in headline(values["config"]).items():
+        if name != "lr":
+            yield name, str(value)
+    yield "predicted", " to ".join(format_minute(np.datetime64(time)) for time in values["walked"])
+    for name, value in values["stats"].items():
+        yield name.replace("_", " "), number(value)
+    shown = [
+        (f"{symbol} {timeframe}", one)
+        for symbol, frames in values["series"].items()
+        for timeframe, one in frames.items()
+        if one["stats"]["total_predictions"]
+    ]
+    for i, (series, one) in enumerate(shown[:_MOST_SERIES]):
+        score = (
+            f"{one['n_events']:,} events, event accuracy {number(one['event_accuracy'])}{_error(one['accuracy_se'])}"
+        )
+        yield "" if i else "series", f"{series}: {score}"
+    if len(shown) > _MOST_SERIES:
+        yield "", f"and {len(shown) - _MOST_SERIES} more: trendtrain stats shows all"
+    if alarms := values["alarms"]:
+        n_cuts = sum(alarm["is_cut"] for alarm in alarms)
+        cut = f", {n_cuts} of them cut the replay's memory" if n_cuts else ""
+        last = format_minute(np.datetime64(alarms[-1]["time"]))
+        yield "changes", f"{_count(len(alarms), 'change')} of the market noticed{cut}, the last at {last}"
 
 
 def _accuracy_rows(values: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -55,32 +80,21 @@ def _accuracy_rows(values: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "event accuracy", f"{number(values['event_accuracy'])}  {interval}, {values['n_events']:,} events"
     top = values["breakdown"]["confidence"]["top_20"]
     if top["n_events"]:
-        yield (
-            "  surest 20 %",
-            f"{number(top['event_accuracy'])}{_error(top['accuracy_se'])}, {top['n_events']:,} events",
-        )
+        score = f"{number(top['event_accuracy'])}{_error(top['accuracy_se'])}"
+        yield "  surest 20 %", f"{score}, {top['n_predictions']:,} predictions in {top['n_events']:,} events"
     for name, scores in values["baselines"].items():
         yield f"  {name}", f"{number(scores['event_accuracy'])}  {_difference(scores)}"
 
 
-def _skill(best: dict[str, Any] | None) -> str:
-    """Return whether the model beats the best baseline, in words."""
-    if best is None:
-        return "nothing to compare with yet"
-    name = f"{best['name']}, the best baseline,"
-    words = (f"better than {name}", f"worse than {name}", f"none shown beyond {name[:-1]}")
-    return compared(best["difference"], best["ci95"], *words)
-
-
-def _expected(values: dict[str, Any]) -> str:
-    """Return the accuracy that the model's confidence promises, and how its promises were kept so far, in words."""
+def _verdict_rows(values: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    yield "skill", verdict_of(values)
     expected, n_pending = values["expected_accuracy"], values["stats"]["pending_validations"]
-    pending = "nothing is pending"
+    if not math.isnan(expected["judged"]):
+        real = number(values["event_accuracy"])
+        yield "calibration", f"mean confidence {expected['judged']:.4f}, event accuracy {real}"
     if n_pending:
-        pending = f"{number(expected['pending'])} of {n_pending:,} pending, by their confidence"
-    if math.isnan(expected["judged"]):
-        return pending
-    return f"{pending}; so far {expected['judged']:.4f} was promised, {values['event_accuracy']:.4f} came true"
+        yield "pending", f"{n_pending:,} predictions, mean confidence {number(expected['pending'])}"
+    yield "label delay", _delay(values["label_delay_bars"])
 
 
 def import_table(reports: Sequence[ImportReport]) -> RenderableType:
@@ -138,16 +152,16 @@ def _rows(found: Findings) -> str:
 
 
 def _import_lines(reports: Sequence[ImportReport]) -> RenderableType:
-    table = Table(box=SIMPLE, pad_edge=False)
-    table.add_column("series", no_wrap=True)
-    for name in ("bars", "new", "missing"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("file", overflow="fold")
-    table.add_column("remarks")
-    for report in reports:
-        numbers = (report.quality.n_bars, report.n_changed - report.n_replaced, report.quality.n_missing)
-        series, file = escape(" ".join(report.series)), escape(report.path.name)
-        table.add_row(series, *map(number, numbers), file, _remarks(report))
+    rows = [
+        [
+            " ".join(report.series),
+            *map(number, (report.quality.n_bars, report.n_changed - report.n_replaced, report.quality.n_missing)),
+            report.path.name,
+            _remarks(report),
+        ]
+        for report in reports
+    ]
+    table = Records(("series", "bars", "new", "missing", "file", "remarks"), rows)
     rules = Counter((report.layout, report.time_rule) for report in reports)
     read = (f"{_count(count, 'file')} read as {layout}, times {rule}" for (layout, rule), count in rules.items())
     return Group(table, Text("\n".join([*read, "The table import_reports keeps the whole report on each file."])))
@@ -177,20 +191,24 @@ def labels_table(reports: Sequence[LabelReport], written: Sequence[Path]) -> Ren
     """Return what the labels of each series are like, and the files written."""
     levels = [f"L{level} highs+lows" for level in range(1, len(reports[0].n_pivots) + 1)]
     names = ("series", "bars", *levels, "lines", "labelled", "up", "down", "flat", "delay p50", "p95", "events")
-    table = Table(*names, box=SIMPLE, pad_edge=False)
-    for report in reports:
-        shares = (report.labelled, report.up, report.down, report.flat)
-        table.add_row(
-            escape(" ".join(report.series)),
+    rows = [
+        [
+            " ".join(report.series),
             number(report.n_bars),
             *(f"{highs:,}+{lows:,}" for highs, lows in report.n_pivots),
             number(report.n_lines),
-            *("none yet" if math.isnan(share) else f"{share:.1%}" for share in shares),
+            *map(_percent, (report.labelled, report.up, report.down, report.flat)),
             *("none yet" if math.isnan(delay) else f"{delay:.0f}" for delay in (report.delay_p50, report.delay_p95)),
             number(report.n_events),
-        )
+        ]
+        for report in reports
+    ]
     paths = "\n".join(f"written: {path}" for path in written)
-    return Group(table, Text(paths, no_wrap=True, overflow="ignore"))
+    return Group(Records(names, rows), Text(paths, overflow="fold"))
+
+
+def _percent(share: float) -> str:
+    return "none yet" if math.isnan(share) else f"{share:.1%}"
 
 
 def _delay(delay: dict[str, float]) -> str:

@@ -4,8 +4,11 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+from rich.box import SIMPLE
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.measure import Measurement
+from rich.table import Column, Table
+from rich.text import Text
 
 _ANY_WIDTH = 10_000
 
@@ -25,6 +28,55 @@ def show(content: RenderableType) -> None:
     console.print(content, markup=False, highlight=False, soft_wrap=is_text)
 
 
+class Records:
+    """Show records as a table, a row for each; where that is too wide, a column for each, in tables that fit.
+
+    Args:
+        names: Of the columns; the first names the record.
+        rows: The texts of each record, in the order of `names`.
+        title: A line above.
+    """
+
+    def __init__(self, names: Sequence[str], rows: Sequence[Sequence[str]], title: str = "") -> None:
+        self.names = list(names)
+        self.rows = [list(row) for row in rows]
+        self.title = title
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Yield the table that fits, or the tables."""
+        if self.title:
+            yield Text(self.title, overflow="fold")
+        table = _table(self.names, self.rows)
+        if _fits(table, console, options):
+            yield table
+            return
+        first = 0
+        while first < len(self.rows):
+            n = 1
+            while first + n < len(self.rows) and _fits(self._turned(first, n + 1), console, options):
+                n += 1
+            yield self._turned(first, n)
+            first += n
+
+    def _turned(self, first: int, n: int) -> Table:
+        """Return a table with a column for each of `n` records."""
+        part = self.rows[first : first + n]
+        names, *rows = zip(self.names, *part, strict=True)
+        return _table(names, rows)
+
+
+def _table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    columns = (Column(Text(name), overflow="fold", justify="right" if i else "left") for i, name in enumerate(names))
+    table = Table(*columns, box=SIMPLE, pad_edge=False)
+    for row in rows:
+        table.add_row(*map(Text, row))
+    return table
+
+
+def _fits(content: RenderableType, console: Console, options: ConsoleOptions) -> bool:
+    return Measurement.get(console, options.update(width=_ANY_WIDTH), content).maximum <= options.max_width
+
+
 class Fitting:
     """Show the first of some renderables that fits the terminal's width, or else the last."""
 
@@ -33,10 +85,7 @@ class Fitting:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Yield the choice that fits."""
-        anything = options.update(width=_ANY_WIDTH)
-        widths = (Measurement.get(console, anything, choice).maximum for choice in self.choices)
-        fitting = (choice for choice, width in zip(self.choices, widths, strict=True) if width <= options.max_width)
-        yield next(fitting, self.choices[-1])
+        yield next((choice for choice in self.choices if _fits(choice, console, options)), self.choices[-1])
 
 
 def number(value: float) -> str:
@@ -56,17 +105,19 @@ def compared(difference: float, ci95: Sequence[float], better: str, worse: str, 
 
     Example:
         >>> compared(0.02, (0.01, 0.03), "better", "worse", "no difference shown")
-        'better by 0.0200 (95 % interval +0.0100 to +0.0300)'
+        'better by 0.0200 (95 % interval 0.0100 to 0.0300)'
+        >>> compared(-0.02, (-0.03, -0.01), "better", "worse", "no difference shown")
+        'worse by 0.0200 (95 % interval 0.0100 to 0.0300)'
         >>> compared(0.02, (-0.01, 0.05), "better", "worse", "no difference shown")
         'no difference shown: +0.0200 (95 % interval -0.0100 to +0.0500)'
     """
     low, high = ci95
     if math.isnan(low):
         return "too few events to tell"
-    interval = f"(95 % interval {low:+.4f} to {high:+.4f})"
     if low <= 0.0 <= high:
-        return f"{neither}: {difference:+.4f} {interval}"
-    return f"{better if low > 0.0 else worse} by {abs(difference):.4f} {interval}"
+        return f"{neither}: {difference:+.4f} (95 % interval {low:+.4f} to {high:+.4f})"
+    word, (least, most) = (better, (low, high)) if low > 0.0 else (worse, (-high, -low))
+    return f"{word} by {abs(difference):.4f} (95 % interval {least:.4f} to {most:.4f})"
 
 
 def from_here(path: Path, here: Path) -> Path:
