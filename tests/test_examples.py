@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from pages import commands, write_bars
 
 FOLDER = Path(__file__).parents[1] / "examples"
 SCRIPTS = ["existing_trainer.py", "sklearn_judge.py"]
@@ -55,3 +56,19 @@ def test_a_net_of_ones_own_runs_by_its_name(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert "event accuracy" in done.stdout
     assert '"_target_": "mynet.Attention"' in (tmp_path / "run" / "summary.json").read_text()
+
+
+def test_a_lightning_cli_walks_through_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_bars(tmp_path, "ETHUSDT_1h", n_bars=2_000)
+    program = FOLDER / "lightning_cli" / "main.py"
+    (command,) = commands("docs/own_trainer.md")
+    assert command in program.read_text()
+    monkeypatch.chdir(FOLDER.parent)
+    monkeypatch.setenv("JSONARGPARSE_DEPRECATION_WARNINGS", "off")  # of what Lightning 2.6 calls
+    words = shlex.split(command.replace("bars/", f"{tmp_path}/"))[2:]
+    monkeypatch.setattr(sys, "argv", ["main.py", *words, "--data.steps", "3", "--trainer.accelerator", "cpu"])
+    runpy.run_path(str(program), run_name="__main__")
+    accuracy = float(capsys.readouterr().out.split("event accuracy")[-1])
+    assert 0.2 < accuracy < 0.8
