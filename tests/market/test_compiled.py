@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from trendtrain.market import label_bars, synthetic_market
-from trendtrain.market.compiled import compilation_notice, compiled
+from trendtrain.market.compiled import compilation_notice, compiled, inlined
 
 LABEL = """
 from trendtrain.market import label_bars, synthetic_market
@@ -49,6 +49,15 @@ def new_function() -> Any:
 
 def test_a_function_whose_code_cannot_be_kept_is_compiled_anyway() -> None:
     assert compiled(new_function())(21) == 42
+
+
+def test_an_inlined_function_is_a_part_of_its_caller_and_can_be_called_alone() -> None:
+    double = inlined(new_function())
+
+    def quadruple(x: int) -> int:
+        return double(double(x))
+
+    assert (compiled(quadruple)(21), double(21)) == (84, 42)
 
 
 def test_without_the_compiler_the_labels_are_the_same() -> None:

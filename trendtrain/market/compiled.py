@@ -36,6 +36,16 @@ def compiled(function: Callable[_P, _R]) -> Callable[_P, _R]:
     return cast(Callable[_P, _R], dispatcher)
 
 
+def inlined(function: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Return `function` for the one place in a compiled function that calls it, where it becomes a part of the caller.
+
+    That halves the time it takes to compile: `compiled`, it would be optimised alone and again inside each caller.
+    """
+    jit: Any = numba.njit
+    config: Any = numba.config
+    return function if config.DISABLE_JIT else cast(Callable[_P, _R], jit(inline="always")(function))
+
+
 def _keep_if_possible(cache: Any) -> None:
     """Let a full disk, or a folder that became read-only, cost the cached code alone, and not the call."""
     save = cache.save_overload

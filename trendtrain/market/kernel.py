@@ -8,7 +8,7 @@ every candidate and advances its index by the condition: a branch on a price is 
 import numpy as np
 import numpy.typing as npt
 
-from trendtrain.market.compiled import compiled
+from trendtrain.market.compiled import compiled, inlined
 from trendtrain.market.directions import DOWN, FLAT, UNKNOWN, UP
 
 Floats = npt.NDArray[np.float64]
@@ -20,16 +20,16 @@ PivotState = tuple[Ints, Floats, Ints, Floats]
 PivotArrays = tuple[Ints, Floats, Codes]
 PointState = tuple[Ints, Floats, Ints]
 Times = tuple[Ints, int, int]  # of the bars of a chunk; number of bars before it; segment
-Scratch = tuple[Ints, Floats, Ints]
+Scratch = tuple[Ints, Floats]
 
 HIGH, LOW = 0, 1
-ALL_BITS, ONE = 0xFFFFFFFF, np.uint64(1)
-NO_LIMIT = np.iinfo(np.int64).max  # for `longest_step`: no step in time is longer
+N_BITS, ALL_BITS, ONE = 32, 0xFFFFFFFF, np.uint64(1)
+LATER = np.iinfo(np.int64).max  # than any bar
 
 # Rows of the integer and the float columns of points, pivots and lines.
 BAR, KNOWN_AT, TIME, SEGMENT = 0, 1, 2, 3
 PRICE, PROMINENCE = 0, 1
-BASE = 2
+BASE, N_FOUND = 2, 3
 OWN, AFTER, CONFIRMING, PLACE = 0, 1, 2, 3
 FIRST_BAR, LAST_BAR, START_TIME, END_TIME, LINE_KNOWN_AT = 0, 1, 2, 3, 4
 RUN_START, RUN_END, RUN_KNOWN_AT, RUN_EVENT = 0, 1, 2, 3
@@ -37,7 +37,7 @@ RUN_START, RUN_END, RUN_KNOWN_AT, RUN_EVENT = 0, 1, 2, 3
 
 @compiled
 def find_pivots_in_bars(
-    bars: BarArrays, rules: RuleValues, longest_step: int, state: PivotState, out: PivotArrays
+    bars: BarArrays, rules: RuleValues, holes: Ints, state: PivotState, out: PivotArrays
 ) -> tuple[int, int]:
     """Find the pivots of all levels that the next bars of a series make certain.
 
@@ -46,7 +46,7 @@ def find_pivots_in_bars(
         rules: Per level, points on either side that a pivot must exceed, shape (n_levels,); whether equal neighbours
             hide a pivot (otherwise a run of equal prices is one point); whether to drop bars inside the last kept bar;
             the lowest level to write out, from 1; how many bars to process at once.
-        longest_step: A longer step in time, in ms, starts a new segment.
+        holes: The number of each of these bars that starts a new segment, because a hole precedes it.
         state: What is carried from chunk to chunk: number of bars so far, open time of the last and its segment, shape
             (3,); for highs and for lows, low and high of the last kept bar, (2, 2), and of the last points that each
             level has read, bar and time, (2, n_levels, 2, room), and price, negated for lows and infinite for no point,
@@ -60,49 +60,36 @@ def find_pivots_in_bars(
     """
     high, low, time = bars
     clock, kept, tail, tail_price = state
-    ints, floats, levels = out
     n_levels, room = tail_price.shape[1], tail_price.shape[2]
-    size = room + min(rules[4], len(time)) + 1
-    scratch = (
-        np.empty((n_levels + 1, 3, size), np.int64),
-        np.empty((n_levels + 1, 2, size)),
-        np.empty((4, size), np.int64),
-    )
-    early, first_bar, n_found = tail.copy(), clock[0], np.zeros(2, np.int64)
-    while clock[0] - first_bar < len(time):
-        start = clock[0] - first_bar
-        if clock[0] > 0 and time[start] - clock[1] > longest_step:
+    size = room + min(rules[4], len(time)) + N_BITS
+    scratch = (np.empty((n_levels + 2, 4, size), np.int64), np.empty((n_levels + 1, 2, size)))
+    early, first_bar, n_highs, n_lows, start, hole = tail.copy(), clock[0], 0, 0, 0, 0
+    while start < len(time):
+        if hole < len(holes) and holes[hole] == clock[0]:
+            hole += 1
             clock[2] += 1
-            for kind in range(2):
-                kept[kind, 0], kept[kind, 1] = np.inf, -np.inf
-            tail.fill(-1)  # nothing spans a hole
-            tail_price.fill(np.inf)
-        end = _block_end(time, start, rules[4], longest_step)
-        times = (time, first_bar, clock[2])
+            kept[:, 0], kept[:, 1], tail[:], tail_price[:] = np.inf, -np.inf, -1, np.inf  # nothing spans a hole
+        end = min(start + rules[4], holes[hole] - first_bar if hole < len(holes) else len(time), len(time))
         for kind in range(2):
-            prices = (high[start:end], low[start:end])
-            n = _read_bars(kind, prices, clock[0], rules, kept[kind], scratch)
-            own_state, own_out = (tail[kind], tail_price[kind], early[kind]), (ints[kind], floats[kind], levels[kind])
-            sign = 1.0 - 2.0 * kind
-            n_found[kind] = _find_kind(sign, n, rules, times, own_state, scratch, own_out, n_found[kind])
+            n = _read_bars(kind, (high[start:end], low[start:end]), clock[0], rules, kept[kind], scratch)
+            row = _find_kind(
+                kind,
+                n,
+                rules,
+                (time, first_bar, clock[2]),
+                (tail[kind], tail_price[kind], early[kind]),
+                scratch,
+                (out[0][kind], out[1][kind], out[2][kind]),
+                n_highs if kind == HIGH else n_lows,
+            )
+            n_highs, n_lows = (row, n_lows) if kind == HIGH else (n_highs, row)
         clock[0] += end - start
         clock[1] = time[end - 1]
-    return n_found[HIGH], n_found[LOW]
+        start = end
+    return n_highs, n_lows
 
 
-@compiled
-def _block_end(time: Ints, start: int, block: int, longest_step: int) -> int:
-    """Return where the block that starts at `start` ends: at the latest before the next hole."""
-    end = min(start + block, len(time))
-    if longest_step == NO_LIMIT:
-        return end
-    for i in range(start + 1, end):
-        if time[i] - time[i - 1] > longest_step:
-            return i
-    return end
-
-
-@compiled
+@inlined
 def _read_bars(
     kind: int, prices: tuple[Floats, Floats], first_bar: int, rules: RuleValues, kept: Floats, scratch: Scratch
 ) -> int:
@@ -126,9 +113,9 @@ def _read_bars(
     return n
 
 
-@compiled
+@inlined
 def _find_kind(
-    sign: float,
+    kind: int,
     n: int,
     rules: RuleValues,
     times: Times,
@@ -144,84 +131,76 @@ def _find_kind(
     from how many pivots of higher levels become known with each pivot of the lowest.
     """
     strength, is_strict, _, lowest, _ = rules
-    ints, floats, picked = scratch
+    ints, floats = scratch
     tail, tail_price, early = state
-    n_levels = len(strength)
-    n_new, place = np.zeros(max(n_levels, lowest) + 1, np.int64), picked[PLACE]
-    first_row = row
+    n_levels, picked, n_lowest, first_row = len(strength), ints[-1], 0, row
     for level in range(n_levels):
         above, k = level + 1, strength[level]
         for i in range(2 * k):  # no earlier point can be decided later
             ints[level, BAR, i], floats[level, PRICE, i] = tail[level, BAR, i], tail_price[level, i]
-        values = floats[level, PRICE][: 2 * k + n]
-        n = _turns(values, is_strict, picked) if k == 1 else _peaks(values, k, is_strict, picked)
+        values = floats[level, PRICE]
+        n += 2 * k
+        n_found = _turns(values, n, is_strict, picked) if k == 1 else _peaks(values, n, k, is_strict, picked)
         offset = 2 * strength[above] if above < n_levels else 0
         known_row = BAR if level == 0 else KNOWN_AT  # a bar is known at itself
-        _write_points(values, ints[level], known_row, picked, n, above - lowest, ints[above], floats[above], offset)
-        _keep_tail(values, k, is_strict, ints[level, BAR], state, times, level)
-        n_new[above] = n
-    for j in range(n_new[lowest]):
-        row, place[j] = row + 1 + place[j], row
+        points = (ints[above], floats[above])
+        _write_points(values, ints[level], known_row, picked, n_found, above - lowest, points, offset)
+        _keep_tail(values, n, k, is_strict, ints[level, BAR], state, times, level)
+        n_lowest = n_found if above == lowest else n_lowest
+        n = ints[above, N_FOUND, 0] = n_found
+    for j in range(n_lowest):
+        row, picked[PLACE, j] = row + 1 + picked[PLACE, j], row
     for level in range(lowest, n_levels + 1):
         offset = 2 * strength[level] if level < n_levels else 0
-        part = slice(offset, offset + n_new[level])
-        _write_rows(sign, level, level - lowest, (ints[level], floats[level]), part, place, out)
+        _write_rows(1.0 - 2.0 * kind, level, level - lowest, ints[level], floats[level], offset, picked[PLACE], out)
     _write_times(out[0][BAR, first_row:row], times, early, out[0][TIME, first_row:], out[0][SEGMENT, first_row:])
     return row
 
 
-@compiled
-def _turns(values: Floats, is_strict: bool, picked: Ints) -> int:
+@inlined
+def _turns(values: Floats, n: int, is_strict: bool, picked: Ints) -> int:
     """Find where a rise is followed by a fall, whatever stands still between.
 
     Moves are the bits of words of 32 values, because a loop that sets bits takes several values at once.
 
     Args:
-        values: Shape (n,).
+        values: The values, `n` of them, with room for 31 more.
         is_strict: Whether a value that stands still ends a rise.
         picked: Written: position of the last value before each such fall, of the first in it, and this again.
 
     Returns:
         How many there are.
     """
-    n_words, rises, falls, after = (len(values) + 30) // 32, 0, picked[OWN], picked[AFTER]
+    rises, falls, after, n_found = 0, picked[OWN], picked[AFTER], 0
+    n_words = (n + N_BITS - 2) // N_BITS
     for word in range(n_words):
-        if word < n_words - 1:
-            up, down = _moves(values[word * 32 :], 32)
-        else:
-            up, down = _moves(values[word * 32 :], len(values) - 1 - word * 32)
+        part, up, down = values[word * N_BITS :], 0, 0
+        for j in range(N_BITS):
+            up |= int(part[j + 1] > part[j]) << j
+            down |= int(part[j + 1] < part[j]) << j
+        if word == n_words - 1:  # no move leads to what lies behind the last value
+            up, down = up & ((1 << (n - 1 - word * N_BITS)) - 1), down & ((1 << (n - 1 - word * N_BITS)) - 1)
         stand = 0 if is_strict else ~(up | down) & ALL_BITS
         start = (up << 1 | rises) & stand  # where values stand after a rise
         rising = up | ((stand ^ (stand + start)) & stand)  # the carry of the sum runs through all that stand
         falls[word] = down & (rising << 1 | rises)
         rises = rising >> 31
-    n = np.uint64(0)
     for word in range(n_words):
         bits = falls[word]
-        for j in range(32):
-            after[n] = word * 32 + j + 1
-            n += np.uint64(bits >> j & 1)
-    for i in range(np.int64(n)):
+        for j in range(N_BITS):
+            after[np.uint64(n_found)] = word * N_BITS + j + 1
+            n_found += bits >> j & 1
+    for i in range(n_found):
         picked[OWN, i], picked[CONFIRMING, i] = after[i] - 1, after[i]
-    return int(n)
+    return n_found
 
 
-@compiled
-def _moves(values: Floats, n: int) -> tuple[int, int]:
-    """Return in which of the first `n` steps values go up, and in which they go down, a bit each."""
-    up, down = 0, 0
-    for j in range(n):
-        up |= int(values[j + 1] > values[j]) << j
-        down |= int(values[j + 1] < values[j]) << j
-    return up, down
-
-
-@compiled
-def _peaks(values: Floats, k: int, is_strict: bool, picked: Ints) -> int:
+@inlined
+def _peaks(values: Floats, n: int, k: int, is_strict: bool, picked: Ints) -> int:
     """Find the values above the k values on either side, where a run of equal ones counts as one.
 
     Args:
-        values: Shape (n,).
+        values: The values, `n` of them.
         k: How many values on either side.
         is_strict: Whether equal values count one by one.
         picked: Written: position of each, of the next value and of the k-th one after it.
@@ -230,7 +209,7 @@ def _peaks(values: Floats, k: int, is_strict: bool, picked: Ints) -> int:
         How many there are.
     """
     run, n_found, most = np.zeros(2 * k + 1, np.int64), 0, 2 * k  # where the last values start
-    for i in range(len(values)):
+    for i in range(n):
         if _is_equal(values, i, is_strict):
             continue
         for j in range(most):
@@ -250,7 +229,7 @@ def _is_equal(values: Floats, i: int, is_strict: bool) -> bool:
     return bool(not is_strict and i > 0 and values[i] == values[i - 1] and values[i] < np.inf)
 
 
-@compiled
+@inlined
 def _write_points(
     values: Floats,
     below: Ints,
@@ -258,8 +237,7 @@ def _write_points(
     picked: Ints,
     n: int,
     height: int,
-    ints: Ints,
-    floats: Floats,
+    points: tuple[Ints, Floats],
     offset: int,
 ) -> None:
     """Write the `n` pivots picked as points of the next level, from `offset`.
@@ -267,7 +245,7 @@ def _write_points(
     The base of each is the pivot of the lowest level written, `height` levels below, that becomes known with it;
     how many have the same base is counted.
     """
-    n_above = picked[PLACE]
+    ints, floats, n_above = points[0], points[1], picked[PLACE]
     for j in range(n):
         at, confirming, to = np.uint64(picked[OWN, j]), np.uint64(picked[CONFIRMING, j]), np.uint64(offset + j)
         value, left, right = values[at], values[at - ONE], values[np.uint64(picked[AFTER, j])]
@@ -283,11 +261,13 @@ def _write_points(
             ints[BASE, to], n_above[j] = j, 0
 
 
-@compiled
-def _keep_tail(values: Floats, k: int, is_strict: bool, bar: Ints, state: PointState, times: Times, level: int) -> None:
+@inlined
+def _keep_tail(
+    values: Floats, n: int, k: int, is_strict: bool, bar: Ints, state: PointState, times: Times, level: int
+) -> None:
     """Keep the last 2 k points of a level: no other can be decided later."""
     tail, tail_price, early = state
-    i = len(values) - 1
+    i = n - 1
     for j in range(2 * k - 1, -1, -1):
         while _is_equal(values, i, is_strict):
             i -= 1
@@ -296,21 +276,21 @@ def _keep_tail(values: Floats, k: int, is_strict: bool, bar: Ints, state: PointS
         i -= 1
 
 
-@compiled
+@inlined
 def _write_rows(
-    sign: float, level: int, height: int, points: tuple[Ints, Floats], part: slice, place: Ints, out: PivotArrays
+    sign: float, level: int, height: int, ints: Ints, floats: Floats, offset: int, place: Ints, out: PivotArrays
 ) -> None:
     """Write the pivots of a level, each as many rows behind its base as it lies levels above."""
-    bar, known_at, base = points[0][BAR, part], points[0][KNOWN_AT, part], points[0][BASE, part]
-    price, prominence = points[1][PRICE, part], points[1][PROMINENCE, part]
+    bar, known_at, base = ints[BAR, offset:], ints[KNOWN_AT, offset:], ints[BASE, offset:]
+    price, prominence = floats[PRICE, offset:], floats[PROMINENCE, offset:]
     out_bar, out_known_at, out_price, out_prominence = out[0][BAR], out[0][KNOWN_AT], out[1][PRICE], out[1][PROMINENCE]
-    for j in range(len(bar)):
+    for j in range(ints[N_FOUND, 0]):
         row = np.uint64(place[np.uint64(base[j])] + height)
         out_bar[row], out_known_at[row], out[2][row] = bar[j], known_at[j], level
         out_price[row], out_prominence[row] = sign * price[j], prominence[j]
 
 
-@compiled
+@inlined
 def _write_times(bar: Ints, times: Times, early: Ints, out: Ints, out_segment: Ints) -> None:
     """Write open time and segment of each bar."""
     time, first_bar, segment = times
@@ -343,10 +323,7 @@ def join_pivots(
     price: Floats,
     n_highs: int,
     n_lows: int,
-    time: Ints,
-    first_bar: int,
-    last_time: int,
-    longest_step: int,
+    holes: Ints,
     flat_band: float,
     state: Ints,
     last: Ints,
@@ -366,9 +343,7 @@ def join_pivots(
     Args:
         pivots, price: What `find_pivots_in_bars` wrote, shape (2, 4, capacity) and (2, 2, capacity).
         n_highs, n_lows: How many there are of each.
-        time: Open times of the bars that made them certain, in ms, shape (n_bars,).
-        first_bar, last_time: Number of bars before these, open time of the last of them.
-        longest_step: A longer step in time, in ms, starts a new segment.
+        holes: The number of each bar that starts a new segment, of those that made them certain.
         flat_band: A line whose relative price change is at most this is FLAT.
         state: State: lines so far, first bar without a label.
         last, last_price: State: columns and price of the last pivot of each kind; the bar is -1 for none.
@@ -379,15 +354,14 @@ def join_pivots(
     Returns:
         How many lines and how many runs were written.
     """
-    n_lines, n_runs, i, j, hole = 0, 0, 0, 0, -1
-    hole = _next_hole(time, hole + 1, first_bar, last_time, longest_step)
-    while hole < len(time) or i < n_highs or j < n_lows:
+    n_lines, n_runs, i, j, hole = 0, 0, 0, 0, 0
+    while hole < len(holes) or i < n_highs or j < n_lows:
         is_high = int(_comes_first(pivots, i, n_highs, j, n_lows))  # a number: no branch can be predicted on it
         kind, at = LOW - is_high, j + (i - j) * is_high
-        known_at = pivots[kind, KNOWN_AT, at] if i < n_highs or j < n_lows else NO_LIMIT
-        if hole < len(time) and first_bar + hole <= known_at:  # no later line is known by then
-            end, direction, known_at, event = first_bar + hole, UNKNOWN, first_bar + hole, -1
-            hole = _next_hole(time, hole + 1, first_bar, last_time, longest_step)
+        known_at = pivots[kind, KNOWN_AT, at] if i < n_highs or j < n_lows else LATER
+        if hole < len(holes) and holes[hole] <= known_at:  # no later line is known by then
+            end, direction, known_at, event = holes[hole], UNKNOWN, holes[hole], -1
+            hole += 1
         else:
             i, j = i + is_high, j + 1 - is_high
             end, event = last[kind, BAR], state[0]
@@ -415,19 +389,7 @@ def join_pivots(
     return n_lines, n_runs
 
 
-@compiled
-def _next_hole(time: Ints, start: int, first_bar: int, last_time: int, longest_step: int) -> int:
-    """Return the first bar from `start` that a hole precedes, or the number of bars."""
-    if longest_step == NO_LIMIT:
-        return len(time)
-    for i in range(start, len(time)):
-        before = time[i - 1] if i > 0 else last_time
-        if first_bar + i > 0 and time[i] - before > longest_step:
-            return i
-    return len(time)
-
-
-@compiled
+@inlined
 def _comes_first(pivots: Ints, i: int, n_highs: int, j: int, n_lows: int) -> bool:
     """Return whether the next high comes before the next low: known first, or lying earlier, or equal in both."""
     if i >= n_highs or j >= n_lows:
@@ -436,7 +398,7 @@ def _comes_first(pivots: Ints, i: int, n_highs: int, j: int, n_lows: int) -> boo
     return bool((wait < 0) | ((wait == 0) & (pivots[HIGH, BAR, i] <= pivots[LOW, BAR, j])))
 
 
-@compiled
+@inlined
 def _direction(first: float, last: float, flat_band: float) -> int:
     if last == first or (flat_band > 0 and abs(last - first) / first <= flat_band):
         return FLAT

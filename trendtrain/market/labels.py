@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from trendtrain.errors import InputError
-from trendtrain.market.bars import Bars, BoolArray, IntArray, Series, TimeArray, check_bars, kernel_view, make_read_only
+from trendtrain.market.bars import Bars, BoolArray, IntArray, Series, TimeArray, check_bars, make_read_only
 from trendtrain.market.codes import LARGEST_EVENT, whole_numbers
 from trendtrain.market.directions import DIRECTION_MEANING, FLAT, UNKNOWN
 from trendtrain.market.lines import NO_LINES, NO_RUNS, LabelRuns, Lines, LineTracker
@@ -306,12 +306,10 @@ class LabelTracker:
         Raises:
             InputError: If the bars do not follow the last ones, or their timeframe differs.
         """
-        first_bar, last_time, segment = self._pivots.clock
         rows = self._pivots.update_rows(bars)
-        if not rows.n_highs and not rows.n_lows and segment == self._pivots.clock[2]:
+        if not rows.n_highs and not rows.n_lows and not len(rows.holes):
             return NO_RUNS  # as after nine live bars in ten
-        time = kernel_view(bars.open_time).view(np.int64)
-        return self._lines.update(rows, time, first_bar, last_time, self._pivots.longest_step)
+        return self._lines.update(rows)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state, in plain types: no history."""

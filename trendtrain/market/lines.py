@@ -14,7 +14,6 @@ from trendtrain.market.kernel import (
     KNOWN_AT,
     LAST_BAR,
     LINE_KNOWN_AT,
-    NO_LIMIT,
     PRICE,
     PROMINENCE,
     RUN_END,
@@ -29,7 +28,7 @@ from trendtrain.market.kernel import (
     Ints,
     join_pivots,
 )
-from trendtrain.market.pivots import PivotRows, Pivots, restore_arrays
+from trendtrain.market.pivots import NO_HOLES, PivotRows, Pivots, restore_arrays
 
 KIND_NAMES = ("L2H", "L2L")  # indexed by HIGH, LOW
 
@@ -132,17 +131,10 @@ class LineTracker:
         self._last = np.full((2, 4), -1, np.int64)  # the last pivot of each kind: bar, known_at, time, segment
         self._last_price = np.zeros(2)
 
-    def update(
-        self,
-        rows: PivotRows,
-        time: Ints,
-        first_bar: int = 0,
-        last_time: int = 0,
-        longest_step: int = NO_LIMIT,
-    ) -> LabelRuns:
-        """Return the lines and labels that new level-2 pivots make known; see `join_pivots` for the arguments."""
+    def update(self, rows: PivotRows) -> LabelRuns:
+        """Return the lines and labels that new level-2 pivots and holes make known."""
         n_lines = rows.n_highs + rows.n_lows
-        n_runs = n_lines + (len(time) if longest_step != NO_LIMIT else 0)
+        n_runs = n_lines + len(rows.holes)
         lines, line_price, line_code = np.empty((5, n_lines), np.int64), np.empty((2, n_lines)), _codes(2, n_lines)
         runs, direction = np.empty((4, n_runs), np.int64), _codes(n_runs)
         n_lines, n_runs = join_pivots(
@@ -150,10 +142,7 @@ class LineTracker:
             rows.floats,
             rows.n_highs,
             rows.n_lows,
-            time,
-            first_bar,
-            last_time,
-            longest_step,
+            rows.holes,
             self.flat_band,
             self._state,
             self._last,
@@ -191,8 +180,8 @@ def lines_through(pivots: Pivots, level: int = 2, flat_band: float = 0.0) -> Lin
     ints[:, BAR], ints[:, KNOWN_AT], ints[:, TIME], ints[:, SEGMENT] = points.bar, points.known_at, time, points.segment
     floats[:, PRICE], floats[:, PROMINENCE] = points.price, points.prominence
     counts = (n, 0) if pivots.kind == HIGH else (0, n)
-    rows = PivotRows(ints, floats, np.full((2, n), level, np.int8), *counts)
-    return LineTracker(flat_band).update(rows, np.zeros(0, np.int64)).lines
+    rows = PivotRows(ints, floats, np.full((2, n), level, np.int8), *counts, NO_HOLES)
+    return LineTracker(flat_band).update(rows).lines
 
 
 def _lines(ints: Ints, price: Floats, code: Codes) -> Lines:

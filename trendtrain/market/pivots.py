@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,8 +13,8 @@ from trendtrain.market.kernel import (
     BAR,
     HIGH,
     KNOWN_AT,
+    LATER,
     LOW,
-    NO_LIMIT,
     PRICE,
     PROMINENCE,
     SEGMENT,
@@ -30,6 +30,7 @@ from trendtrain.market.rules import PivotRules, rules_from
 __all__ = ["HIGH", "LOW", "PivotTracker", "Pivots", "find_pivots"]
 
 _BLOCK = 65_536  # bars that the kernel processes at once, so that its arrays stay in the cache
+NO_HOLES: Final = np.zeros(0, np.int64)
 _FEW = 32  # bars whose pivots are written to a buffer of the tracker: a live bar needs no new arrays
 
 
@@ -78,6 +79,7 @@ class PivotRows(NamedTuple):
         floats: Price and prominence, shape (2, 2, capacity).
         level: Shape (2, capacity).
         n_highs, n_lows: How many there are.
+        holes: The number of each bar that starts a new segment, of those that made them certain.
     """
 
     ints: Ints
@@ -85,6 +87,7 @@ class PivotRows(NamedTuple):
     level: Codes
     n_highs: int
     n_lows: int
+    holes: Ints
 
     def pivots(self, kind: int, is_copy: bool) -> Pivots:
         """Return the highs, or the lows, as a table; a copy, or views of these rows."""
@@ -135,13 +138,6 @@ class PivotTracker:
         n_bars, last_time, segment = self._state[0].tolist()
         return n_bars, last_time, segment
 
-    @property
-    def longest_step(self) -> int:
-        """The longest step in time, in ms, that does not start a new segment."""
-        if self.rules.max_gap is None or self._timeframe is None:
-            return NO_LIMIT
-        return min((self.rules.max_gap + 1) * int(self._timeframe.astype(np.int64)), NO_LIMIT)
-
     def update(self, bars: Bars) -> tuple[Pivots, Pivots]:
         """Return the highs and the lows that became known with these bars, the next of the series.
 
@@ -158,7 +154,17 @@ class PivotTracker:
             self._timeframe = bars.timeframe
         arrays = (kernel_view(bars.high), kernel_view(bars.low), kernel_view(bars.open_time).view(np.int64))
         out = self._few if len(bars) <= _FEW else self._room(len(bars))
-        return PivotRows(*out, *find_pivots_in_bars(arrays, self._values, self.longest_step, self._state, out))
+        holes = self._holes(bars)
+        return PivotRows(*out, *find_pivots_in_bars(arrays, self._values, holes, self._state, out), holes)
+
+    def _holes(self, bars: Bars) -> Ints:
+        """Return the number of each bar before which more than `max_gap` bars are missing."""
+        if self.rules.max_gap is None or not len(bars):
+            return NO_HOLES
+        n_bars, last_time, _ = self.clock
+        wait = np.diff(bars.open_time, prepend=np.datetime64(last_time if n_bars else "NaT", "ms"))
+        longest = min((self.rules.max_gap + 1) * int(bars.timeframe.astype(np.int64)), LATER)
+        return n_bars + np.flatnonzero(wait > np.timedelta64(longest, "ms"))
 
     def _room(self, n_bars: int) -> PivotArrays:
         """Return arrays for all pivots that so many bars can make certain: no two neighbours are pivots."""

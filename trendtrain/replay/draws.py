@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trendtrain.market.bars import FloatArray, IntArray
-from trendtrain.market.compiled import compiled
+from trendtrain.market.compiled import compiled, inlined
 
 _BLOCK = 1024  # proposals whose random numbers follow each other: first those of the ages, then those of the places
 _PART = 256  # proposals at a time: what one step leaves to the next stays in the cache
@@ -53,8 +53,8 @@ def draw_rows(
         n_proposed = min(_BLOCK, len(drawn) - n_drawn)  # no more than may all be accepted
         for start in range(0, n_proposed, _PART):
             n, before = min(_PART, n_proposed - start), n_drawn
-            fill_uniform(seed + np.uint64(start) * _STRIDE, uniform[0, :n])
-            fill_uniform(seed + np.uint64(n_proposed + start) * _STRIDE, uniform[1, :n])
+            for j in range(2):
+                fill_uniform(seed + np.uint64(j * n_proposed + start) * _STRIDE, uniform[j, :n])
             fill_ages(uniform[0, :n], newest + 1, half_life, found[0])
             for i in range(n):
                 event = newest - found[0, i]
@@ -74,7 +74,7 @@ def draw_rows(
         seed += np.uint64(2 * n_proposed) * _STRIDE
 
 
-@compiled
+@inlined
 def fill_uniform(seed: np.uint64, uniform: FloatArray) -> None:
     """Fill `uniform` with random numbers from 0 to 1, 1 excluded; the seed of those that follow is n strides on."""
     for i in range(len(uniform)):
@@ -84,7 +84,7 @@ def fill_uniform(seed: np.uint64, uniform: FloatArray) -> None:
         uniform[i] = np.float64((mixed ^ (mixed >> _31)) >> _11) * 2.0**-53
 
 
-@compiled
+@inlined
 def fill_ages(uniform: FloatArray, n_events: int, half_life: float, age: IntArray) -> None:
     """Map uniform numbers to ages in events, 0 (the newest) to `n_events` - 1.
 

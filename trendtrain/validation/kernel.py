@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 
 from trendtrain.market.bars import FloatArray, IntArray
-from trendtrain.market.compiled import compiled
+from trendtrain.market.compiled import compiled, inlined
 from trendtrain.validation.predictions import CORRECT
 
 N_CALIBRATION_BINS: Final = 15
@@ -88,7 +88,7 @@ def score_verdicts(
     return n_events, n_cells
 
 
-@compiled
+@inlined
 def _count_equal(code: IntArray, count: IntArray) -> int:
     """Sort numbers in place, keep one of those that are equal, count them, and return how many are left."""
     n = -1
