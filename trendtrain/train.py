@@ -231,6 +231,7 @@ class _Run:
             "charts": {"config": {"run": {"name": self.name}, **self.config}},
             "monitor": {"folder": self.folder, "run_id": self.name, "ledger": self.ledger},
             "subscribers": {"run_id": self.name},
+            "versions": {"folder": folder, "run_id": self.name, "ledger": self.ledger},
         }
         left_out = ("validation",) if cfg.trainer.enable_progress_bar else ("validation", "progress")
         parts = {name: part for name, part in cfg.callbacks.items() if part is not None and name not in left_out}

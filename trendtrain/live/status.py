@@ -70,6 +70,12 @@ def add_ledger(facts: dict[str, Any], engine: Engine) -> dict[str, Any]:
     return {**facts, "series": parts, "verdicts": verdicts[:_N_VERDICTS]}
 
 
+def is_running(facts: dict[str, Any]) -> bool:
+    """Return whether the process of a run is there, as far as this machine can tell."""
+    is_elsewhere = facts["host"] != socket.gethostname()
+    return facts["state"] in ("starting", "running") and (is_elsewhere or _is_there(facts["pid"]))
+
+
 def problems(facts: dict[str, Any], now: float | None = None) -> list[str]:
     """Return what is not well, a line each; none where the run is healthy.
 

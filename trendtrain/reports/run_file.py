@@ -35,6 +35,7 @@ _LIVE: Final = (  # settings of a live run: whoever runs it may let it learn, mo
     "feed",
     "callbacks.monitor",
     "callbacks.subscribers",
+    "callbacks.versions",
     "live.grace",
     "live.log",
     "live.max_batches",

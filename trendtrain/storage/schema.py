@@ -192,6 +192,36 @@ alarms = Table(
     comment="A change detected in the verdicts.",
 )
 
+model_versions = Table(
+    "model_versions",
+    metadata,
+    Column("run_id", Text, primary_key=True, comment="The run."),
+    Column("model", Text, primary_key=True, comment="The model."),
+    Column("version", Integer, primary_key=True, autoincrement=False, comment="Its number, from 1."),
+    Column("checkpoint", Text, comment="Its file in the folder checkpoints of the run; null once it was deleted."),
+    Column("parameters", Integer, nullable=False, comment="Optimizer steps of its parameters when it was kept."),
+    Column("start_time", BigInteger, nullable=False, comment="Close time from which on it predicted, learning on, ms."),
+    Column("end_time", BigInteger, comment="Close time until which it predicted; null while it does."),
+    Column("reason", Text, nullable=False, comment="Why it was kept: saved, or rollback to another."),
+    ForeignKeyConstraint(("run_id", "model"), ("models.run_id", "models.name"), ondelete="CASCADE"),
+    comment="The versions of the models of live runs that were kept.",
+)
+
+promotion_tests = Table(
+    "promotion_tests",
+    metadata,
+    Column("id", Integer, primary_key=True, comment="Number of the test in this database."),
+    Column("tested_at", BigInteger, nullable=False, comment="When it was made, ms."),
+    Column("run_id", ForeignKey("runs.id", ondelete="CASCADE"), nullable=False, comment="The run that is a shadow."),
+    Column("against_run_id", ForeignKey("runs.id", ondelete="CASCADE"), nullable=False, comment="The active run."),
+    Column("n_events", Integer, nullable=False, comment="Events of both."),
+    Column("difference", Float, nullable=False, comment="Event accuracy of the shadow minus that of the active run."),
+    Column("low", Float, comment="Lower end of its interval at `level`; null where there are too few events."),
+    Column("level", Float, nullable=False, comment="Of the interval; it grows with each test of the same pair."),
+    Column("is_promoted", SmallInteger, nullable=False, comment="1 if the shadow became the active run, else 0."),
+    comment="Every test of whether a shadow is better than the active run; the last promotion says which is.",
+)
+
 _TRACK: Final = "t.run_id, t.model, t.pass, t.series_id"
 _NAMES: Final = "JOIN tracks t ON t.id = r.track_id JOIN series s ON s.id = t.series_id"
 

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any, Final
 
 import numpy as np
@@ -174,16 +175,21 @@ def best_baseline(baselines: Scores) -> Scores | None:
 
 
 def student_t975(degrees: int) -> float:
-    """Return the 97.5 % quantile of Student's t.
+    """Return the 97.5 % quantile of Student's t, as `student_t` does."""
+    return student_t(degrees, 0.975)
+
+
+def student_t(degrees: int, p: float) -> float:
+    """Return a quantile of Student's t.
 
     Cornish-Fisher expansion to fourth order (Abramowitz & Stegun 26.7.5): within 0.001 from 7 degrees on, which are
     the fewest needed; numpy has no quantiles and this layer imports numpy alone.
 
     Example:
-        >>> round(student_t975(7), 3), round(student_t975(1000), 3)
+        >>> round(student_t(7, 0.975), 3), round(student_t(1000, 0.975), 3)
         (2.365, 1.962)
     """
-    z = 1.959963984540054
+    z = NormalDist().inv_cdf(p)
     terms = (
         (z**3 + z) / 4,
         (5 * z**5 + 16 * z**3 + 3 * z) / 96,

@@ -48,6 +48,7 @@ class Pair:
         event_accuracy, against_accuracy: Of both on those events.
         difference: The contestant minus the first, the mean over events.
         difference_se, difference_ci95: Its event-block error and 95 % interval; NaN below 8 blocks.
+        n_blocks: The number of these blocks.
     """
 
     run: str
@@ -60,6 +61,7 @@ class Pair:
     difference: float
     difference_se: float
     difference_ci95: tuple[float, float]
+    n_blocks: int
 
 
 @dataclass(frozen=True)
@@ -150,7 +152,7 @@ def _pair(first: tuple[tuple[str, str], _Events], other: tuple[tuple[str, str], 
     a, b = (np.array([events[key][1] for key in keys]) for events in (theirs, ours))
     found = _estimate(keys, [ours[key][0] for key in keys], b - a, DIFFERENCES)
     means = float(b.mean()), float(a.mean())
-    return Pair(*own, *against, len(keys), *means, found.mean, found.se, found.ci95)
+    return Pair(*own, *against, len(keys), *means, found.mean, found.se, found.ci95, found.n_blocks)
 
 
 def _estimate(keys: list[_Key], known_at: list[int], values: FloatArray, bounds: tuple[float, float]) -> Estimate:
