@@ -237,7 +237,8 @@ def test_predictions_of_a_database_of_version_3_stay_and_get_their_new_columns(d
     today = describe(engine)
     with engine.begin() as connection:
         connection.execute(text("DROP VIEW predictions"))
-        connection.execute(text("DROP TABLE bar_revisions"))
+        for table in ("bar_revisions", "model_versions", "promotion_tests"):
+            connection.execute(text(f"DROP TABLE {table}"))
         for column in ("parameters", "stored_at"):
             connection.execute(text(f"ALTER TABLE prediction_rows DROP COLUMN {column}"))
         view = VIEWS["predictions"].replace("r.parameters,", "").replace("s.timeframe, r.stored_at", "s.timeframe")

@@ -1,7 +1,6 @@
 """Keep versions of the model that predicts, and go back to one."""
 
 import logging
-import math
 import os
 import shutil
 from pathlib import Path
@@ -61,20 +60,21 @@ class KeepVersions(pl.Callback):
         self.every = parse_timeframe(every)
         self.keep = keep
         self._kept_at: np.datetime64 | None = None
-        self._saved_at = math.nan  # time of the checkpoint that was looked at last
+        self._saved_at: int | None = None  # when the checkpoint was written that was looked at last, ns
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Find when the last version was kept."""
         with self.ledger.engine.connect() as connection:
             own = registry.versions(connection, self.run_id)
         self._kept_at = np.datetime64(own[-1].start_time, "ms") if own else None
+        self._saved_at = self._time()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Keep the checkpoint, if it is new, and the last version was kept long enough ago."""
         stream = stream_of(trainer)
-        if stream is None or not self.checkpoint.exists() or self.checkpoint.stat().st_mtime == self._saved_at:
+        if stream is None or (saved_at := self._time()) == self._saved_at:
             return
-        self._saved_at = self.checkpoint.stat().st_mtime
+        self._saved_at = saved_at
         if self._kept_at is None or stream.now - self._kept_at >= self.every:
             self._kept_at = stream.now
             name = self.model or model_class(pl_module).__name__
@@ -83,6 +83,10 @@ class KeepVersions(pl.Callback):
             )
             _LOG.info("version %d of %s is kept", version.version, name, extra={"event": "version"})
             delete_old(self.ledger, self.run_id, self.checkpoint.parent, self.keep)
+
+    def _time(self) -> int | None:
+        """Return when the checkpoint was written, ns; None where there is none."""
+        return self.checkpoint.stat().st_mtime_ns if self.checkpoint.exists() else None
 
 
 def add_version(

@@ -36,10 +36,18 @@ def upgrade() -> None:
         sa.Column("id", sa.Integer, primary_key=True, comment="Number of the test in this database."),
         sa.Column("tested_at", sa.BigInteger, nullable=False, comment="When it was made, ms."),
         sa.Column(
-            "run_id", sa.Text, sa.ForeignKey("runs.id", ondelete="CASCADE"), nullable=False, comment="The run that is a shadow."
+            "run_id",
+            sa.Text,
+            sa.ForeignKey("runs.id", ondelete="CASCADE"),
+            nullable=False,
+            comment="The run that is a shadow.",
         ),
         sa.Column(
-            "against_run_id", sa.Text, sa.ForeignKey("runs.id", ondelete="CASCADE"), nullable=False, comment="The active run."
+            "against_run_id",
+            sa.Text,
+            sa.ForeignKey("runs.id", ondelete="CASCADE"),
+            nullable=False,
+            comment="The active run.",
         ),
         sa.Column("n_events", sa.Integer, nullable=False, comment="Events of both."),
         sa.Column(
