@@ -3,6 +3,7 @@
 import argparse
 import os
 import re
+import select
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -10,7 +11,7 @@ from functools import partial
 from typing import Any, NoReturn
 
 from trendtrain import __version__
-from trendtrain.commands import annotations, db, import_bars, label, live, predict, report, stats
+from trendtrain.commands import annotations, db, evaluate, export, import_bars, label, live, predict, report, stats
 from trendtrain.commands.errors import report_error, report_own
 from trendtrain.commands.train import run_overrides
 from trendtrain.errors import (
@@ -26,7 +27,7 @@ from trendtrain.errors import (
     is_disk_fault,
 )
 
-_COMMANDS = (live, import_bars, label, predict, stats, report, annotations, db)
+_COMMANDS = (live, import_bars, label, predict, evaluate, export, stats, report, annotations, db)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -38,7 +39,9 @@ def main(arguments: list[str] | None = None) -> int:
         return exit_code
     except (InputError, StorageError) as error:
         return report_error(error)
-    except BrokenPipeError:  # `| head` has seen enough
+    except BrokenPipeError:
+        if not _is_read_no_more():
+            raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_CLOSED_PIPE
     except OSError as error:
@@ -51,6 +54,13 @@ def main(arguments: list[str] | None = None) -> int:
         if not report_own(error):
             raise
         return EXIT_FAILED
+
+
+def _is_read_no_more() -> bool:
+    """Return whether nobody reads what is printed, as behind `| head`."""
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
 
 
 def _run_command(arguments: list[str]) -> int:

@@ -75,13 +75,13 @@ def check_choices(overrides: Sequence[str]) -> list[str]:
     return checked
 
 
-def in_our_words(error: Exception, overrides: Sequence[str]) -> Exception:
+def in_our_words(error: Exception, overrides: Sequence[str], command: str = "train") -> Exception:
     """Return what is wrong with an override, without advice that does not help; another error as it is."""
     if isinstance(error, OverrideParseException):
         return _unquoted(error.override) or error
     if isinstance(error, MissingConfigException):
         return _unknown_choice(error)
-    return unknown_key(error, overrides) if isinstance(error, ConfigCompositionException) else error
+    return unknown_key(error, overrides, command) if isinstance(error, ConfigCompositionException) else error
 
 
 def _chosen(text: str, override: "Override", choices: list[str]) -> str | None:

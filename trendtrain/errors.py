@@ -17,6 +17,7 @@ import difflib
 import errno
 from collections.abc import Callable, Iterable
 from numbers import Integral, Real
+from pathlib import Path
 from typing import Final
 
 EXIT_FAILED: Final = 1
@@ -58,6 +59,13 @@ def is_disk_fault(error: OSError) -> bool:
         (True, False)
     """
     return error.errno in _DISK_FAULTS
+
+
+def near_file(path: str | Path) -> str:
+    """Return the end of a message about a path that is not there: the file beside it that was probably meant."""
+    path = Path(path)
+    beside = [file.name for file in path.parent.iterdir()] if path.parent.is_dir() else []
+    return did_you_mean(path.name, beside, lambda name: path.parent / name)
 
 
 def check_at_least(name: str, value: object, minimum: int) -> None:

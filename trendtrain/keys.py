@@ -29,16 +29,17 @@ def check_keys(config: DictConfig) -> None:
             raise _unread(key, known, written)
 
 
-def unknown_key(error: Exception, overrides: Sequence[str]) -> Exception:
+def unknown_key(error: Exception, overrides: Sequence[str], command: str = "train") -> Exception:
     """Return what to write where Hydra refuses a key, which it suggests to add: the nearest key, or the same with a +.
 
     Args:
         error: Hydra's.
         overrides: All of them: which keys there are depends on the options they choose.
+        command: The configuration that they override: `train` or `live`.
     """
     if (key := refused_key(error)) is None:
         return error
-    config = _chosen(overrides)
+    config = _chosen(overrides, command)
     if _is_taken(key, config):
         given = next((one for one in overrides if one.startswith(f"{key}=")), f"{key}=VALUE")
         return InputError(f"`{key}` must have a + before it, since the configuration has no such key yet: +{given}")
@@ -59,11 +60,11 @@ def with_plus(error: Exception, overrides: Sequence[str]) -> list[str] | None:
     return [f"+{one}" if one.startswith(f"{key}=") else one for one in overrides]
 
 
-def _chosen(overrides: Sequence[str]) -> DictConfig:
+def _chosen(overrides: Sequence[str], command: str = "train") -> DictConfig:
     """Return the configuration of the chosen options alone."""
-    groups = tuple(f"{group}=" for group in defaults_of(main_configuration()))
+    groups = tuple(f"{group}=" for group in (*defaults_of(main_configuration()), "feed"))
     with initialize_config_module("trendtrain.configs", version_base="1.3"):
-        return compose("train", [one for one in overrides if one.startswith(groups)])
+        return compose(command, [one for one in overrides if one.startswith(groups)])
 
 
 def _is_taken(key: str, config: DictConfig) -> bool:

@@ -175,7 +175,7 @@ class _Run:
         self.folder.mkdir(parents=True, exist_ok=True)
         RunFile(name=self.name, grid=self._grid(), config=self.config).save(self.folder)
         try:
-            with _quiet_lightning():
+            with quiet_lightning():
                 self.trainer.fit(self.module, self.datamodule, ckpt_path=self.checkpoint, weights_only=True)
         except SIGTERMException:
             return EXIT_SIGTERM
@@ -240,7 +240,7 @@ class _Run:
             made[name] = call(f"callbacks.{name}", made[name], **arguments[name])
         callbacks = [check_kind(f"callbacks.{name}", part, pl.Callback) for name, part in made.items()]
         loggers = self._loggers()
-        with _quiet_lightning():
+        with quiet_lightning():
             # At the end of an epoch: a step that is cut short would learn from fewer batches.
             timers = [Timer(max_time, interval="epoch")] if (max_time := self.config["trainer"].get("max_time")) else []
             options = {"callbacks": [self.validation, *timers, *callbacks], "logger": loggers or False}
@@ -416,7 +416,7 @@ def _datamodule(cfg: DictConfig, parts: Mapping[str, Any], grid: dict[str, str])
 
 
 @contextmanager
-def _quiet_lightning() -> Iterator[None]:
+def quiet_lightning() -> Iterator[None]:
     """Silence messages that a user cannot act on: banners, a hint about workers, a rename inside torch."""
     logger = logging.getLogger("lightning.pytorch")
     level = logger.level

@@ -129,3 +129,17 @@ def test_lightnings_default_of_1000_epochs_cuts_no_walk(
     short = make_datamodule()
     make_trainer(TrendValidation(), max_epochs=None).fit(make_module(), short)
     assert short.stream.is_done
+
+
+def test_epochs_that_the_warm_up_would_take_are_refused(
+    make_trainer: Make, make_module: Make, make_datamodule: Make
+) -> None:
+    datamodule = make_datamodule(walk=Walk(start=0.3, step="90bars", batch_size=32, warmup=5))
+    datamodule.setup()
+    n = datamodule.n_warmup
+    assert n > 1
+    message = rf"`trainer.max_epochs` must be above the {n} epochs of warm-up, .*`walk.steps`.*, got {n}\."
+    with pytest.raises(InputError, match=message):
+        make_trainer(TrendValidation(), max_epochs=n).fit(make_module(), datamodule)
+    make_trainer(TrendValidation(), max_epochs=n + 1).fit(make_module(), datamodule)
+    assert datamodule.stream.step == 1

@@ -14,8 +14,9 @@ from sqlalchemy import text
 from trendtrain.cli import main
 from trendtrain.data.predict import Predictor
 from trendtrain.errors import InputError
+from trendtrain.evaluate import evaluate
 from trendtrain.laws import check_causal
-from trendtrain.market import Bars
+from trendtrain.market import Bars, Series, label_bars, random_walk
 from trendtrain.market.directions import UNKNOWN
 from trendtrain.storage import BarStore, open_database
 from trendtrain.storage.table_files import write_bars
@@ -23,6 +24,7 @@ from trendtrain.storage.table_files import write_bars
 torch.set_num_threads(1)
 
 WINDOW = 12
+SYNTH = Series("SYNTH", "5m")
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +95,8 @@ def test_the_command_writes_a_row_a_bar(run: SimpleNamespace, ending: str, capsy
     assert main(["predict", "--ckpt", str(run.ckpt), str(run.file), "--out", str(out)]) == 0
     table = pd.read_parquet(out) if ending == "parquet" else pd.read_csv(out)
     answers = Predictor(run.ckpt).predict(run.bars)
-    assert list(table) == ["open_time", "made_at", "direction", "confidence", "p_down", "p_up"]
+    assert list(table) == ["open_time", "made_at", "direction", "confidence", "p_down", "p_up", "in_sample"]
+    np.testing.assert_array_equal(table.in_sample, Predictor(run.ckpt).in_sample(SYNTH, run.bars))
     np.testing.assert_array_equal(table.direction, answers.direction)
     np.testing.assert_allclose(table.confidence, answers.confidence)
     np.testing.assert_allclose(table.p_up, answers.probability[:, 1])
@@ -101,6 +104,8 @@ def test_the_command_writes_a_row_a_bar(run: SimpleNamespace, ending: str, capsy
     np.testing.assert_array_equal(made_at, run.bars.close_time)
     shown = capsys.readouterr().out
     assert "SYNTH 5m" in shown
+    assert f"in sample: {table.in_sample.sum():,} of 2,000 bars of SYNTH 5m: the run may have trained on them" in shown
+    assert "never seen" not in shown
     assert f"{answers.confidence[-1]:.4f}" in shown
 
 
@@ -139,3 +144,116 @@ def test_fewer_bars_than_a_window_have_no_answer(run: SimpleNamespace, n_bars: i
     assert np.isnan(answers.confidence).all()
     assert np.isnan(answers.probability).all()
     assert answers.probability.shape == (n_bars, 2)
+
+
+# -- what the run has trained on --------------------------------------------------------------------------------------
+
+
+def test_what_the_run_has_drawn_from_is_in_sample(run: SimpleNamespace) -> None:
+    state = torch.load(run.ckpt, weights_only=True)["PivotDataModule"]
+    rows = np.unique(state["replay"]["memory"]["rows"]["row"].numpy())
+    in_sample = Predictor(run.ckpt).in_sample(SYNTH, run.bars)
+    assert len(rows) > 500
+    assert in_sample[rows].all()
+    assert not in_sample[-3:].any()  # without a label
+
+
+def test_bars_beyond_the_run_and_of_other_series_are_not_in_sample(run: SimpleNamespace) -> None:
+    predictor, n = Predictor(run.ckpt), len(run.bars)
+    early = Bars(  # as many bars again, before those of the run
+        np.concatenate([run.bars.open_time - np.timedelta64(365, "D"), run.bars.open_time]),
+        *(np.tile(getattr(run.bars, name), 2) for name in ("open", "high", "low", "close", "volume")),
+        run.bars.timeframe,
+    )
+    assert not predictor.in_sample(SYNTH, early)[:n].any()
+    assert predictor.in_sample(SYNTH, early)[n:].sum() > 500
+    assert not predictor.in_sample(Series("SYNTH", "15m"), run.bars).any()
+
+
+def test_a_symbol_and_a_timeframe_that_the_run_never_saw_are_named(
+    run: SimpleNamespace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_bars(random_walk(300, seed=0, timeframe="1h"), file := tmp_path / "OTHER_1h.csv")
+    assert main(["predict", "--ckpt", str(run.ckpt), str(file), "--out", str(tmp_path / "o.csv")]) == 0
+    shown = capsys.readouterr().out
+    assert "never seen: symbol OTHER: the run was trained on SYNTH." in shown
+    assert "never seen: timeframe 1h: the run was trained on 5m." in shown
+    assert "in sample" not in shown
+
+
+# -- eval -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_model_is_judged_on_bars_that_it_has_not_trained_on(
+    run: SimpleNamespace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_bars(run.bars, file := tmp_path / "LATER_5m.csv")  # the same bars under another name: no longer in sample
+    assert main(["eval", "--ckpt", str(run.folder / "run"), str(run.file), str(file), "--json"]) == 0
+    known, new = json.loads(capsys.readouterr().out)
+    predictor = Predictor(run.ckpt)
+    in_sample, direction = predictor.in_sample(SYNTH, run.bars), predictor.predict(run.bars).direction
+    assert known["n_in_sample"] == in_sample.sum()
+    assert known["n_predicted"] == ((direction >= 0) & ~in_sample).sum() == known["stats"]["total_predictions"]
+    labels = label_bars(run.bars, max_gap=5)
+    judged = (direction >= 0) & (labels.direction >= 0) & (labels.direction != 2)
+    assert (new["symbol"], new["n_in_sample"]) == ("LATER", 0)
+    assert new["stats"]["validated_predictions"] == judged.sum()
+    assert new["stats"]["correct_predictions"] == (direction == labels.direction)[judged].sum()
+    assert main(["eval", "--ckpt", str(run.folder / "run"), str(file)]) == 0
+    shown = capsys.readouterr().out
+    assert f"LATER 5m: {new['n_predicted']:,} bars, 2020-01-01 to 2020-01-0" in shown
+    assert f"event accuracy  {new['event_accuracy']:.4f}, {new['n_events']:,} events" in shown
+    assert f"best rule       {new['best_baseline']['name']}" in shown
+    assert "never seen: symbol LATER" in shown
+
+
+def test_bars_that_are_all_in_sample_are_refused(run: SimpleNamespace, tmp_path: Path) -> None:
+    write_bars(run.bars[:1000], file := tmp_path / "SYNTH_5m.csv")
+    predictor = Predictor(run.ckpt)
+    few = run.bars[:1000]
+    n_left = int((predictor.predict(few).direction[~predictor.in_sample(SYNTH, few)] >= 0).sum())
+    assert n_left  # the last ones, which this file does not label
+    assert main(["eval", "--ckpt", str(run.ckpt), str(file)]) == 0
+    with pytest.raises(InputError, match="`path` must hold bars with a whole window that the run has not trained on"):
+        evaluate(predictor, {SYNTH: run.bars[:5]})
+
+
+# -- export -----------------------------------------------------------------------------------------------------------
+
+
+def batch_of(run: SimpleNamespace, n: int) -> dict[str, torch.Tensor]:
+    batches, _ = Predictor(run.ckpt).loader(run.bars[:n], np.ones(n, np.bool_))
+    return next(iter(batches))
+
+
+def test_a_program_of_torch_says_what_the_model_says(run: SimpleNamespace, tmp_path: Path) -> None:
+    assert main(["export", "--ckpt", str(run.folder / "run"), "--out", str(tmp_path / "model.pt2")]) == 0
+    net, module = torch.export.load(tmp_path / "model.pt2").module(), Predictor(run.ckpt).module
+    for n in (WINDOW, WINDOW + 1, 300):
+        batch = batch_of(run, n)
+        expected = module.validation_step(batch, 0)["logits"]
+        assert len(expected) == n - WINDOW + 1
+        torch.testing.assert_close(net(batch["window"], batch["side"]), expected, atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_file_of_onnx_says_what_the_model_says(
+    run: SimpleNamespace, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed", exc_type=ImportError)
+    pytest.importorskip("onnxscript", reason="onnxscript is not installed", exc_type=ImportError)
+    assert main(["export", "--ckpt", str(run.folder / "run"), "--out", str(tmp_path / "model.onnx")]) == 0
+    printed = capfd.readouterr()
+    assert "  window  float32 (B, 12, 8)\n  side    float32 (B, 24)\n  logits  float32 (B, 2)" in printed.out
+    assert printed.err == ""
+    session, module = onnxruntime.InferenceSession(tmp_path / "model.onnx"), Predictor(run.ckpt).module
+    for n in (WINDOW, WINDOW + 1, 300):
+        batch = batch_of(run, n)
+        (found,) = session.run(["logits"], {name: batch[name].numpy() for name in ("window", "side")})
+        expected = module.validation_step(batch, 0)["logits"].detach()
+        torch.testing.assert_close(torch.from_numpy(found), expected, atol=1e-5, rtol=1e-4)
+
+
+def test_another_ending_is_refused(run: SimpleNamespace, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["export", "--ckpt", str(run.ckpt), "--out", "model.txt"]) == 2
+    assert "`--out` must end in .onnx or .pt2, got model.txt." in capsys.readouterr().err

@@ -148,7 +148,7 @@ def test_a_net_that_cannot_be_is_refused(name: str, options: dict[str, Any], mes
         ("cnn", {"dropout": 1.5}, r"`dropout` must be a number from 0\.0 to 1\.0, got 1\.5"),
         ("mlp", {"widths": 5}, "`widths` must be a list of integers, got 5"),
         ("mlp", {"widths": [8, 0]}, "`widths` must be an integer of at least 1, got 0"),
-        ("cnn", {"kernels": [4, 4]}, r"`kernels` must multiply to the window \(12\), got \[4, 4\]"),
+        ("cnn", {"kernels": [4, 4]}, r"`kernels` must multiply to the window \(12\), got \[4, 4\]; \[4, 3\] fit"),
         ("cnn", {"window": 13}, r"`kernels` must multiply to the window \(13\), got \[3, 4\]"),
         ("cnn", {"kernels": [-3, -4]}, "`kernels` must be an integer of at least 1, got -3"),
         ("cnn", {"width": 0}, "`width` must be an integer of at least 1, got 0"),

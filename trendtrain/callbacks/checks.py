@@ -44,13 +44,15 @@ def _check_swaps(callbacks: Sequence[Any]) -> None:
         raise InputError(f"{rule} ({fix}), got {' and '.join(swaps)}.")
 
 
-def check_stream_trainer(trainer: pl.Trainer, n_epochs: int | None) -> None:
+def check_stream_trainer(trainer: pl.Trainer, n_warmup: int, n_steps: int | None) -> None:
     """Raise an `InputError` if a trainer would leave out bars of the stream, or save in the middle of a step.
 
     Args:
         trainer: The trainer.
-        n_epochs: How many epochs the walk has; None where it has no end.
+        n_warmup: Epochs before the first step of the walk.
+        n_steps: How many steps the walk has, one an epoch; None where it has no end.
     """
+    n_epochs = None if n_steps is None else n_warmup + n_steps
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
         _check_checkpoint(callback)
     if trainer.fast_dev_run:  # type: ignore[attr-defined]
@@ -62,6 +64,10 @@ def check_stream_trainer(trainer: pl.Trainer, n_epochs: int | None) -> None:
         got = getattr(trainer, name)
         if got != whole or type(got) is not type(whole):  # 1 is one batch, 1.0 is all of them
             raise InputError(f"`trainer.{name}` must be {whole}: every bar of the stream is predicted, got {got}.")
+    if trainer.state.fn == "fit" and 0 < (trainer.max_epochs or -1) <= n_warmup:
+        rule = f"be above the {n_warmup} epochs of warm-up, after which each epoch is a step"
+        fix = "`walk.steps` limits the steps, walk.warmup=0 leaves the warm-up out"
+        raise InputError(f"`trainer.max_epochs` must {rule} ({fix}), got {trainer.max_epochs}.")
     is_cut = trainer.max_epochs == _DEFAULT_EPOCHS and (n_epochs is None or n_epochs > _DEFAULT_EPOCHS)
     if trainer.state.fn == "fit" and is_cut:
         rule = f"must be given (-1: to the end) where the walk has {n_epochs or 'endless'} epochs"

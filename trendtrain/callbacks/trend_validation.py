@@ -217,7 +217,7 @@ class TrendValidation(pl.Callback):
         if self.labels is not None:
             raise InputError("`labels` must be left out where the datamodule has its own, got both.")
         n_steps = datamodule.stream.feed.n_steps
-        check_stream_trainer(trainer, None if n_steps is None else datamodule.n_warmup + n_steps)
+        check_stream_trainer(trainer, datamodule.n_warmup, n_steps)
         if trainer.fast_dev_run:  # type: ignore[attr-defined]
             datamodule.stream.warmup = 0  # its one epoch is to show a step
         self._walked, self._judge = datamodule, None

@@ -1,64 +1,67 @@
 """`trendtrain predict`: the predictions of a trained model for files of bars."""
 
 import argparse
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from trendtrain.commands.options import add_json, own_files
-from trendtrain.errors import InputError
+from trendtrain.commands.checkpoints import add_bars, load_predictor
+from trendtrain.commands.options import add_json
+
+if TYPE_CHECKING:
+    from trendtrain.data.predict import Predictor
+    from trendtrain.market.bars import BoolArray, Series
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the command and its options."""
     parser = commands.add_parser("predict", help="predictions of a trained model for files of bars; no database needed")
-    parser.add_argument("path", nargs="+", type=Path, help="CSV, Parquet, Feather or JSON files, or folders of them")
-    parser.add_argument("--ckpt", type=Path, required=True, help="a run's folder, or a checkpoint of it")
+    add_bars(parser)
     out = "FILE.parquet or FILE.csv; of several files a folder, for a SYMBOL_TIMEFRAME.parquet each"
     parser.add_argument("--out", type=Path, required=True, help=out)
     parser.add_argument("--format", help="of the files in a folder: parquet or csv (parquet)")
-    parser.add_argument("--symbol", help="as in import")
-    parser.add_argument("--timeframe", help="as in import")
-    parser.add_argument("--layout", help="as in import")
-    parser.add_argument("--timezone", help="of times written without one, as in import")
     add_json(parser)
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
     """Predict at every bar of every file, then write everything, and show the newest prediction of each series."""
-    import torch
-
     from trendtrain.commands.out_files import make_folder_of, read_all
-    from trendtrain.data.predict import Predictor
     from trendtrain.importing import find_files
     from trendtrain.reports.prediction_table import newest_table, newest_values, prediction_table
     from trendtrain.reports.summary import show_json
     from trendtrain.reports.terminal import show
     from trendtrain.storage.table_files import write_table
 
-    torch.set_num_threads(1)
     files = [file for path in options.path for file in find_files(path, options.layout)]
     read, targets = read_all(options, files)
-    with own_files():
-        predictor = Predictor(_checkpoint(options.ckpt))
+    predictor = load_predictor(options.ckpt)
     everything = [(series, bars, predictor.predict(bars)) for series, bars in read]
+    in_sample = [predictor.in_sample(series, bars) for series, bars in read]
     make_folder_of(targets, options.out)
-    for (_, bars, predicted), target in zip(everything, targets, strict=True):
-        write_table(prediction_table(bars, predicted), target)
+    for (_, bars, predicted), known, target in zip(everything, in_sample, targets, strict=True):
+        write_table(prediction_table(bars, predicted, known), target)
     if options.json:
         show_json(newest_values(everything, targets))
-    else:
-        show(newest_table(everything, targets))
+        return 0
+    show(newest_table(everything, targets))
+    names = [series for series, _ in read]
+    for line in (*in_sample_lines(names, in_sample), *unseen(predictor, names)):
+        show(line)
     return 0
 
 
-def _checkpoint(path: Path) -> Path:
-    """Return a checkpoint, or the last of a run given by its folder."""
-    from trendtrain.callbacks.walk_checkpoint import WalkCheckpoint
+def in_sample_lines(names: "Sequence[Series]", in_sample: "Sequence[BoolArray]") -> Iterator[str]:
+    """Yield a line about the bars of each series that the run has trained on."""
+    for series, known in zip(names, in_sample, strict=True):
+        if n := int(known.sum()):
+            rule = "the run may have trained on them (column in_sample), so they show no skill"
+            yield f"in sample: {n:,} of {len(known):,} bars of {' '.join(series)}: {rule}."
 
-    if not path.is_dir():
-        return path
-    last = WalkCheckpoint(path / "checkpoints").path
-    if not last.exists():
-        rule = "`--ckpt` must be a checkpoint, or the folder of a run that has written one"
-        raise InputError(f"{rule}, got {path}, in which there is no {last.relative_to(path)}.")
-    return last
+
+def unseen(predictor: "Predictor", names: "Sequence[Series]") -> Iterator[str]:
+    """Yield a line about symbols that the run has never seen, and one about timeframes."""
+    for i, word in enumerate(("symbol", "timeframe")):
+        seen = {series[i] for series in predictor.series}
+        if new := sorted({series[i] for series in names} - seen):
+            yield f"never seen: {word} {', '.join(new)}: the run was trained on {', '.join(sorted(seen))}."

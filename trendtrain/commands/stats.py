@@ -30,7 +30,8 @@ def run(options: argparse.Namespace) -> int:
 
     with existing_database(options.db) as engine:
         if options.compare is not None:
-            comparison = Ledger(engine).compare([run_id(name) for name in options.compare])
+            names = [name for name in options.compare if not Path(name).is_file()]  # of multirun/DATE/*, the runs alone
+            comparison = Ledger(engine).compare([run_id(name) for name in names])
             found: Any = comparison.as_dict()
             table = comparison_table(comparison)
         else:

@@ -25,7 +25,7 @@ def run_overrides(overrides: list[str], command: Command = "train") -> int:
     if options & {"-h", "--help"}:
         from trendtrain.commands.train_help import train_help
 
-        sys.stdout.write(train_help())
+        sys.stdout.write(train_help(command))
         return 0
     if sys.stdout.isatty() and options <= {"-m", "--multirun"}:
         sys.stdout.write(f"trendtrain {__version__}: loading PyTorch and Lightning, then the bars\n")
@@ -71,7 +71,7 @@ def run_overrides(overrides: list[str], command: Command = "train") -> int:
     except RefusedError as refused:
         return report_error(refused.error)
     except expected as error:
-        return report_error(in_our_words(error, overrides))
+        return report_error(in_our_words(error, overrides, command))
     except OSError as error:
         if is_started or isinstance(error, BrokenPipeError):
             raise

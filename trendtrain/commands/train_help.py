@@ -6,7 +6,7 @@ from typing import Final
 from trendtrain.keys import choices_of, defaults_of, main_configuration
 
 _HEAD: Final = """\
-usage: trendtrain train [KEY=VALUE ...] [--multirun] [--cfg job]
+usage: trendtrain {command} [KEY=VALUE ...] [--multirun] [--cfg job]
 
 Train a model on bars step by step: predict new bars, judge earlier predictions, learn from the verdicts.
 
@@ -24,17 +24,18 @@ Keys that are set most often:
   trainer.accelerator=gpu   any argument of a Lightning Trainer; one that is new takes a +: +trainer.max_time=...
   ckpt=last                 go on with the run in hydra.run.dir=FOLDER
 
-All keys with their values: trendtrain train --cfg job. Two values or more (--multirun model=mlp,cnn) make a sweep.
+All keys with their values: --cfg job. Two values or more (--multirun model=mlp,cnn) make a sweep.
 """
 
 
-def train_help() -> str:
-    """Return the help of `trendtrain train`."""
+def train_help(command: str) -> str:
+    """Return the help of `trendtrain train`, or of `live`, which takes the same and `feed=`."""
     lines = []
-    for group, default in defaults_of(main_configuration()).items():
+    feed = {"feed": "replay"} if command == "live" else {}
+    for group, default in (defaults_of(main_configuration()) | feed).items():
         choices = choices_of(group)
         if len(choices) > 1:
             names = ", ".join(sorted(choices, key=lambda name: name != default))
             lines += textwrap.wrap(f"  {group:<12}{names}", 80, subsequent_indent=14 * " ")
     text = "\n".join(lines)
-    return f"{_HEAD}{text}\n{_TAIL}"
+    return f"{_HEAD.format(command=command)}{text}\n{_TAIL}"

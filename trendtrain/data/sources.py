@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from trendtrain.errors import InputError, NotStoredError, check_choice
+from trendtrain.errors import InputError, NotStoredError, check_choice, near_file
 from trendtrain.importing import ReadOptions, find_files
 from trendtrain.importing.file_names import kind_of_price, split_name, with_kind
 from trendtrain.importing.files import FileBars, read_file
@@ -129,7 +129,7 @@ def from_files(
         raise InputError("`data.path` must name a file or folder of bars, got none.")
     if not Path(path).exists():
         where = "" if Path(path).is_absolute() else f" in {Path.cwd()}"
-        raise InputError(f"`data.path` must name a file or folder that exists{where}, got {path}.")
+        raise InputError(f"`data.path` must name a file or folder that exists{where}, got {path}{near_file(path)}")
     spans: dict[Series, list[np.datetime64]] = {}
     files = _read_files(path, ReadOptions(layout=layout, timezone=timezone), symbols, timeframes)
     chosen = _chosen(list({file.series for file in files}), symbols, timeframes, f"the files of {path}")

@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from trendtrain.errors import InputError
+from trendtrain.errors import InputError, near_file
 from trendtrain.importing.cleaning import Findings, clean, note_off_grid
 from trendtrain.importing.file_names import kind_of_price, split_name, with_kind
 from trendtrain.importing.layouts import Layout, choose_layout
@@ -77,7 +77,7 @@ def find_files(path: str | Path, layout: str | None = None) -> list[Path]:
     if path.is_file():
         return [path]
     if not path.is_dir():
-        raise InputError(f"`path` must name a file or folder that exists, got {path}.")
+        raise InputError(f"`path` must name a file or folder that exists, got {path}{near_file(path)}")
     files = sorted(file for file in path.iterdir() if file.is_file() and is_supported(file))
     if not files:
         raise InputError(f"`path` must hold CSV, Parquet, Feather or JSON files, got the folder {path} without any.")

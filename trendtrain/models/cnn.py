@@ -3,11 +3,14 @@
 from collections.abc import Sequence
 from itertools import pairwise
 from math import prod
+from typing import Final
 
 from torch import Tensor, nn
 
 from trendtrain.errors import InputError, check_at_least
 from trendtrain.models.layers import Head, Patches
+
+_LARGEST_HINT: Final = 6
 
 
 class CnnNet(nn.Module):
@@ -51,7 +54,8 @@ class CnnNet(nn.Module):
         for kernel in kernels:
             check_at_least("kernels", kernel, 1)
         if prod(kernels) != window:
-            raise InputError(f"`kernels` must multiply to the window ({window}), got {list(kernels)}.")
+            fit = f"{_kernels_of(window)} fit"
+            raise InputError(f"`kernels` must multiply to the window ({window}), got {list(kernels)}; {fit}.")
         self.head = Head(width, n_features, n_side, n_classes, width, dropout)
         channels = pairwise([n_features, *[width] * len(kernels)])
         layers = zip(channels, kernels, strict=True)
@@ -62,3 +66,24 @@ class CnnNet(nn.Module):
         hidden = self.body(window)[:, -1]  # (B, T, F) -> (B, H)
         logits: Tensor = self.head(hidden, window, side)
         return logits
+
+
+def _kernels_of(window: int) -> list[int]:
+    """Return small kernels that multiply to a window, its prime factors from the smallest on, up to 6 at once.
+
+    Example:
+        >>> _kernels_of(64), _kernels_of(96), _kernels_of(97)
+        ([4, 4, 4], [4, 4, 6], [97])
+    """
+    kernels = [1]
+    factor, rest = 2, window
+    while rest > 1:
+        if rest % factor:
+            factor += 1
+            continue
+        rest //= factor
+        if kernels[-1] * factor <= _LARGEST_HINT:
+            kernels[-1] *= factor
+        else:
+            kernels.append(factor)
+    return kernels

@@ -9,25 +9,27 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from trendtrain.data.predict import Predicted
-from trendtrain.market.bars import Bars, Series
+from trendtrain.market.bars import Bars, BoolArray, Series
 from trendtrain.market.directions import CLASS_WORDS, DIRECTION_WORDS
 from trendtrain.market.timeframe import format_minute
 from trendtrain.reports.terminal import Records, number
 
 
-def prediction_table(bars: Bars, predicted: Predicted) -> pd.DataFrame:
+def prediction_table(bars: Bars, predicted: Predicted, in_sample: BoolArray) -> pd.DataFrame:
     """Return one row a bar: the prediction at its close.
 
     Returns:
         Columns `open_time` and `made_at` (the close), UTC; `direction` (1 up, 0 down, 2 flat, -1 after too few bars);
-        `confidence`; `p_down`, `p_up` and, of three classes, `p_flat`; null where the direction is -1.
+        `confidence`; `p_down`, `p_up` and, of three classes, `p_flat`; null where the direction is -1; `in_sample`,
+        whether the run may have trained on the bar.
     """
     times = {
         "open_time": pd.DatetimeIndex(bars.open_time, tz="UTC"),
         "made_at": pd.DatetimeIndex(bars.close_time, tz="UTC"),
     }
     chances = {f"p_{name}": chance for name, chance in zip(CLASS_WORDS, predicted.probability.T, strict=False)}
-    return pd.DataFrame({**times, "direction": predicted.direction, "confidence": predicted.confidence, **chances})
+    said = {"direction": predicted.direction, "confidence": predicted.confidence, **chances}
+    return pd.DataFrame({**times, **said, "in_sample": in_sample})
 
 
 def newest_table(everything: Sequence[tuple[Series, Bars, Predicted]], written: Sequence[Path]) -> RenderableType:
