@@ -100,12 +100,12 @@ LABELS = {
     ),
 }
 WEIGHTS = {
-    "None": (lambda verdicts: None, "a number for each of 64 verdicts, got object of shape"),
-    "scalar": (lambda verdicts: 1.0, r"a number for each of 64 verdicts, got float64 of shape \(\)"),
+    "None": (lambda verdicts: None, r"give numbers of shape \(64,\), one a row, got object of shape"),
+    "scalar": (lambda verdicts: 1.0, r"numbers of shape \(64,\), one a row, got float64 of shape \(\)"),
     "two axes": (lambda verdicts: np.ones((len(verdicts), 1)), r"got float64 of shape \(64, 1\)"),
-    "NaN": (lambda verdicts: np.where(np.arange(len(verdicts)) < 3, 1, np.nan), "got nan for verdict 3"),
-    "huge": (lambda verdicts: np.full(len(verdicts), 1e300), r"got 1e\+300 for verdict 0"),
-    "negative": (lambda verdicts: -np.ones(len(verdicts)), "weights from 0.0001 to 60000, got -1.0 for verdict 0"),
+    "NaN": (lambda verdicts: np.where(np.arange(len(verdicts)) < 3, 1, np.nan), "got nan at row 3"),
+    "huge": (lambda verdicts: np.full(len(verdicts), 1e300), r"got 1e\+300 at row 0"),
+    "negative": (lambda verdicts: -np.ones(len(verdicts)), "give numbers from 0.0001 to 60000, got -1.0 at row 0"),
 }
 NETS = {
     "None": (net(lambda logits: None), "got NoneType for windows"),
@@ -117,8 +117,16 @@ NETS = {
 }
 ONE = Series("A", "5m")
 OTHERS = {
-    "detector": (("replay.detector",), Finds, "`replay.detector` must give None or a number of events, got 0.5"),
-    "detector of text": (("replay.detector",), FindsText, "must give None or a number of events, got 'soon'"),
+    "detector": (
+        ("replay.detector",),
+        Finds,
+        "`replay.detector` must give None or .* at least 1, got 0.5",
+    ),
+    "detector of text": (
+        ("replay.detector",),
+        FindsText,
+        "must give None or a number of events, .*, got 'soon'",
+    ),
     "callback": (("+callbacks.mine",), lambda: None, "`callbacks.mine` must be a Callback, got None"),
     "charts": (("callbacks.charts",), lambda: pl.Callback(), "`callbacks.charts` must take config, got"),
     "model": (("model", "~model.net"), lambda **more: {}, "`model` must be a LightningModule, got dict"),

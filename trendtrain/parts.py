@@ -12,14 +12,10 @@ from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from trendtrain.errors import InputError, did_you_mean
-from trendtrain.market.bars import Bars, FloatArray, Series
+from trendtrain.market.bars import Bars, Series
 from trendtrain.market.labels import Labels, label_bars
-from trendtrain.replay.sampler import Detector
-from trendtrain.validation.predictions import Verdicts
 
 _INTEGERS: Final = ("start", "run_direction", "run_known_at", "run_event")  # of `Labels`
-_SMALLEST: Final = 1e-4  # weight that the replay memory holds
-_LARGEST: Final = 6e4
 
 
 def drop_defaults(cfg: DictConfig) -> None:
@@ -79,12 +75,8 @@ def make_labeler(cfg: DictConfig) -> Callable[[Bars], Labels]:
 
 
 def make_replay(cfg: DictConfig) -> Any:
-    """Return what makes the sampler; what a user's weighting or detector gives is checked at each call."""
-    replay = _plain_partial(_check_callable("replay", instantiate(cfg.replay)))
-    given = replay.keywords if isinstance(replay, partial) else {}
-    checked = {"weigh": _CheckedWeigh, "detector": _CheckedDetector}
-    theirs = {name: given[name] for name in checked if given.get(name) is not None and not _is_ours(given[name])}
-    return partial(replay, **{name: checked[name](part) for name, part in theirs.items()}) if theirs else replay
+    """Return what makes the sampler."""
+    return _plain_partial(_check_callable("replay", instantiate(cfg.replay)))
 
 
 def check_source(found: Any) -> Any:
@@ -122,50 +114,11 @@ class _CheckedLabeler:
         return labels
 
 
-class _CheckedWeigh:
-    """A user's weighting whose weights are checked."""
-
-    def __init__(self, weigh: Callable[[Verdicts], FloatArray]) -> None:
-        self._weigh = _check_callable("replay.weigh", weigh)
-
-    def __call__(self, verdicts: Verdicts) -> FloatArray:
-        weights = np.asarray(self._weigh(verdicts))
-        if weights.shape != (len(verdicts),) or weights.dtype.kind not in "iuf":
-            got = f"{weights.dtype} of shape {weights.shape}"
-            raise InputError(f"`replay.weigh` must give a number for each of {len(verdicts)} verdicts, got {got}.")
-        is_bad = ~((weights >= _SMALLEST) & (weights <= _LARGEST))
-        if is_bad.any():
-            row = int(np.argmax(is_bad))
-            rule = f"give weights from {_SMALLEST} to {_LARGEST:.0f}"
-            raise InputError(f"`replay.weigh` must {rule}, got {weights[row]} for verdict {row}.")
-        return weights
-
-
-class _CheckedDetector:
-    """A user's detector whose findings are checked."""
-
-    def __init__(self, detector: Detector) -> None:
-        self._detector = detector
-        self.state_dict = detector.state_dict
-        self.load_state_dict = detector.load_state_dict
-
-    def update(self, accuracy: FloatArray) -> int | None:
-        n_events = self._detector.update(accuracy)
-        if n_events is not None and not (isinstance(n_events, int | np.integer) and n_events >= 0):
-            raise InputError(f"`replay.detector` must give None or a number of events, got {n_events!r}.")
-        return n_events
-
-
 def _plain_partial(made: Any) -> Any:
     """Return Hydra's partial as a plain one: Hydra's checks its arguments at every call, 0.1 ms a batch."""
     if not isinstance(made, partial):
         return made
     return partial(made.func, *made.args, **{name: _plain_partial(value) for name, value in made.keywords.items()})
-
-
-def _is_ours(part: Any) -> bool:
-    made = part.func if isinstance(part, partial) else part if inspect.isroutine(part) else type(part)
-    return str(getattr(made, "__module__", "")).startswith("trendtrain.")
 
 
 def _what(part: Any) -> str:

@@ -272,7 +272,7 @@ BAD_WEIGHTS: dict[str, tuple[list[float], str]] = {
 def test_a_weight_that_would_hide_a_row_is_refused(case: str) -> None:
     weights, message = BAD_WEIGHTS[case]
     memory = filled()
-    with pytest.raises(InputError, match=f"`weights` must be from 0.0001 to 60000, {message}"):
+    with pytest.raises(InputError, match=f"`weights` must be numbers from 0.0001 to 60000, {message}"):
         memory.reweight(np.array([0, 1]), np.array(weights))
     assert (memory.weight == 1.0).all()
 
@@ -308,7 +308,7 @@ def test_a_smaller_weight_told_later_leaves_the_larger_ones_in_proportion() -> N
         ({"label": [0, -1]}, "`label` must hold whole numbers from 0 to 127, got -1 at position 1"),
         ({"label": [0]}, r"`label` must have shape \(2,\), got \(1,\)"),
         ({"weight": [1.0]}, r"`weights` must be numbers of shape \(2,\), one a row, got float64 of shape \(1,\)"),
-        ({"weight": [1.0, 0.0]}, "`weights` must be from 0.0001 to 60000, got 0.0"),
+        ({"weight": [1.0, 0.0]}, "`weights` must be numbers from 0.0001 to 60000, got 0.0 at row 1"),
         ({"known_at": [5]}, r"`known_at` must have shape \(2,\), got \(1,\)"),
         ({"change": [0.5]}, r"`change` must be numbers of shape \(2,\), one a row, got float64 of shape \(1,\)"),
     ],

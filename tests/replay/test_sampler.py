@@ -152,7 +152,7 @@ class ForgetsAll:
 
 
 def test_a_detector_must_keep_an_event() -> None:
-    with pytest.raises(InputError, match=r"`detector.update` must be an integer of at least 1, got 0"):
+    with pytest.raises(InputError, match=r"`replay.detector` must give None or a number of events, at least 1, got 0"):
         sampler_of(detector=ForgetsAll()).detect(ALL_VERDICTS)
 
 
@@ -334,7 +334,7 @@ def test_draws_that_are_never_refreshed_are_forgotten() -> None:
 def test_weights_of_the_users_own_that_are_not_one_a_verdict_are_refused(call: str) -> None:
     sampler = make_sampler(batch_size=1, n_batches=1, weigh=lambda verdicts: np.ones(len(verdicts) - 1))
     with pytest.raises(
-        InputError, match=r"`weights` must be numbers of shape \(1200,\), one a row, got float64 of shape"
+        InputError, match=r"`replay.weigh` must give numbers of shape \(1200,\), one a row, got float64 of shape"
     ):
         sampler.add(LESSONS, ALL_VERDICTS) if call == "add" else sampler.reweight(ALL_VERDICTS)
 
@@ -415,3 +415,8 @@ def test_a_restored_detector_never_stopped() -> None:
     assert ours == theirs != [None] * 4
     assert restored.memory.n_events == original.memory.n_events
     assert restored.n_alarms == original.n_alarms == 1
+
+
+def test_a_weighting_that_is_no_function_is_refused() -> None:
+    with pytest.raises(InputError, match=r"`replay.weigh` must be a function, or say `_partial_: true`, got None"):
+        make_sampler(batch_size=4, n_batches=1, weigh=None)

@@ -152,7 +152,7 @@ class ReplayMemory:
         last = np.flatnonzero(np.diff(event, append=event[-1] + 1))  # of each event
         known_at = np.full(n, -1) if known.known_at is None else known.known_at
         known_at = whole_numbers("known_at", known_at, -1, _LARGEST_ROW, length=n)
-        change = _numbers("change", np.zeros(n) if known.change is None else known.change, n)
+        change = _numbers("`change` must be", np.zeros(n) if known.change is None else known.change, n)
         span = np.stack([self._rows.stop + last + 1, _first_rows(row, last)], axis=1)
         self._rows.append(row=row, weight=weight, label=label)
         self._events.append(span=span, event=event[last], known_at=known_at[last], change=change[last])
@@ -209,13 +209,13 @@ class ReplayMemory:
             raise InputError(f"`rows` must be held by the memory, got row {rows[position]} at position {position}.")
         self.reweight_slots(slots, weights)
 
-    def reweight_slots(self, slots: IntArray, weights: FloatArray) -> None:
+    def reweight_slots(self, slots: IntArray, weights: FloatArray, rule: str = "`weights` must be") -> None:
         """Set the weights of slots; of a slot that comes twice, the last weight.
 
         Raises:
-            InputError: If a slot is not held, or a weight lies outside its range.
+            InputError: If a slot is not held, or a weight lies outside its range; the message begins with `rule`.
         """
-        halves = as_weights(weights, len(slots))
+        halves = as_weights(weights, len(slots), rule)
         if not len(slots):
             return
         slots = whole_numbers("slots", slots, self.first_slot, self._rows.stop - 1)
@@ -263,16 +263,17 @@ class ReplayMemory:
         self.largest_weight = state["largest_weight"]
 
 
-def as_weights(weights: npt.ArrayLike, n: int) -> npt.NDArray[np.float16]:
+def as_weights(weights: npt.ArrayLike, n: int, rule: str = "`weights` must be") -> npt.NDArray[np.float16]:
     """Return replay weights in half precision after checking them.
 
     Raises:
-        InputError: If they are no numbers of shape (n,), or one lies outside 0.0001 to 60,000.
+        InputError: If they are no numbers of shape (n,), or one lies outside 0.0001 to 60,000; the message begins with
+            `rule`.
     """
-    array = _numbers("weights", weights, n)
+    array = _numbers(rule, weights, n)
     if n and not (array.min() >= _SMALLEST and array.max() <= _LARGEST):
-        bad = array[~((array >= _SMALLEST) & (array <= _LARGEST))][0]
-        raise InputError(f"`weights` must be from {_SMALLEST} to {_LARGEST:.0f}, got {bad}.")
+        row = int(np.argmin((array >= _SMALLEST) & (array <= _LARGEST)))
+        raise InputError(f"{rule} numbers from {_SMALLEST} to {_LARGEST:.0f}, got {array[row]} at row {row}.")
     return array.astype(np.float16)
 
 
@@ -283,11 +284,11 @@ def _first_rows(row: IntArray, last: IntArray) -> IntArray:
     return np.where(n_jumps[last] == n_jumps[start], row[start], -1)
 
 
-def _numbers(name: str, values: npt.ArrayLike, n: int) -> npt.NDArray[Any]:
+def _numbers(rule: str, values: npt.ArrayLike, n: int) -> npt.NDArray[Any]:
     array = np.asarray(values)
     if array.shape != (n,) or array.dtype.kind not in "iuf":
         got = f"{array.dtype} of shape {array.shape}"
-        raise InputError(f"`{name}` must be numbers of shape {(n,)}, one a row, got {got}.")
+        raise InputError(f"{rule} numbers of shape {(n,)}, one a row, got {got}.")
     return array
 
 

@@ -2,7 +2,8 @@
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple, Protocol
+from numbers import Integral
+from typing import Any, Final, NamedTuple, Protocol
 
 import numpy as np
 
@@ -13,6 +14,8 @@ from trendtrain.validation.predictions import CORRECT, WRONG, Predictions, Verdi
 from trendtrain.validation.score import event_means
 
 HalfLife = float | None  # in events; None: all ages alike
+
+_WEIGH_RULE: Final = "`replay.weigh` must give"
 
 
 class Draw(NamedTuple):
@@ -88,6 +91,8 @@ class ReplaySampler:
         check_at_least("replay.batch_size", batch_size, len(half_lives))
         check_at_least("replay.n_batches", n_batches, 1)
         check_number("replay.beta", beta, 0.0, 1.0)
+        if not callable(weigh):
+            raise InputError(f"`replay.weigh` must be a function, or say `_partial_: true`, got {weigh!r}.")
         self.memory = memory
         self.batch_size = batch_size
         self.n_batches = n_batches
@@ -153,7 +158,7 @@ class ReplaySampler:
 
     def _weigh(self, verdicts: Verdicts) -> FloatArray:
         """Return the weight of each verdict's row, as precise as the memory holds it."""
-        return as_weights(self.weigh(verdicts), len(verdicts)).astype(np.float64)
+        return as_weights(self.weigh(verdicts), len(verdicts), _WEIGH_RULE).astype(np.float64)
 
     def refresh(self, rows: IntArray, probability: FloatArray) -> None:
         """Weigh drawn rows by a model's newest predictions of them; those that have left the memory are left out.
@@ -169,7 +174,7 @@ class ReplaySampler:
         verdicts = self._verdicts(slot, Predictions(rows[is_held], probability[is_held]))
         weight = self.memory.weight[slot - self.memory.first_slot].astype(np.float64)
         self._stats.add_predictions(~verdicts.is_correct, weight)
-        self.memory.reweight_slots(slot, self.weigh(verdicts))
+        self.memory.reweight_slots(slot, self.weigh(verdicts), _WEIGH_RULE)
 
     def _slots(self, rows: IntArray) -> IntArray:
         """Return the slots of rows, -1 where they are not held; forget what was drawn."""
@@ -198,7 +203,10 @@ class ReplaySampler:
         verdicts = verdicts[verdicts.is_validated]
         n_events = self.detector.update(event_means(verdicts.event, verdicts.is_correct.astype(np.float64))[1])
         if n_events is not None:
-            check_at_least("detector.update", n_events, 1)  # of an empty memory there is no batch
+            is_number = isinstance(n_events, Integral) and not isinstance(n_events, bool)
+            if not is_number or n_events < 1:  # of an empty memory there is no batch
+                rule = "`replay.detector` must give None or a number of events, at least 1"
+                raise InputError(f"{rule}, got {n_events!r}.")
             self.n_alarms += 1
             if self.forgets:
                 self.memory.cut(n_events)
