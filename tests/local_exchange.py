@@ -57,25 +57,31 @@ class Faults:
     disorder: bool = False  # the last row of each bar comes after the first row of the next one
     no_final: bool = False  # the last row of each bar never comes
     stale: bool = False  # each connection begins with rows of the past, with a wrong close
-    jump: int = 0  # ms by which the market's clock is ahead
+    clock: list[float] = field(default_factory=lambda: [0.0, 0.0, 1.0])  # see `market_time`
     missing: list[list[int]] = field(default_factory=list)  # [first, last] open time without bars
     revised: dict[str, Kline] = field(default_factory=dict)  # by "symbol time"
     unlisted: list[str] = field(default_factory=list)  # symbols that REST refuses
 
 
+def market_time(clock: list[float]) -> int:
+    """Return the time of the market, ms: it was `there` when this machine's was `here`, and runs at `speed`."""
+    here, there, speed = clock
+    return int(there + (time.time() * 1000 - here) * speed)
+
+
 class Server:
     """The exchange itself."""
 
-    def __init__(self, symbols: list[str], base: int, history: int, n_bars: int, speed: float) -> None:
-        self.symbols, self.base, self.speed = symbols, base, speed
-        self.market = Market(symbols, base - history * SECOND, n_bars)
+    def __init__(self, symbols: list[str], start: int, n_bars: int) -> None:
+        self.symbols = symbols
+        self.market = Market(symbols, start, n_bars)
         self.faults = Faults()
         self.streams: dict[web.WebSocketResponse, set[str]] = {}
         self.requests: list[tuple[float, str, int]] = []
         self.n_connections = 0
 
     def now(self) -> int:
-        return self.base + int((time.time() * 1000 - self.base) * self.speed) + self.faults.jump
+        return market_time(self.faults.clock)
 
     def kline(self, symbol: str, open_time: int, part: int = PARTS) -> Kline | None:
         if any(first <= open_time <= last for first, last in self.faults.missing):
@@ -203,7 +209,7 @@ class Server:
         step = SECOND // PARTS
         at = self.now() // step + 1
         while True:
-            await asyncio.sleep(max(0.0, (at * step - self.now()) / 1000 / self.speed))
+            await asyncio.sleep(max(0.0, min((at * step - self.now()) / 1000 / self.faults.clock[2], 0.1)))
             if self.now() < at * step:
                 continue
             if self.now() - at * step > 10 * SECOND:  # the clock jumped, or the process was stopped
@@ -249,14 +255,14 @@ class LocalExchange:
     """
 
     def __init__(self, symbols: list[str], history: int = 100, speed: float = 10.0, n_bars: int = 20_000) -> None:
-        self.symbols, self.speed, self.jump = symbols, speed, 0
-        self.missing: list[list[int]] = []
-        self.base = int(time.time()) * 1000
+        self.symbols, self.missing = symbols, list[list[int]]()
+        now = int(time.time()) * 1000.0
+        self.clock = [now, now, speed]
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
-        self._arguments = {"symbols": symbols, "base": self.base, "history": history, "n_bars": n_bars, "speed": speed}
-        self.market = Market(symbols, self.base - history * SECOND, n_bars)
+        self._arguments = {"symbols": symbols, "start": int(now) - history * SECOND, "n_bars": n_bars}
+        self.market = Market(**self._arguments)
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -264,7 +270,7 @@ class LocalExchange:
         self.process = subprocess.Popen(arguments)
         for _ in range(500):
             try:
-                self.control(jump=self.jump, missing=self.missing)
+                self.control(clock=self.clock, missing=self.missing)
                 return
             except OSError:
                 time.sleep(0.02)
@@ -281,7 +287,7 @@ class LocalExchange:
         self, send: tuple[str, ...] = (), cut: bool = False, tear: bool = False, **faults: Any
     ) -> dict[str, Any]:
         """Set faults, send lines to every stream, end every stream; return what the exchange knows."""
-        self.jump, self.missing = faults.get("jump", self.jump), faults.get("missing", self.missing)
+        self.missing = faults.get("missing", self.missing)
         order = {"faults": faults, "send": send, "cut": cut, "tear": tear}
         url = f"http://127.0.0.1:{self.port}/control"
         with urllib.request.urlopen(url, data=json.dumps(order).encode(), timeout=10) as answer:
@@ -291,11 +297,16 @@ class LocalExchange:
     def heal(self) -> None:
         """Let everything work again; the clock does not go back."""
         faults = vars(Faults())
-        self.control(**{name: faults[name] for name in faults if name not in ("jump", "missing")})
+        self.control(**{name: faults[name] for name in faults if name not in ("clock", "missing")})
+
+    def set_clock(self, speed: float | None = None, ahead: int = 0) -> None:
+        """Let the market's clock run at another speed from now on, or jump ahead by some ms."""
+        self.clock = [time.time() * 1000, self.now() + ahead, speed or self.clock[2]]
+        self.control(clock=self.clock)
 
     def now(self) -> int:
         """Return the time of the market, ms."""
-        return self.base + int((time.time() * 1000 - self.base) * self.speed) + self.jump
+        return market_time(self.clock)
 
     def truth(self, symbol: str, first: int, last: int, revised: dict[str, Kline]) -> list[Kline]:
         """Return the bars that open from `first` to `last`."""

@@ -127,6 +127,16 @@ def test_rows_in_wrong_order_or_twice_or_never(exchange: LocalExchange, fault: s
         one.check()
 
 
+def test_a_need_of_rest_that_passes_stops_nothing(exchange: LocalExchange) -> None:
+    with followed(exchange, symbols=["BTCUSDT"]) as one:
+        one.more(2)
+        run = one.source._run
+        assert run is not None
+        run._loop.call_soon_threadsafe(run._watched[0].wake.set)  # what was missing came before REST was asked
+        one.more(4)
+        one.check()
+
+
 def revise(exchange: LocalExchange, age: int) -> dict[str, Any]:
     """Correct a bar of the first symbol."""
     time = exchange.now() // SECOND * SECOND - age * SECOND
@@ -176,7 +186,8 @@ def test_an_hour_without_bars(exchange: LocalExchange, caplog: pytest.LogCapture
         one.more(2)
         first = (exchange.now() // SECOND + 1) * SECOND
         missing = [first, first + 3599 * SECOND]
-        exchange.control(missing=[missing], jump=exchange.jump + 3600 * SECOND)
+        exchange.control(missing=[missing])
+        exchange.set_clock(ahead=3600 * SECOND)
         one.more()
         one.check()
     gaps = [
@@ -191,7 +202,7 @@ def test_an_hour_without_the_exchange(exchange: LocalExchange) -> None:
         one.more(2)
         exchange.kill()
         exchange.start()
-        exchange.control(jump=exchange.jump + 3600 * SECOND)
+        exchange.set_clock(ahead=3600 * SECOND)
         one.more()
         one.check()
 

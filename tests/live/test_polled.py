@@ -205,7 +205,7 @@ def test_what_is_not_there_is_refused(tmp_path: Path) -> None:
     (tmp_path / "WALK_1m.csv").write_text(HEADER + "".join(lines(BARS)[:10]))
     with pytest.raises(InputError, match="`symbols` and `timeframes` must leave files of"):
         from_folder(tmp_path, symbols="OTHER")
-    with pytest.raises(InputError, match="`feed` must name each series once"):
-        PolledBars((WALK, WALK), lambda *_: BARS, 1.0)
+    with pytest.raises(InputError, match="`path` must name a file or folder of bars, got none"):
+        from_folder(None)
     with pytest.raises(InputError, match="`interval` must be a number of at least"):
         PolledBars((WALK,), lambda *_: BARS, 0.0)

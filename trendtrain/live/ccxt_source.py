@@ -15,8 +15,8 @@ from trendtrain.errors import InputError, check_at_least, check_number
 from trendtrain.live.ccxt_client import find_market, find_timeframe, import_ccxt, new_client
 from trendtrain.live.closed_bars import ClosedBars, Row
 from trendtrain.live.inbox import Inbox, bars_of_rows
-from trendtrain.live.source import Revision
-from trendtrain.market.bars import Bars, Series, name_series
+from trendtrain.live.source import Revision, name_all
+from trendtrain.market.bars import Bars, Series
 from trendtrain.market.timeframe import parse_timeframe
 
 _LOG: Final = logging.getLogger("trendtrain.live")
@@ -51,8 +51,8 @@ class CcxtSource:
     def __init__(
         self,
         exchange: str,
-        symbols: Sequence[str],
-        timeframes: Sequence[str],
+        symbols: str | Sequence[str],
+        timeframes: str | Sequence[str],
         history: int = 1000,
         grace: float = 5.0,
         reconcile: float = 600.0,
@@ -69,9 +69,7 @@ class CcxtSource:
         for name, value in {**seconds, "keep_alive": keep_alive, "timeout": timeout}.items():
             check_number(name, value, 0.0)
         self.exchange = exchange
-        self.series = tuple(name_series(symbol, timeframe) for symbol in symbols for timeframe in timeframes)
-        if not self.series or len(set(self.series)) < len(self.series):
-            raise InputError(f"`symbols` and `timeframes` must name each series once, got {symbols} and {timeframes}.")
+        self.series = name_all(symbols, timeframes)
         self.history, self.look_back = history, look_back
         self.grace, self.reconcile, self.recycle, self.max_skew = grace, reconcile, recycle, max_skew
         self.keep_alive, self.timeout, self.settings = keep_alive, timeout, settings or {}
@@ -319,8 +317,8 @@ class _Run:
 
     async def _wait_for_need(self, one: _Watched, until: float) -> None:
         """Wait until a bar is missing or late, or a time has come."""
-        one.wake.clear()
         while not one.needs_rest and self._loop.time() < until:
+            one.wake.clear()  # each time: waiting for an event that is set gives way to no other task
             newest = one.bars.newest
             late = self._loop.time() + self._patience(one)
             try:

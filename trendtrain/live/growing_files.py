@@ -21,7 +21,7 @@ _MARK: Final = 256  # bytes by which a file that grew is told from one that was 
 
 
 def from_folder(
-    path: str | Path,
+    path: str | Path | None,
     symbols: str | list[str] | None = None,
     timeframes: str | list[str] | None = None,
     layout: str | None = None,
@@ -44,6 +44,8 @@ def from_folder(
     Raises:
         InputError: If there are no such files, or they cannot be read.
     """
+    if path is None:
+        raise InputError("`path` must name a file or folder of bars, got none.")
     files = [GrowingFile(file, ReadOptions(None, None, layout, timezone)) for file in find_files(path, layout)]
     wanted = [_listed(symbols), _listed(timeframes)]
     files = [

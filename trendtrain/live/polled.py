@@ -11,8 +11,8 @@ import numpy as np
 from trendtrain.data.sources import StoredBars
 from trendtrain.errors import InputError, check_number
 from trendtrain.live.inbox import Inbox
-from trendtrain.live.source import Revision
-from trendtrain.market.bars import Bars, Series, name_series
+from trendtrain.live.source import Revision, name_all
+from trendtrain.market.bars import Bars, Series
 from trendtrain.storage import BarStore, open_database
 from trendtrain.storage.bars.columns import columns_of, is_changed
 from trendtrain.storage.database import is_missing
@@ -23,7 +23,9 @@ _LOOK_BACK: Final = 10  # bars that each look compares again
 Load = Callable[[Series, np.datetime64 | None], Bars]
 
 
-def from_database(url: str, symbols: Sequence[str], timeframes: Sequence[str], interval: float = 1.0) -> "PolledBars":
+def from_database(
+    url: str | None, symbols: str | Sequence[str], timeframes: str | Sequence[str], interval: float = 1.0
+) -> "PolledBars":
     """Return what brings the bars of some series as another program writes them to a database.
 
     Args:
@@ -35,9 +37,9 @@ def from_database(url: str, symbols: Sequence[str], timeframes: Sequence[str], i
     Raises:
         InputError: If there is no such database, or a name is invalid.
     """
-    if is_missing(url):
+    if url is None or is_missing(url):
         raise InputError(f"`url` must name a database that exists, got {url}.")
-    series = tuple(name_series(symbol, timeframe) for symbol in symbols for timeframe in timeframes)
+    series = name_all(symbols, timeframes)
     engine = open_database(url)
     stored = StoredBars(BarStore(engine), dict.fromkeys(series))
     return PolledBars(series, lambda one, start: stored.load(one, start, None), interval, engine.dispose)
@@ -53,15 +55,13 @@ class PolledBars:
         on_close: Called at the end.
 
     Raises:
-        InputError: If there are no series, or `interval` is too small.
+        InputError: If `interval` is too small.
     """
 
     def __init__(
         self, series: tuple[Series, ...], load: Load, interval: float, on_close: Callable[[], None] = lambda: None
     ) -> None:
         check_number("interval", interval, 0.01)
-        if not series or len(set(series)) < len(series):
-            raise InputError(f"`feed` must name each series once, and at least one, got {list(map(tuple, series))}.")
         self.series = series
         self._on_close = on_close
         self._load = load

@@ -1,11 +1,12 @@
 """What brings the closed bars of some series: an exchange, growing files, a database, or stored bars again."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from trendtrain.market.bars import Bars, Series
+from trendtrain.errors import InputError
+from trendtrain.market.bars import Bars, Series, name_series
 
 
 class Revision(NamedTuple):
@@ -20,6 +21,23 @@ class Revision(NamedTuple):
     series: Series
     bar: Bars
     arrived: np.datetime64
+
+
+def name_all(symbols: str | Sequence[str], timeframes: str | Sequence[str]) -> tuple[Series, ...]:
+    """Return the series of each symbol at each timeframe.
+
+    Raises:
+        InputError: If there are none, one comes twice, or a name is invalid.
+
+    Example:
+        >>> name_all("BTCUSDT", ["1m", "60m"])
+        (Series(symbol='BTCUSDT', timeframe='1m'), Series(symbol='BTCUSDT', timeframe='1h'))
+    """
+    symbols, timeframes = ([one] if isinstance(one, str) else list(one) for one in (symbols, timeframes))
+    series = tuple(name_series(symbol, timeframe) for symbol in symbols for timeframe in timeframes)
+    if not series or len(set(series)) < len(series):
+        raise InputError(f"`symbols` and `timeframes` must name each series once, got {symbols} and {timeframes}.")
+    return series
 
 
 class BarSource(Protocol):
