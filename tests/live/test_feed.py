@@ -7,6 +7,7 @@ import pytest
 from scripted import ScriptedSource
 from streams import MAX_GAP, SERIES, predict, stream_of, verdict_table, walk_on
 
+from trendtrain.data.sources import StoredBars
 from trendtrain.errors import InputError
 from trendtrain.live.feed import LiveFeed
 from trendtrain.live.replay import ReplaySource
@@ -112,6 +113,45 @@ def test_bars_are_stored_before_the_stream_sees_them(start: np.datetime64) -> No
             stored = store.load(*name, start=bars.open_time[0])
             np.testing.assert_array_equal(stored.close[: len(bars)], bars.close)
     engine.dispose()
+
+
+def test_a_run_that_goes_on_has_the_bars_it_saw_and_a_later_one_their_corrections(start: np.datetime64) -> None:
+    engine = open_database("sqlite://")
+    store = BarStore(engine)
+    history = StoredBars(store, {A: None})
+    before, after = cut({A: SHORT[A]}, start)
+    store.write(*A, before[A][:30])
+    store.revise(*A, changed(before[A][7:8]), start - MINUTE)  # before the run: it has seen the correction
+    store.write(*A, before[A][30:])
+
+    def stream() -> Any:
+        source = ScriptedSource.of({A: after[A][:40]})
+        return stream_of(LiveFeed(source, history, Walk(str(start)), store))
+
+    first = stream()
+    first.begin()
+    walk_on(first, 20)
+    state, loaded_at = first.state_dict(), first.feed.loaded_at
+    for bar in (before[A][50:51], after[A][3:4], before[A][7:8]):
+        assert store.revise(*A, changed(bar, 1.01), start + 500 * MINUTE)
+    again = stream()
+    again.feed.loaded_at = start + 501 * MINUTE
+    with pytest.raises(InputError, match="`data` must give the bars of the run that is resumed"):
+        again.load_state_dict(state)
+    again = stream()
+    again.feed.loaded_at = loaded_at
+    again.load_state_dict(state)
+    assert len(walk_all(again)) == 20
+    later = LiveFeed(
+        ScriptedSource((A,), [(start + 600 * MINUTE, {A: after[A][40:41]})]), history, Walk(str(start)), store
+    )
+    assert later.begin().bars[A].close[50] == changed(before[A][50:51], 1.01).close[0]
+    engine.dispose()
+
+
+def changed(bar: Bars, by: float = 1.02) -> Bars:
+    prices = {name: getattr(bar, name) * by for name in ("open", "high", "low", "close")}
+    return Bars(bar.open_time, **prices, volume=bar.volume, timeframe=bar.timeframe)
 
 
 def test_what_was_stored_when_a_run_stopped_comes_first_and_what_was_seen_does_not_come_again(

@@ -213,6 +213,8 @@ class PivotDataModule(pl.LightningDataModule):
     def state_dict(self) -> dict[str, Any]:
         """Return what later steps depend on; the bars are read again."""
         grid = {"start": str(self.feed.start), "step": format_timeframe(self.feed.length)}
+        if self.feed.loaded_at is not None:
+            grid["loaded_at"] = str(self.feed.loaded_at)
         return {**to_tensors(self.stream.state_dict()), "grid": grid}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -228,6 +230,8 @@ class PivotDataModule(pl.LightningDataModule):
                 raise InputError(f"`walk.{name}` must stay {grid[name]} where a run goes on, got {ours[name]}.")
         self.walk = replace(self.walk, start=grid["start"])
         self._build()
+        if "loaded_at" in grid:
+            self.feed.loaded_at = np.datetime64(grid["loaded_at"], "ms")
         self.stream.load_state_dict(to_arrays(state_dict))
 
     def raise_if_stopped(self) -> None:

@@ -10,6 +10,7 @@ from trendtrain.errors import InputError, check_at_least, check_number
 from trendtrain.live.source import BarSource
 from trendtrain.market.bars import Bars, IntArray, Series, TimeArray, join_bars
 from trendtrain.market.timeframe import parse_timeframe
+from trendtrain.storage.bars.revisions import bars_as_of
 from trendtrain.storage.bars.store import BarStore
 from trendtrain.stream.feed import FedBars, History, series_order
 from trendtrain.stream.walk import Walk
@@ -50,6 +51,8 @@ class LiveFeed:
         series: The series, by symbol and then by length of the timeframe.
         start: When the walk starts.
         length: The length of a slot.
+        loaded_at: When the bars before the walk were read: corrections that came later change no bar of this run, also
+            where it goes on; a later run has them from the start.
 
     Raises:
         InputError: If a number lies outside its range, there are no series, or lockstep is asked for of a source whose
@@ -94,6 +97,7 @@ class LiveFeed:
         shortest = min(self._timeframes.values())
         self.length = walk.length(shortest) if lockstep else shortest
         self._n_bars: dict[Series, int] = {}
+        self.loaded_at: np.datetime64 | None = None
         self.start = self._start_time()
         self._reset(0)
 
@@ -115,9 +119,11 @@ class LiveFeed:
             n_seen: How many bars of each series a run had seen by then; the others come late, in the next step.
         """
         self._reset(slot)
+        if self._store is not None and self.loaded_at is None:
+            self.loaded_at = self._source.clock()
         end, bars = self._end(slot), {}
         for series, timeframe in self._timeframes.items():
-            stored = self._history.load(series, None, end + _MS - timeframe if self._is_stored else None)
+            stored = self._load(series, end + _MS - timeframe if self._is_stored else None)
             n = int(np.searchsorted(stored.close_time, end, side="right"))
             n = n if n_seen is None else min(n, n_seen.get(series, n))
             if n:
@@ -179,6 +185,13 @@ class LiveFeed:
     def n_bars(self, series: Series) -> int:
         """Return how many bars of a series there will be; 0 where they are still to come."""
         return self._n_bars.get(series, 0)
+
+    def _load(self, series: Series, end: np.datetime64 | None) -> Bars:
+        """Return the stored bars of a series that open before a time, as this run has seen them."""
+        bars = self._history.load(series, None, end)
+        if self._store is None or self.loaded_at is None:
+            return bars
+        return bars_as_of(bars, self._store.versions(*series), self.loaded_at)
 
     def _start_time(self) -> np.datetime64:
         start = self._walk.start

@@ -36,11 +36,14 @@ class Feed(Protocol):
         series: The series there are.
         start: When the walk starts.
         length: The length of a slot.
+        loaded_at: When the bars before the walk were read, where stored bars may be corrected later; None where not. A
+            run that goes on sets it before `begin`, and gets the bars that it saw.
     """
 
     series: tuple[Series, ...]
     start: np.datetime64
     length: np.timedelta64
+    loaded_at: np.datetime64 | None
 
     def begin(self, slot: int = 0, n_seen: Mapping[Series, int] | None = None) -> FedBars:
         """Return all bars that closed by the end of a slot, and go on behind it; slot 0 ends where the walk starts.
@@ -179,6 +182,7 @@ class HistoryFeed:
 
     def __init__(self, history: History, walk: Walk) -> None:
         self._history = history
+        self.loaded_at: np.datetime64 | None = None  # history is not corrected
         self.series = tuple(sorted(history.series, key=series_order))
         times = {series: history.load(series, None, None).close_time for series in self.series}
         times = {series: close_time for series, close_time in times.items() if len(close_time)}

@@ -1,6 +1,7 @@
 """Bars that were corrected after they had been taken in: each version, in order of arrival."""
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -8,7 +9,7 @@ from sqlalchemy import Connection, func, insert, select
 
 from trendtrain.market.bars import Bars, Series
 from trendtrain.market.timeframe import parse_timeframe
-from trendtrain.storage.bars.columns import VALUES, BarColumns, bars_of
+from trendtrain.storage.bars.columns import VALUES, BarColumns, bars_of, columns_of
 from trendtrain.storage.schema import bar_revisions
 
 
@@ -62,6 +63,33 @@ def read_versions(connection: Connection, series: Series, series_id: int | None)
         when = None if arrived is None else np.datetime64(arrived, "ms")
         versions.append(BarVersion(bars_of(columns, timeframe), revision, when))
     return versions
+
+
+def bars_as_of(bars: Bars, versions: Sequence[BarVersion], time: np.datetime64) -> Bars:
+    """Return stored bars as they were known at a time, and those that were first taken in later as they were then.
+
+    Args:
+        bars: Of a series, as they are now.
+        versions: Of those that were corrected.
+        time: Corrections that arrived later are undone; a bar that came after later ones, by such a correction, is left
+            out.
+    """
+    known: dict[int, BarVersion | None] = {}
+    for version in versions:  # in order of arrival
+        opened = int(version.bar.open_time[0].astype(np.int64))
+        if version.arrived is None or version.arrived <= time:
+            known[opened] = version
+        else:
+            known.setdefault(opened, None)
+    columns = columns_of(bars)
+    values, is_kept = columns.values.copy(), np.ones(len(bars), dtype=bool)
+    for opened, then in known.items():
+        at = int(np.searchsorted(columns.time, opened))
+        if at < len(bars) and columns.time[at] == opened:
+            is_kept[at] = then is not None
+            if then is not None:
+                values[:, at] = columns_of(then.bar).values[:, 0]
+    return bars_of(BarColumns(columns.time, values).take(is_kept), bars.timeframe)
 
 
 def _row(series_id: int, time: int, revision: int, arrived: int | None, values: list[float]) -> dict[str, object]:
