@@ -36,6 +36,10 @@ RUN_BY = {  # the tests that run the blocks of a page in a language; `text` is w
     ("docs/live.md", "sql"): "integration/test_live_page.py",
     ("docs/models.md", "python"): "integration/test_pages.py",
     ("docs/models.md", "yaml"): "integration/test_pages.py",
+    **{
+        ("docs/operations.md", language): "live/test_operations_page.py"
+        for language in ("bash", "python", "sql", "yaml")
+    },
     ("docs/own_trainer.md", "bash"): "test_examples.py",
     ("docs/own_trainer.md", "python"): "integration/test_own_trainer_page.py",
     ("docs/replay.md", "bash"): "integration/test_recipes.py",

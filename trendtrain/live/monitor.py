@@ -81,6 +81,10 @@ class Monitor(pl.Callback):
         self._begin()
         self._beat(trainer)
 
+    def on_warmup(self, trainer: pl.Trainer, done: int, total: int) -> None:
+        """Say that the process is alive while nothing is predicted yet."""
+        self._beat(trainer)
+
     def on_predictions(
         self, trainer: pl.Trainer, index: int, predictions: Predictions, series: tuple[Series, ...]
     ) -> Predictions:
