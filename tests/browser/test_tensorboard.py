@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 Open = Callable[[str], Any]
-FIGURES = {"reliability", "confusion", "delays", "accuracy_by_hour", "pivots/SYNTH/5m"}
+FIGURES = {"rules", "lead", "reliability", "confusion", "delays", "accuracy_by_hour", "pivots/SYNTH/5m"}
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ def test_the_first_page_shows_figures_and_scores(opened: Open) -> None:
     page.locator("image-card img").first.wait_for()
     groups = page.locator(".group-title")
     groups.nth(1).wait_for()
-    assert [text.strip() for text in groups.all_inner_texts()][-4:] == ["figures", "replay", "train", "trend"]
+    assert [text.strip() for text in groups.all_inner_texts()][-5:] == ["Skill", "figures", "replay", "train", "trend"]
     page.locator("input[placeholder='Filter tags (regex)']").fill("^trend/event_accuracy$")
     page.locator("scalar-card", has_text="trend/event_accuracy").first.wait_for()
 

@@ -19,5 +19,6 @@ def test_labels_without_a_name_make_no_tag_with_an_empty_part(named: set[tuple[s
     step = SimpleNamespace(scalars={"accuracy": 0.5}, series_stats=dict.fromkeys(series, STATS), replay={"bars": 9.0})
     tags = {value.tag: value.simple_value for value in points(step_scalars(step, {"event_accuracy": 0.5})).value}  # type: ignore[arg-type]
     of_series = {f"trend/{symbol}/{timeframe}/accuracy" for symbol, timeframe in named}
-    assert set(tags) == {"trend/accuracy", "trend/event_accuracy", "replay/bars", *of_series}
+    assert tags["Skill/event_accuracy"] == tags["trend/event_accuracy"]
+    assert set(tags) == {"Skill/event_accuracy", "trend/accuracy", "trend/event_accuracy", "replay/bars", *of_series}
     assert all(all(tag.split("/")) for tag in tags)

@@ -17,6 +17,8 @@ from torch.utils.data import DataLoader, TensorDataset
 from trainer_parts import SERIES
 
 from trendtrain.callbacks import TrendCharts, TrendValidation, WalkStep
+from trendtrain.charts.look import dark
+from trendtrain.charts.page import THEMES
 from trendtrain.charts.recent_chart import RecentBars, draw_recent, recent_bars
 from trendtrain.charts.recent_predictions import NONE, PENDING, RecentPredictions
 from trendtrain.data import PivotDataModule, Walk
@@ -25,7 +27,7 @@ from trendtrain.market.pivots import Pivots
 from trendtrain.validation.predictions import CORRECT, VOID_FLAT, WRONG
 
 Make = Callable[..., Any]
-SCORES = {f"figures/{name}" for name in ("reliability", "confusion", "delays", "accuracy_by_hour")}
+SCORES = {f"figures/{name}" for name in ("rules", "lead", "reliability", "confusion", "delays", "accuracy_by_hour")}
 
 
 class NewestBars(pl.Callback):
@@ -116,9 +118,10 @@ def test_each_bar_has_what_was_predicted_at_it_and_what_came_of_it(walked: Newes
 
 def test_predictions_are_coloured_by_verdict_and_pending_ones_are_grey(walked: NewestBars) -> None:
     recent = walked.recents[-1]["AAA", "5m"]
-    figure = draw_recent(recent)
+    with dark():
+        figure = draw_recent(recent)
     _, said, came = figure.axes
-    colours = {CORRECT: "#009e73", WRONG: "#882255", PENDING: "#b8b8b8", NONE: "#ffffff"}
+    colours = {CORRECT: "#009e73", WRONG: "#c2528b", PENDING: "#a9b1ba", NONE: THEMES["dark"]["card"]}
     picture = came.collections[0].get_array()[0]
     assert len(picture) == len(recent.bars) - recent.first <= 240
     for code, colour in colours.items():
@@ -184,7 +187,7 @@ def test_a_foreign_trainer_gets_the_figures_of_its_last_pass(tmp_path: Path, mak
     trainer = make_trainer(TrendValidation(labels=label_bars(bars)), TrendCharts(), logger=logger, max_epochs=3)
     trainer.fit(Foreign(), loader, loader)
     charts = images(tmp_path)
-    assert set(charts.Tags()["images"]) == SCORES
+    assert set(charts.Tags()["images"]) == SCORES - {"figures/lead"}  # there are no rules
     assert [picture.step for picture in charts.Images("figures/reliability")] == [2]
     assert [point.step for point in charts.Scalars("trend/event_accuracy_low")] == [0, 1, 2]
 

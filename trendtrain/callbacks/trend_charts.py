@@ -77,7 +77,7 @@ class TrendCharts(pl.Callback):
         try:
             from trendtrain.charts.walk_pictures import draw_pictures
         except ModuleNotFoundError as error:
-            if error.name != "matplotlib":
+            if (error.name or "").partition(".")[0] != "matplotlib":
                 raise
             trainer.print("no figures in TensorBoard: they need matplotlib (pip install trendtrain[plot])")
             return

@@ -10,18 +10,16 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.transforms import offset_copy
 
+from trendtrain.charts.look import ink, muted, paper
 from trendtrain.market.bars import Bars, FloatArray, IntArray
 from trendtrain.market.directions import DIRECTION_COLOURS, DIRECTION_WORDS, DOWN, FLAT, UP
 from trendtrain.market.lines import Lines
 from trendtrain.market.pivots import HIGH, Pivots
 
-INK: Final = "#444444"
-PALE: Final = "#9a9a9a"
-
 _FEW_BARS: Final = 300  # with more, marks shrink
 
-_L1: Final[dict[str, Any]] = {"markersize": 3.5, "mfc": "none", "mec": INK, "markeredgewidth": 0.7}
-_L2: Final[dict[str, Any]] = {"markersize": 7.0, "mfc": INK, "mec": INK, "markeredgewidth": 0.7}
+_L1_SIZE: Final = 3.5  # points
+_L2_SIZE: Final = 7.0
 
 
 def draw_market(
@@ -36,7 +34,7 @@ def draw_market(
         lines: Its lines.
         part: The bars to draw.
     """
-    _draw_candles(chart, bars, part)
+    _draw_candles(figure, chart, bars, part)
     _limit(chart, bars, part)
     _draw_lines(chart, lines, _shrink_of(part))
     for kind in pivots:
@@ -44,8 +42,8 @@ def draw_market(
 
 
 def draw_strip(strip: Axes, code: IntArray, part: slice, colours: dict[int, str], name: str) -> None:
-    """Colour each bar of a strip below the candles by its code; a code without a colour stays white."""
-    picture = np.ones((1, len(code), 3))
+    """Colour each bar of a strip below the candles by its code; a code without a colour stays empty."""
+    picture = np.tile(np.array(to_rgb(paper())), (1, len(code), 1))
     for value, colour in colours.items():
         picture[0, code == value] = to_rgb(colour)
     strip.pcolormesh(np.arange(part.start, part.stop + 1) - 0.5, (0, 1), picture)  # stays a vector in an SVG
@@ -53,15 +51,15 @@ def draw_strip(strip: Axes, code: IntArray, part: slice, colours: dict[int, str]
     strip.set_ylabel(name, rotation=0, ha="right", va="center", fontsize=9)
 
 
-def _draw_candles(chart: Axes, bars: Bars, part: slice) -> None:
-    """Draw bars in greys: colours are for the lines."""
+def _draw_candles(figure: Figure, chart: Axes, bars: Bars, part: slice) -> None:
+    """Draw bars without colour: colours are for the lines."""
     bar = np.arange(part.start, part.stop)
-    width = max(0.7, 600.0 / len(bar))  # of a body, in points
+    width = max(0.7, 40.0 * figure.get_figwidth() / len(bar))  # of a body, in points
     low, high = np.column_stack([bar, bars.low[part]]), np.column_stack([bar, bars.high[part]])
-    chart.add_collection(_segments(low, high, 0.7, PALE))
+    chart.add_collection(_segments(low, high, 0.8, ink()))
     opened, closed = np.column_stack([bar, bars.open[part]]), np.column_stack([bar, bars.close[part]])
     is_up = bars.close[part] >= bars.open[part]
-    for here, colour in ((is_up, "#cdcdcd"), (~is_up, "#868686")):
+    for here, colour in ((is_up, ink()), (~is_up, muted())):
         body = _segments(opened[here], closed[here], width, colour)
         body.set_capstyle("butt")
         chart.add_collection(body)
@@ -77,7 +75,7 @@ def _limit(chart: Axes, bars: Bars, part: slice) -> None:
     chart.set_ylim(low - margin, high + margin)
     chart.set_xlim(part.start - 0.5, part.stop - 0.5)
     chart.set_ylabel("price")
-    chart.grid(color="#eeeeee", linewidth=0.8)
+    chart.grid(linewidth=0.8)
     chart.set_axisbelow(True)
 
 
@@ -102,11 +100,16 @@ def _draw_pivots(figure: Figure, chart: Axes, pivots: Pivots, part: slice) -> No
     level2 = pivots.at_level(2)
     level1 = pivots.take((pivots.level == 1) & ~np.isin(pivots.bar, level2.bar))
     marker, side = ("v", 1) if pivots.kind == HIGH else ("^", -1)
-    for points, look, distance in ((level1, _L1, 4), (level2, _L2, 7)):
+    for points, look, distance in ((level1, _mark(1), 4), (level2, _mark(2), 7)):
         here = points.take((points.bar >= part.start) & (points.bar < part.stop))
         beside = offset_copy(chart.transData, figure, y=side * distance, units="points")
         (drawn,) = chart.plot(here.bar, here.price, marker, transform=beside, zorder=5, **look)
         drawn.set_markersize(look["markersize"] * _shrink_of(part))
+
+
+def _mark(level: int) -> dict[str, Any]:
+    size, face = (_L1_SIZE, "none") if level == 1 else (_L2_SIZE, ink())
+    return {"markersize": size, "mfc": face, "mec": ink(), "markeredgewidth": 0.7}
 
 
 def _shrink_of(part: slice) -> float:
@@ -114,16 +117,24 @@ def _shrink_of(part: slice) -> float:
     return float(min(1.0, 2.0 * _FEW_BARS / (part.stop - part.start)))
 
 
-def mark_handles() -> list[Line2D]:
-    """Return the legend of the marks."""
+def mark_handles(pivots: tuple[Pivots, Pivots], lines: Lines) -> list[Line2D]:
+    """Return the legend of the marks that are drawn."""
     marks = [
-        Line2D([], [], linestyle="", marker=marker, label=f"{level} {kind}", **look)
-        for level, look in (("L2", _L2), ("L1", _L1))
-        for marker, kind in (("v", "high"), ("^", "low"))
+        Line2D([], [], linestyle="", marker="v" if one.kind == HIGH else "^", label=f"L{level} {name}", **_mark(level))
+        for level in (2, 1)
+        for one, name in zip(pivots, ("high", "low"), strict=True)
+        if (one.level == level).any()
     ]
-    lines = [
+    drawn = [
         Line2D([], [], color=DIRECTION_COLOURS[code], lw=1.8, label=f"{DIRECTION_WORDS[code]} line")
         for code in (UP, DOWN, FLAT)
+        if (lines.direction == code).any()
     ]
-    known = Line2D([], [], color=INK, marker="|", ms=9, mew=2.0, ls=":", lw=1.1, label="line known from this bar on")
-    return [*marks, *lines, known]
+    known = Line2D([], [], color=ink(), marker="|", ms=9, mew=2.0, ls=":", lw=1.1, label="line known from here on")
+    return [*marks, *drawn, *([known] if len(lines) else [])]
+
+
+def in_sight(pivots: tuple[Pivots, Pivots], lines: Lines, part: slice) -> tuple[tuple[Pivots, Pivots], Lines]:
+    """Return what of pivots and lines lies in a part of the bars."""
+    highs, lows = (one.take((one.bar >= part.start) & (one.bar < part.stop)) for one in pivots)
+    return (highs, lows), lines[(lines.known_at >= part.start) & (lines.first_bar < part.stop)]

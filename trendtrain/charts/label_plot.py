@@ -1,15 +1,15 @@
 """Draw a part of a labelled series as a picture: `trendtrain label --plot FILE.png`."""
 
 import io
-from typing import Final
+from typing import Any, Final
 
-from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from trendtrain.charts.candles import draw_market, draw_strip, mark_handles
+from trendtrain.charts.candles import draw_market, draw_strip, in_sight, mark_handles
 from trendtrain.charts.date_ticks import date_ticks
+from trendtrain.charts.look import light
 from trendtrain.market.directions import DIRECTION_COLOURS, UNKNOWN
 from trendtrain.market.labelled import Labelled
 from trendtrain.market.timeframe import format_minute
@@ -20,7 +20,7 @@ _DOTS: Final = 110  # an inch
 
 def draw_labels(labelled: Labelled, part: slice) -> Figure:
     """Draw a part of a labelled series."""
-    with style.context("default"):
+    with light():
         figure = Figure(figsize=_SIZE, layout="constrained")
         chart, strip = figure.subplots(2, 1, sharex=True, height_ratios=[24, 1])
         pivots = (labelled.highs, labelled.lows)
@@ -46,5 +46,7 @@ def _explain(figure: Figure, chart: Axes, labelled: Labelled, part: slice) -> No
     first, last = (format_minute(labelled.bars.open_time[bar]) for bar in (part.start, part.stop - 1))
     subtitle = f"{first} to {last}, {part.stop - part.start:,} bars   |   {labelled.rules}"
     chart.set_title(subtitle, loc="left", fontsize=10)
-    unknown = Patch(color=DIRECTION_COLOURS[UNKNOWN], label="label not known yet")
-    figure.legend(handles=[*mark_handles(), unknown], loc="outside lower center", ncols=9, frameon=False)
+    handles: list[Any] = list(mark_handles(*in_sight((labelled.highs, labelled.lows), labelled.labels.lines, part)))
+    if (labelled.labels.direction[part] == UNKNOWN).any():
+        handles.append(Patch(color=DIRECTION_COLOURS[UNKNOWN], label="label not known yet"))
+    figure.legend(handles=handles, loc="outside lower center", ncols=9, frameon=False)

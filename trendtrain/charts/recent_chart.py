@@ -9,26 +9,25 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from trendtrain.charts.candles import draw_market, draw_strip, mark_handles
+from trendtrain.charts.candles import draw_market, draw_strip, in_sight, mark_handles
 from trendtrain.charts.date_ticks import date_ticks
+from trendtrain.charts.look import THUMBNAIL
 from trendtrain.charts.recent_predictions import N_BARS, PENDING, RecentPredictions
 from trendtrain.market.bars import Bars, IntArray, Series
-from trendtrain.market.directions import DIRECTION_COLOURS, DIRECTION_WORDS, DOWN, UP
+from trendtrain.market.directions import DIRECTION_COLOURS
 from trendtrain.market.labels import label_bars
 from trendtrain.market.lines import NO_LINES, Lines
 from trendtrain.market.pivots import Pivots, find_pivots
-from trendtrain.market.timeframe import format_minute
 from trendtrain.stream.walk_step import WalkStep
 from trendtrain.validation.predictions import CORRECT, VOID_FLAT, VOID_GAP, WRONG
 
 _VERDICTS: Final = {  # distinguishable with any kind of colour vision, also from the directions
     CORRECT: ("correct", "#009e73"),
-    WRONG: ("wrong", "#882255"),
-    PENDING: ("pending", "#b8b8b8"),
+    WRONG: ("wrong", "#c2528b"),
+    PENDING: ("pending", "#a9b1ba"),
     VOID_FLAT: ("void", "#f0e442"),
 }
 _BEFORE: Final = 300  # read besides, so that the first pivots are those of the whole series
-_SIZE: Final = (11.5, 5.8)  # inches
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,33 +56,27 @@ class RecentBars:
 def draw_recent(recent: RecentBars) -> Figure:
     """Draw candles with pivots and lines, and below each bar its prediction and its verdict."""
     part = slice(recent.first, len(recent.bars))
-    figure = Figure(figsize=_SIZE)
-    figure.subplots_adjust(left=0.085, right=0.99, top=0.895, bottom=0.17, hspace=0.03)
+    figure = Figure(figsize=THUMBNAIL)
+    figure.subplots_adjust(left=0.165, right=0.985, top=0.86, bottom=0.29, hspace=0.03)
     chart, predicted, verdict = figure.subplots(3, 1, sharex=True, height_ratios=[22, 1, 1])
     draw_market(figure, chart, recent.bars, recent.pivots, recent.lines, part)
     draw_strip(predicted, recent.direction[part], part, DIRECTION_COLOURS, "predicted")
     outcome = np.where(recent.outcome == VOID_GAP, VOID_FLAT, recent.outcome)[part]
     draw_strip(verdict, outcome, part, {code: colour for code, (_, colour) in _VERDICTS.items()}, "verdict")
-    position, dates = date_ticks(recent.bars.open_time[part])
+    position, dates = date_ticks(recent.bars.open_time[part], most=5)
     verdict.set_xticks(part.start + position, dates)
     _explain(figure, chart, recent, part)
     return figure
 
 
 def _explain(figure: Figure, chart: Axes, recent: RecentBars, part: slice) -> None:
-    title = f"{' '.join(recent.series)}: the newest bars, what was predicted at each, and what came of it"
-    figure.suptitle(title, x=0.01, ha="left", fontsize=13, fontweight="bold", parse_math=False)
-    times = recent.bars.open_time
+    figure.suptitle(f"{' '.join(recent.series)}: the newest bars", x=0.02, ha="left", weight="bold", parse_math=False)
     counts = {name: int((recent.outcome[part] == code).sum()) for code, (name, _) in _VERDICTS.items()}
     outcomes = ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "no prediction"
-    span = f"{format_minute(times[part.start])} to {format_minute(times[-1])} UTC, {part.stop - part.start:,} bars"
-    chart.set_title(f"{span}   |   {outcomes}", loc="left", fontsize=10, y=1.01)
-    verdicts = [Patch(color=colour, label=name) for name, colour in _VERDICTS.values()]
-    said_codes = [
-        Patch(color=DIRECTION_COLOURS[code], label=f"predicted {DIRECTION_WORDS[code]}") for code in (UP, DOWN)
-    ]
-    handles = [*mark_handles(), *said_codes, *verdicts]
-    figure.legend(handles=handles, loc="lower center", ncols=7, frameon=False, fontsize=8.5)
+    chart.set_title(f"{part.stop - part.start:,} bars: {outcomes}", loc="left", fontsize=11, y=1.0, x=-0.175)
+    verdicts = [Patch(color=colour, label=name) for name, colour in _VERDICTS.values() if counts[name]]
+    handles = [*mark_handles(*in_sight(recent.pivots, recent.lines, part)), *verdicts]
+    figure.legend(handles=handles, loc="lower center", ncols=4, fontsize=9, columnspacing=1.2, handletextpad=0.5)
 
 
 def recent_bars(step: WalkStep, index: int, bars: Bars, labeler: Any, predictions: RecentPredictions) -> RecentBars:

@@ -10,7 +10,14 @@ from torch.utils.tensorboard.summary import custom_scalars, hparams
 from trendtrain.charts.run_text import describe_run, flatten, headline, text_of
 
 # What runs are compared by in the HParams table: final scores, and parts of the configuration.
-_SCORES: Final = ("trend/event_accuracy", "trend/over_best", "trend/nll", "trend/ece")
+_SCORES: Final = (
+    "trend/event_accuracy",
+    "trend/over_best",
+    "trend/over_best_low",
+    "trend/over_best_high",
+    "trend/nll",
+    "trend/ece",
+)
 _COMPARED: Final = ("n_classes", "data", "labels", "model", "replay", "walk")
 _NOT_COMPARED: Final = (  # given elsewhere, or without effect on scores
     "data.source",
@@ -21,7 +28,7 @@ _NOT_COMPARED: Final = (  # given elsewhere, or without effect on scores
     "model.net.window",
 )
 # TensorBoard sorts capitals first and shows five columns at once.
-_HEADLINES: Final = {"model": "Model", "lr": "Learning rate", "replay": "Replay", "seed": "Seed"}
+_HEADLINES: Final = {"data": "Data", "model": "Model", "lr": "Learning rate", "replay": "Replay", "seed": "Seed"}
 
 
 def run_summaries(config: Mapping[str, Any], names: Sequence[str]) -> list[Summary]:
@@ -68,11 +75,10 @@ def chart_order(names: Sequence[str]) -> dict[str, dict[str, list[Any]]]:
     if rules:
         intervals["model minus the best simple rule, with its 95 % interval"] = ["Margin", _band("over_best")]
     lines = {
-        "model against simple rules, on the same verdicts": ["event_accuracy", *rules],
-        "event accuracy, of all events and of late": ["event_accuracy", "accuracy_fading"],
+        "event accuracy of late": ["accuracy_fading"],
         "negative log-likelihood (0.693: a coin)": ["nll"],
         "calibration error": ["ece"],
-        "expected accuracy of what is waiting, and accuracy so far": ["expected_accuracy", "accuracy"],
+        "expected accuracy of what is waiting": ["expected_accuracy"],
         "predictions that wait for their label": ["pending"],
         "bars from a prediction to its verdict, median": ["delay_bars"],
     }

@@ -84,7 +84,7 @@ def flatten(config: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, An
 
 
 def headline(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what tells runs apart at a glance: `model`, `lr`, `replay` with its options, `seed`; only what is given.
+    """Return what tells runs apart at a glance: `data`, `model`, `lr`, `replay` with its options, `seed`, where given.
 
     Example:
         >>> headline({"seed": 1, "replay": {"weigh": {"_target_": "mine.by_age", "half": 9}}})
@@ -94,7 +94,11 @@ def headline(config: Mapping[str, Any]) -> dict[str, Any]:
     weigh = str(replay.pop("_target_", "")).rpartition(".")[2]
     options = ", ".join(f"{key} {value}" for key, value in replay.items() if key != "_partial_")
     net = (model.get("net") or {}).get("_target_") or model.get("_target_") or ""
+    data = config.get("data") or {}
+    source = data.get("path") or (data.get("source") or {}).get("market")
+    parts = [text_of(part) for part in (source, data.get("symbols"), data.get("timeframes")) if part]
     named = {
+        "data": " ".join(parts) or None,
         "model": str(net).rpartition(".")[2] or None,
         "lr": model.get("lr"),
         "replay": f"{weigh} {options}".strip() or None,

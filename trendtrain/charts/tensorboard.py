@@ -13,6 +13,7 @@ from trendtrain.charts.loggers import market_seconds
 from trendtrain.stream.walk_step import WalkStep
 from trendtrain.validation.score import DIFFERENCES, SHARES, Scores
 
+_FIRST: Final = ("event_accuracy", "over_best", "over_best_low", "over_best_high")  # in the group shown first
 _BOUNDS: Final = {"event_accuracy": SHARES, "over_best": DIFFERENCES}
 _MORE_EVENTS: Final = 1.1  # an interval shrinks by a twentieth meanwhile, and all of them cost 11 of the last one
 
@@ -88,6 +89,10 @@ def step_scalars(step: WalkStep, intervals: dict[str, float]) -> dict[str, float
 
 
 def points(scalars: Mapping[str, float]) -> Summary:
-    """Return scalars as one event, a tenth of the cost of `add_scalar` for each; NaN draws no point."""
+    """Return scalars as one event, a tenth of the cost of `add_scalar` for each; NaN draws no point.
+
+    The most telling ones come a second time, as `Skill/...`: TensorBoard shows the group with a capital first.
+    """
+    scalars = {f"Skill/{name}": scalars.get(f"trend/{name}", math.nan) for name in _FIRST} | dict(scalars)
     values = [Summary.Value(tag=tag, simple_value=value) for tag, value in scalars.items() if not math.isnan(value)]
     return Summary(value=values)

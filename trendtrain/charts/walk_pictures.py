@@ -7,18 +7,27 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import Any, Final, Protocol, runtime_checkable
 
-from matplotlib import style
 from matplotlib.figure import Figure
 from tensorboard.compat.proto.summary_pb2 import Summary
 
+from trendtrain.charts.look import dark
 from trendtrain.charts.recent_chart import draw_recent, recent_bars
 from trendtrain.charts.recent_predictions import MOST_SERIES, RecentPredictions
-from trendtrain.charts.score_charts import draw_confusion, draw_delays, draw_hours, draw_reliability
+from trendtrain.charts.score_charts import (
+    draw_confusion,
+    draw_delays,
+    draw_hours,
+    draw_lead,
+    draw_reliability,
+    draw_rules,
+)
 from trendtrain.market.bars import Bars
 from trendtrain.stream.walk_step import WalkStep
+from trendtrain.validation.edge import course_of
+from trendtrain.validation.score import DIFFERENCES, FEWEST_BLOCKS, SHARES
 
 _MOST_HOURS: Final = 12  # in a heat map
-_DOTS: Final = 90  # an inch
+_DOTS: Final = 140  # an inch
 
 
 @runtime_checkable
@@ -39,7 +48,7 @@ def draw_pictures(step: WalkStep, datamodule: Any, predictions: RecentPrediction
         datamodule: Where the bars are, if it is one of ours.
         predictions: The newest predictions.
     """
-    with style.context("default"), _no_garbage_collection():
+    with dark(), _no_garbage_collection():
         return [_picture(tag, figure) for tag, figure in _figures(step, datamodule, predictions)]
 
 
@@ -79,7 +88,14 @@ def _picture(tag: str, figure: Figure) -> Summary:
 
 def _score_figures(step: WalkStep) -> Iterator[tuple[str, Figure]]:
     board, metrics, n_events = step.board, step.metrics, step.board.n_events
-    breakdown, scores = board.breakdown(), board.scores()
+    breakdown, scores, events = board.breakdown(), board.scores(), board.events()
+    time, block = events.known_time.astype("datetime64[ms]"), events.block
+    columns = dict(zip(("model", *board.baselines), [events.values[:, 0], *events.values[:, 2:].T], strict=True))
+    yield "figures/rules", draw_rules({name: course_of(own, time, block, SHARES) for name, own in columns.items()})
+    if (best := scores["best_baseline"]) is not None:
+        lead, width = columns["model"] - columns[best["name"]], max(FEWEST_BLOCKS, int(block.max()) // 10)
+        so_far, recent = (course_of(lead, time, block, DIFFERENCES, one) for one in (None, width))
+        yield "figures/lead", draw_lead(so_far, recent, best["name"], f"newest {width} blocks")
     yield "figures/reliability", draw_reliability(breakdown["reliability"], n_events, metrics["ece"])
     yield "figures/confusion", draw_confusion(breakdown["confusion"], n_events)
     delay = scores["label_delay_bars"]
