@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.transforms import offset_copy
 
-from trendtrain.charts.look import ink, muted, paper
+from trendtrain.charts.look import bodies, ink, paper
 from trendtrain.market.bars import Bars, FloatArray, IntArray
 from trendtrain.market.directions import DIRECTION_COLOURS, DIRECTION_WORDS, DOWN, FLAT, UP
 from trendtrain.market.lines import Lines
@@ -59,7 +59,7 @@ def _draw_candles(figure: Figure, chart: Axes, bars: Bars, part: slice) -> None:
     chart.add_collection(_segments(low, high, 0.8, ink()))
     opened, closed = np.column_stack([bar, bars.open[part]]), np.column_stack([bar, bars.close[part]])
     is_up = bars.close[part] >= bars.open[part]
-    for here, colour in ((is_up, ink()), (~is_up, muted())):
+    for here, colour in zip((is_up, ~is_up), bodies(), strict=True):
         body = _segments(opened[here], closed[here], width, colour)
         body.set_capstyle("butt")
         chart.add_collection(body)

@@ -26,7 +26,7 @@ _DARK: Final[dict[str, Any]] = {
     "legend.fontsize": 10,
     "legend.frameon": False,
 }
-_LIGHT: Final[dict[str, Any]] = {"grid.color": "#eeeeee", "lines.color": "#7d7d7d"}
+_LIGHT: Final[dict[str, Any]] = {"grid.color": "#eeeeee", "lines.color": "#949494"}
 
 
 @contextmanager
@@ -51,6 +51,12 @@ def ink() -> str:
 def muted() -> str:
     """Return the colour of what stands back."""
     return str(mpl.rcParams["lines.color"])
+
+
+def bodies() -> tuple[str, str]:
+    """Return the colours of bars that rose and of bars that fell: the lighter of two, and the darker."""
+    rose, fell = ink(), muted()
+    return (rose, fell) if paper() == _DARK["axes.facecolor"] else (fell, rose)
 
 
 def paper() -> str:
