@@ -91,9 +91,9 @@ FEATURES = {
     "beyond single precision": (with_value(9, 2, 1e300), r"got 1e\+300 at bar 9, column 2"),
 }
 LABELS = {
-    "None": (lambda bars: None, "`labels` must be a function that gives Labels, got None"),
-    "directions": (lambda bars: np.ones(len(bars)), "`labels` must be a function that gives Labels, got ndarray"),
-    "too few": (lambda bars: label_bars(bars[:-5]), "`labels` must give Labels of each of 3000 bars, got 2995"),
+    "None": (lambda bars: None, "`labels` must give Labels of each of 3000 bars, got NoneType"),
+    "directions": (lambda bars: np.ones(len(bars)), "`labels` must give Labels of each of 3000 bars, got ndarray"),
+    "too few": (lambda bars: label_bars(bars[:-5]), "`labels` must give Labels of each of 3000 bars, got 2995 labels"),
     "float `known_at`": (
         lambda bars: replace(label_bars(bars), run_known_at=label_bars(bars).run_known_at.astype(float)),
         "`labels` must give Labels with whole numbers as run_known_at, got float64",

@@ -4,18 +4,15 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from importlib.resources import files
-from typing import Any, Final
+from typing import Any
 
-import numpy as np
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from trendtrain.errors import InputError, did_you_mean
 from trendtrain.market.bars import Bars, Series
-from trendtrain.market.labels import Labels, label_bars
-
-_INTEGERS: Final = ("start", "run_direction", "run_known_at", "run_event")  # of `Labels`
+from trendtrain.market.labels import Labels
 
 
 def drop_defaults(cfg: DictConfig) -> None:
@@ -68,10 +65,9 @@ def call(key: str, part: Any, **arguments: Any) -> Any:
 
 
 def make_labeler(cfg: DictConfig) -> Callable[[Bars], Labels]:
-    """Return the labeler; one of the user's is checked at each call."""
-    labeler = _check_callable("labels", instantiate(cfg.labels))
-    is_ours = isinstance(labeler, partial) and labeler.func is label_bars
-    return labeler if is_ours else _CheckedLabeler(labeler)
+    """Return the labeler."""
+    labeler: Callable[[Bars], Labels] = _check_callable("labels", instantiate(cfg.labels))
+    return labeler
 
 
 def make_replay(cfg: DictConfig) -> Any:
@@ -95,23 +91,6 @@ def _check_callable(key: str, part: Any) -> Any:
     if not callable(part):
         raise InputError(f"`{key}` must be a function, or say `_partial_: true`, got {_what(part)}.")
     return part
-
-
-class _CheckedLabeler:
-    """A user's labeler whose labels are checked."""
-
-    def __init__(self, labeler: Callable[[Bars], Labels]) -> None:
-        self.__wrapped__ = labeler  # as `functools.wraps` names it
-
-    def __call__(self, bars: Bars) -> Labels:
-        labels: Labels = check_kind("labels", self.__wrapped__(bars), Labels, "a function that gives")
-        if len(labels) != len(bars):
-            raise InputError(f"`labels` must give Labels of each of {len(bars)} bars, got {len(labels)}.")
-        for name in _INTEGERS:
-            values = np.asarray(getattr(labels, name))
-            if values.dtype.kind != "i":
-                raise InputError(f"`labels` must give Labels with whole numbers as {name}, got {values.dtype}.")
-        return labels
 
 
 def _plain_partial(made: Any) -> Any:

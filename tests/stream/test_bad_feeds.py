@@ -208,7 +208,7 @@ def test_a_tracker_that_misses_a_row_is_an_error_and_a_run_mended_goes_on_alike(
 
 
 def test_bars_under_the_name_of_another_timeframe_are_refused() -> None:
-    with pytest.raises(InputError, match="`feed` must give bars of the timeframe of their series, got 15m in A 5m"):
+    with pytest.raises(InputError, match="`series` must give A 5m bars of its timeframe, got bars of 15m"):
         begun(WALK, {A: synthetic_market(600, seed=0, timeframe="15m")})
 
 

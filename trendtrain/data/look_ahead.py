@@ -1,6 +1,6 @@
 """Check the functions that a user gives for look-ahead, before anything is learned from them."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -12,6 +12,8 @@ from trendtrain.features.lookback import Lookback
 from trendtrain.features.segmented import Features, SegmentedFeatures, by_segment
 from trendtrain.laws import BarsFunction, CausalityError, check_causal, check_chunks
 from trendtrain.market.bars import Bars
+from trendtrain.market.labels import Labels
+from trendtrain.stream.tape import Labeler, labels_of
 
 _MOST_BARS = 3_000
 _N_CUTS = 8  # consecutive ones at the end, and as many before
@@ -19,7 +21,7 @@ _CHUNKS = (7, 256)
 
 
 def check_look_ahead(
-    labeler: Callable[[Bars], Any], features: Mapping[str, Features | None], bars: Bars, max_gap: int | None
+    labeler: Labeler, features: Mapping[str, Features | None], bars: Bars, max_gap: int | None
 ) -> None:
     """Raise if a function that is not the package's own looks ahead.
 
@@ -40,7 +42,7 @@ def check_look_ahead(
     n = len(bars)
     ends = [*np.linspace(max(1, n // 2), n, _N_CUTS, endpoint=False).astype(int).tolist(), *range(n - _N_CUTS, n)]
     cuts = sorted({cut for cut in ends if cut >= 1})
-    checked: dict[str, BarsFunction] = {} if is_ours(labeler) else {"labels": labeler}
+    checked: dict[str, BarsFunction] = {} if is_ours(labeler) else {"labels": _labels_of(labeler)}
     bare = {name: _bare(part) for name, part in features.items() if part is not None}
     checked |= {name: _of_chunks(part, n, max_gap) for name, part in bare.items() if not is_ours(part)}
     for name, function in checked.items():
@@ -67,12 +69,20 @@ def _bare(part: Features) -> Features:
 
 def is_ours(part: Any) -> bool:
     """Return whether a function or class is the package's own, and so are the functions it was given."""
-    if hasattr(part, "__wrapped__") and type(part).__module__.startswith("trendtrain."):  # one that checks another
-        return is_ours(part.__wrapped__)
     if isinstance(part, partial):
         given = (*part.args, *part.keywords.values())
         return is_ours(part.func) and all(is_ours(one) for one in given if callable(one))
     return str(getattr(part, "__module__", "")).startswith("trendtrain.")
+
+
+def _labels_of(labeler: Labeler) -> BarsFunction:
+    """Return a function that checks the labels as a tape does, by the name of the labeler."""
+
+    def labels(bars: Bars) -> Labels:
+        return labels_of(labeler, bars)
+
+    labels.__name__ = _name(labeler)
+    return labels
 
 
 def _of_chunks(part: Features, n_bars: int, max_gap: int | None) -> BarsFunction:
@@ -84,5 +94,9 @@ def _of_chunks(part: Features, n_bars: int, max_gap: int | None) -> BarsFunction
         tracker, half = SegmentedFeatures(part, max_gap), len(bars) // 2
         return np.concatenate([tracker.update(bars[:half]).copy(), tracker.update(bars[half:])])
 
-    rows.__name__ = str(getattr(part.func if isinstance(part, partial) else part, "__name__", type(part).__name__))
+    rows.__name__ = _name(part)
     return rows
+
+
+def _name(part: Any) -> str:
+    return str(getattr(part.func if isinstance(part, partial) else part, "__name__", type(part).__name__))

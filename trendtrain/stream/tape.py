@@ -27,6 +27,7 @@ _N_NEWEST = 540  # bars kept for charts
 _N_CHECKED = 256  # bars that share a checksum
 _COLUMNS = ("open", "high", "low", "close", "volume")
 _FIX = "label_bars, and a partial of it, take the new bars alone"
+_INTEGERS = ("start", "run_direction", "run_known_at", "run_event")  # of `Labels`
 
 
 class TapeRows(NamedTuple):
@@ -167,6 +168,23 @@ def first_difference(before: list[int], after: list[int]) -> int | None:
     return None if len(before) == len(after) else min(len(before), len(after)) * _N_CHECKED
 
 
+def labels_of(labeler: Labeler, bars: Bars) -> Labels:
+    """Return the labels that a user's function gives bars.
+
+    Raises:
+        InputError: If they are no Labels of each bar, in whole numbers.
+    """
+    labels = labeler(bars)
+    if not isinstance(labels, Labels) or len(labels) != len(bars):
+        got = f"{len(labels)} labels" if isinstance(labels, Labels) else type(labels).__name__
+        raise InputError(f"`labels` must give Labels of each of {len(bars)} bars, got {got}.")
+    for name in _INTEGERS:
+        values = np.asarray(getattr(labels, name))
+        if values.dtype.kind != "i":
+            raise InputError(f"`labels` must give Labels with whole numbers as {name}, got {values.dtype}.")
+    return labels
+
+
 class _LabelSource(Protocol):
     def update(self, bars: Bars) -> tuple[KnownLabels, KnownDirections | None]:
         """Return what became known with the next bars; bars, events and lines count from the first of the series."""
@@ -206,10 +224,7 @@ class _FunctionLabels:
     def update(self, bars: Bars) -> tuple[KnownLabels, KnownDirections | None]:
         whole = bars if self._bars is None else join_bars(self._bars, bars)
         with nullcontext() if self._bars is None else self._cost.counted():
-            labels = self._function(whole)
-        if not isinstance(labels, Labels) or len(labels) != len(whole):
-            got = f"{len(labels)} labels" if isinstance(labels, Labels) else type(labels).__name__
-            raise InputError(f"`labels` must give Labels of each of {len(whole)} bars, got {got}.")
+            labels = labels_of(self._function, whole)
         before = None if self._bars is None else self._bars.close_time[-1]
         known = labels.known_labels(whole.close_time[-1], before)
         self._bars = whole
