@@ -11,6 +11,7 @@ import lightning.pytorch as pl
 from trendtrain.callbacks.listeners import HasStream
 from trendtrain.errors import check_at_least, check_number
 from trendtrain.storage.whole_file import whole_path
+from trendtrain.stream.stream import Stream
 
 
 class WalkCheckpoint(pl.Callback):
@@ -61,13 +62,17 @@ class WalkCheckpoint(pl.Callback):
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Note where the stream is."""
-        self._n_closed = _n_closed(trainer)
+        self._n_closed = None if (stream := _stream(trainer)) is None else stream.n_closed
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Save where the number of steps says so, or the walk ends; else not after an epoch that closed no step."""
-        n_closed = _n_closed(trainer)
+        """Save where the number of steps says so, or the walk ends; not after an epoch cut short, which closed no step.
+
+        Live bars may end in an epoch that finds no further step.
+        """
         is_last = trainer.should_stop or trainer.current_epoch + 1 == trainer.max_epochs
-        is_unchanged = n_closed is not None and n_closed == self._n_closed and not is_last
+        is_unchanged = (
+            (stream := _stream(trainer)) is not None and stream.n_closed == self._n_closed and not stream.is_done
+        )
         if trainer.fast_dev_run or is_unchanged:  # type: ignore[attr-defined]
             return
         is_due = time.monotonic() - self._saved_at >= self.every_seconds
@@ -91,10 +96,9 @@ class WalkCheckpoint(pl.Callback):
 
 
 def _is_next_partial(trainer: pl.Trainer) -> bool:
-    datamodule = getattr(trainer, "datamodule", None)
-    return isinstance(datamodule, HasStream) and datamodule.stream.is_next_partial
+    return (stream := _stream(trainer)) is not None and stream.is_next_partial
 
 
-def _n_closed(trainer: pl.Trainer) -> int | None:
+def _stream(trainer: pl.Trainer) -> Stream | None:
     datamodule = getattr(trainer, "datamodule", None)
-    return datamodule.stream.n_closed if isinstance(datamodule, HasStream) else None
+    return datamodule.stream if isinstance(datamodule, HasStream) else None
