@@ -22,6 +22,7 @@ from trendtrain.train import fill_counts
 FOLDER = Path(trendtrain.configs.__file__).parent
 FILES = sorted(FOLDER.rglob("*.yaml"))
 OPTIONS = [f"{file.parent.name}={file.stem}" for file in FILES if file.parent != FOLDER and file.stem[0] != "_"]
+NO_ONE_LOGGER = ("logger=none", "logger=many", "debug=default", "debug=fdr")
 _KEY = re.compile(r"^(?P<indent> *)(?P<key>[\w/]+):(?P<rest>.*)$")
 
 
@@ -45,6 +46,7 @@ def test_every_group_has_options() -> None:
     assert groups == {
         "callbacks",
         "data",
+        "debug",
         "experiment",
         "feed",
         "labels",
@@ -83,7 +85,7 @@ def test_every_option_instantiates(option: str) -> None:
         assert instantiate(config[group]) is not None
     assert callable(instantiate(config.data.source))
     assert callable(instantiate(config.data.features))
-    assert callable(instantiate(config.logger)) or option in ("logger=none", "logger=many")
+    assert callable(instantiate(config.logger)) or option in NO_ONE_LOGGER
 
 
 def test_the_trainer_instantiates() -> None:
@@ -208,7 +210,7 @@ def test_the_datamodule_has_the_defaults_of_the_configuration() -> None:
 
 def undocumented(file: Path) -> list[str]:
     """Return the keys whose meaning no comment tells, on their line, above them, or at the node they stand in."""
-    missing, parents = [], [(-1, file.read_text().startswith("#") and file.parent.name == "experiment")]
+    missing, parents = [], [(-1, file.read_text().startswith("#") and file.parent.name in ("experiment", "debug"))]
     lines = file.read_text().splitlines()
     for i, line in enumerate(lines):
         match = _KEY.match(line)

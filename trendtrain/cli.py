@@ -11,7 +11,19 @@ from functools import partial
 from typing import Any, NoReturn
 
 from trendtrain import __version__
-from trendtrain.commands import annotations, db, evaluate, export, import_bars, label, live, predict, report, stats
+from trendtrain.commands import (
+    annotations,
+    completion,
+    db,
+    evaluate,
+    export,
+    import_bars,
+    label,
+    live,
+    predict,
+    report,
+    stats,
+)
 from trendtrain.commands.errors import report_error, report_own
 from trendtrain.commands.train import run_overrides
 from trendtrain.errors import (
@@ -27,7 +39,7 @@ from trendtrain.errors import (
     is_disk_fault,
 )
 
-_COMMANDS = (live, import_bars, label, predict, evaluate, export, stats, report, annotations, db)
+_COMMANDS = (live, import_bars, label, predict, evaluate, export, stats, report, annotations, db, completion)
 
 
 def main(arguments: list[str] | None = None) -> int:

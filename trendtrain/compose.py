@@ -89,7 +89,7 @@ def _chosen(text: str, override: "Override", choices: list[str]) -> str | None:
     values = list(override.sweep_iterator()) if override.is_sweep_override() else [override.value()]
     if values in ([None], [False]) and "none" in choices:
         return f"{override.key_or_group}=none"
-    if values == [None] and override.key_or_group == "experiment":
+    if values == [None] and override.key_or_group in ("experiment", "debug"):
         return None  # as the default
     if not all(_is_name(value) for value in values):
         got = text.partition("=")[2]

@@ -15,7 +15,7 @@ REFUSED = {
     "model=1": f"`model` must be one of {MODELS}, got 1.",
     "model=true": f"`model` must be one of {MODELS}, got true.",
     "model=[1]": f"`model` must be one of {MODELS}, got [1].",
-    "callbacks=null": "`callbacks` must be one of default, got null.",
+    "callbacks=null": "`callbacks` must be one of default, early_stopping, learning_rate, model_summary, got null.",
     "~callbacks": "`callbacks` must be a part of the configuration, got None.",
     "model.net=null": "`model.net` must be a net with a `_target_`, got None.",
     "trainer.max_epochs=0": "`trainer.max_epochs` must leave training to do, got 0.",
