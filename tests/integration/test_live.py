@@ -22,8 +22,8 @@ def test_lockstep_equals_train_to_the_bit(series: tuple[str, ...], tmp_path: Pat
     assert ours == expected
     assert {**replayed.summary(), "config": None} == {**walked.summary(), "config": None}
     assert {**replayed.state(), "config": None} == {**walked.state(), "config": None}
-    files = [sorted(path.name for path in (run.folder / "checkpoints").iterdir()) for run in (walked, replayed)]
-    assert files[0] == files[1]
+    files = [{path.name for path in (run.folder / "checkpoints").iterdir()} for run in (walked, replayed)]
+    assert files[0] == {name for name in files[1] if not name.startswith("version-")}  # which live runs keep beside
     assert replayed.charts() == walked.charts()
 
 
