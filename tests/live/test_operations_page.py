@@ -9,6 +9,7 @@ import socket
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from train_runs import RunIn
 
 from trendtrain.cli import main
 from trendtrain.live import metrics
+from trendtrain.live.run import _wait
 from trendtrain.live.subscribers import HOOKS, Subscribers
 from trendtrain.storage import Ledger
 from trendtrain.storage.ledger import registry
@@ -80,6 +82,35 @@ def test_a_run_under_a_service_manager_is_ready_healthy_and_stops_cleanly(
     assert (health, process.returncode) == (0, 143), errors
     assert json.loads((run.folder / "live.json").read_text())["state"] == "interrupted"
     assert main(["live", "status", str(run.folder)]) == 1
+
+
+def test_a_shadow_is_judged_by_the_lines_of_the_active_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ("data.symbols=SYNTH-A", "data.source.n_bars=1500", "walk.steps=250", "live.max_batches=2", "logger=none")
+    desk, shadow = (RunIn(tmp_path / name, *options, f"run.name={name}") for name in ("desk", "shadow"))
+    assert desk.live() == 0
+    assert shadow.live(f"db.url={desk.url}", "model.lr=0.01", "live.train=false") == 0
+    capsys.readouterr()
+    asked = ["live", "models", "promote", str(shadow.folder), "--over", "desk", "--db", desk.url, "--min-events", "1"]
+    assert main(asked) == 1  # too few events to tell
+    assert "shadow does not replace desk: too few events to tell" in capsys.readouterr().out
+    assert main(["live", "models", "list", "--db", desk.url, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    (test,) = found["tests"]
+    n_events = json.loads((desk.folder / "summary.json").read_text())["n_events"]
+    assert test["n_events"] == n_events > 3
+    assert {(one["run_id"], one["version"]) for one in found["versions"]} == {("desk", 1), ("shadow", 1)}
+
+
+def test_callbacks_are_told_that_bars_are_waited_for() -> None:
+    told: list[Any] = []
+
+    class Waits:
+        def on_wait(self, trainer: Any) -> None:
+            told.append(trainer)
+
+    trainer = SimpleNamespace(callbacks=[object(), Waits()], received_sigterm=False)
+    _wait(SimpleNamespace(trainer=trainer, raise_if_stopped=lambda: told.append("looked for SIGTERM")))
+    assert told == ["looked for SIGTERM", trainer]
 
 
 def test_the_unit_is_a_unit_and_its_command_is_valid(capsys: pytest.CaptureFixture[str]) -> None:
