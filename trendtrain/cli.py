@@ -25,7 +25,7 @@ from trendtrain.commands import (
     stats,
 )
 from trendtrain.commands.errors import report_error, report_own
-from trendtrain.commands.train import run_overrides
+from trendtrain.commands.train import announce, run_overrides
 from trendtrain.errors import (
     EXIT_CLOSED_PIPE,
     EXIT_CTRL_C,
@@ -76,10 +76,10 @@ def _is_read_no_more() -> bool:
 
 
 def _run_command(arguments: list[str]) -> int:
-    if arguments[:1] == ["train"]:
-        return _run(partial(run_overrides, arguments[1:]))
-    if arguments[:1] == ["live"] and arguments[1:2] not in [[action] for action in live.ACTIONS]:
-        return _run(partial(run_overrides, arguments[1:], "live"))
+    command, overrides = arguments[:1], arguments[1:]
+    if command == ["train"] or (command == ["live"] and overrides[:1] not in [[action] for action in live.ACTIONS]):
+        announce(overrides)
+        return _run(partial(run_overrides, overrides, "train" if command == ["train"] else "live"))
     options = _parser().parse_args(arguments)
     return _run(partial(options.run, options))
 

@@ -57,3 +57,13 @@ def test_a_baseline_predicts_directions(code: float, got: str) -> None:
     mine = np.where(np.arange(len(LABELS)) == 5, code, 1)
     with pytest.raises(InputError, match=rf"^`baselines\['mine'\]` must hold whole .* got {got}(\.0)? at position 5"):
         PassJudge(LABELS, {"mine": mine})
+
+
+def test_a_model_with_a_class_that_no_label_has_is_refused() -> None:
+    three, steep = np.full((300, 3), 1 / 3), label_bars(synthetic_market(400, seed=0, tick=1e-9))
+    assert (PassJudge(LABELS).close(Predictions(np.arange(300), three))).index == 0
+    with pytest.raises(
+        InputError, match=r"`labels` must hold FLAT where a model has 3 classes, .* got 400 without any"
+    ):
+        PassJudge(steep).close(Predictions(np.arange(300), three))
+    PassJudge(steep).close(Predictions(np.arange(300), three[:, :2] * 1.5))

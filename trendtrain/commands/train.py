@@ -19,6 +19,13 @@ if TYPE_CHECKING:
 Command = Literal["train", "live"]
 
 
+def announce(overrides: list[str]) -> None:
+    """Tell a terminal at once that a run is about to start: what it loads takes some seconds."""
+    if sys.stdout.isatty() and {one for one in overrides if one.startswith("-")} <= {"-m", "--multirun"}:
+        sys.stdout.write(f"trendtrain {__version__}: loading PyTorch and Lightning, then the bars\n")
+        sys.stdout.flush()
+
+
 def run_overrides(overrides: list[str], command: Command = "train") -> int:
     """Let Hydra compose the configuration and call the job; an error of Hydra's is the user's mistake."""
     options = {one for one in overrides if one.startswith("-")}
@@ -27,9 +34,6 @@ def run_overrides(overrides: list[str], command: Command = "train") -> int:
 
         sys.stdout.write(train_help(command))
         return 0
-    if sys.stdout.isatty() and options <= {"-m", "--multirun"}:
-        sys.stdout.write(f"trendtrain {__version__}: loading PyTorch and Lightning, then the bars\n")
-        sys.stdout.flush()
     import hydra
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException

@@ -53,9 +53,12 @@ class PassJudge:
         """Return the verdicts on the predictions of a pass, at least one, and the scores.
 
         Raises:
-            InputError: If their rows are no labelled bars, or come twice.
+            InputError: If their rows are no labelled bars, or come twice, or they have a class that no label has.
         """
         _check_rows(predictions.row, len(self.labels))
+        if predictions.probability.shape[1] > FLAT and not (self.labels.run_direction == FLAT).any():
+            rule = "hold FLAT where a model has 3 classes, down 0, up 1 and flat 2 (`flat_band` makes some)"
+            raise InputError(f"`labels` must {rule}, got {len(self.labels)} without any.")
         predictions = attach(predictions, self.labels, self.baselines)
         now = predictions.close_time.max()
         verdicts = self.core.judge(predictions, self.labels.known_labels(now, rows=predictions.row))
