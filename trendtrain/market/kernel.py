@@ -179,7 +179,7 @@ def _turns(values: Floats, n: int, is_strict: bool, picked: Ints) -> int:
             up |= int(part[j + 1] > part[j]) << j
             down |= int(part[j + 1] < part[j]) << j
         if word == n_words - 1:  # no move leads to what lies behind the last value
-            up, down = up & ((1 << (n - 1 - word * N_BITS)) - 1), down & ((1 << (n - 1 - word * N_BITS)) - 1)
+            down &= (1 << (n - 1 - word * N_BITS)) - 1
         stand = 0 if is_strict else ~(up | down) & ALL_BITS
         start = (up << 1 | rises) & stand  # where values stand after a rise
         rising = up | ((stand ^ (stand + start)) & stand)  # the carry of the sum runs through all that stand
