@@ -109,3 +109,36 @@ def test_predictions_are_stored_before_they_are_judged_and_before_training_goes_
             assert step == sum(one == "judged" for one, _, _ in watch.moments[: watch.moments.index((what, step, n))])
         assert n == n_stored
     engine.dispose()
+
+
+@pytest.mark.parametrize("n_before", [1, 12])
+def test_predictions_that_were_stored_before_a_stop_are_those_that_are_judged(
+    n_before: int, make_datamodule: Callable[..., PivotDataModule], make_module: Any, make_trainer: Any
+) -> None:
+    engine = open_database("sqlite://")
+
+    def run(steps: int | None, seed: int) -> None:
+        before, n = HeldBars({A: SERIES[A][:600]}), 600 + 120
+        walk = Walk(str(SERIES[A].close_time[599]), steps=steps, warmup=0)
+        source = ScriptedSource.of({A: SERIES[A][600:n]})
+        data = make_datamodule(
+            series=before, walk=walk, feed=lambda one: LiveFeed(source, before, one.walk), max_batches=1, seed=seed
+        )
+        module = make_module()
+        for parameter in module.parameters():
+            parameter.data.mul_(1.0 - 2.0 * seed)  # another model, which mostly says the opposite
+        writer = LedgerWriter(Ledger(engine), "run", commits=True)
+        make_trainer(TrendValidation(), writer).fit(module, data)
+
+    query = "SELECT open_time, direction, confidence, parameters, stored_at FROM prediction_rows ORDER BY 1"
+    run(n_before, seed=0)
+    with engine.connect() as connection:
+        first = connection.execute(text(query)).all()
+    run(None, seed=1)
+    with engine.connect() as connection:
+        assert connection.execute(text(query)).all()[:n_before] == first
+        judged = "SELECT p.direction, v.truth, v.outcome FROM prediction_rows p JOIN verdict_rows v USING (open_time)"
+        rows = connection.execute(text(f"{judged} WHERE outcome < 2 ORDER BY open_time")).all()
+    assert len(rows) > 50
+    assert all(outcome == (direction == truth) for direction, truth, outcome in rows)
+    engine.dispose()
