@@ -78,6 +78,8 @@ def test_the_key_or_choice_meant_is_named_in_one_line(
 
 
 def test_the_help_is_short_and_names_every_choice(capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["live", "--help"]) == 0
+    assert "trendtrain live status --help, live models --help" in capfd.readouterr().out
     assert main(["train", "--help"]) == 0
     printed = capfd.readouterr().out
     assert len(printed.splitlines()) < 40

@@ -26,6 +26,9 @@ Keys that are set most often:
 
 All keys with their values: --cfg job. Two values or more (--multirun model=mlp,cnn) make a sweep.
 """
+_OF_LIVE: Final = """
+trendtrain live status --help, live models --help: how a live run is, and which model predicts.
+"""
 
 
 def train_help(command: str) -> str:
@@ -38,4 +41,4 @@ def train_help(command: str) -> str:
             names = ", ".join(sorted(choices, key=lambda name: name != default))
             lines += textwrap.wrap(f"  {group:<12}{names}", 80, subsequent_indent=14 * " ")
     text = "\n".join(lines)
-    return f"{_HEAD.format(command=command)}{text}\n{_TAIL}"
+    return f"{_HEAD.format(command=command)}{text}\n{_TAIL}{_OF_LIVE if feed else ''}"
