@@ -131,6 +131,6 @@ def test_bad_live_settings_are_refused(tmp_path: Path, capsys: pytest.CaptureFix
 
 def test_a_sweep_of_live_runs_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = RunIn(tmp_path / "run", *SMALL, f"hydra.sweep.dir={tmp_path / 'sweep'}")
-    assert run.live("--multirun", "seed=0,1") == 2
+    assert run.live("seed=0,1", "--multirun") == 2
     assert "`--multirun` must be left out of `trendtrain live`" in capsys.readouterr().err
     assert not (tmp_path / "sweep").exists()
