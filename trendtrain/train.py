@@ -160,7 +160,7 @@ class _Run:
         self.module = make(cfg, "model", pl.LightningModule)
         if cfg.init_from is not None:
             load_weights(getattr(self.module, "net", self.module), cfg.init_from, "init_from")
-        self.datamodule = _datamodule(cfg, parts(store), {} if kept is None else kept.grid or {})
+        self.datamodule = _datamodule(cfg, partial(parts, store), {} if kept is None else kept.grid or {})
         self.checkpoint = self._checkpoint()
         self.validation: TrendValidation = make(cfg, "callbacks.validation", TrendValidation)
         self.trainer = self._trainer()
@@ -388,12 +388,12 @@ def _stored(cfg: DictConfig, held: HeldBars | None, store: BarStore) -> dict[str
     return {"series": check_source(instantiate(cfg.data.source)(store)) if held is None else from_memory(store, held)}
 
 
-def _datamodule(cfg: DictConfig, parts: Mapping[str, Any], grid: dict[str, str]) -> PivotDataModule:
+def _datamodule(cfg: DictConfig, parts: Callable[[], Mapping[str, Any]], grid: dict[str, str]) -> PivotDataModule:
     walk, replay = check_kind("walk", instantiate(cfg.walk, **grid), Walk), make_replay(cfg)
     # Checks its arguments before bars are loaded, which may take long.
     check_kind("replay", call("replay", replay, seed=cfg.seed), ReplaySampler)
     datamodule = PivotDataModule(
-        **parts,
+        **parts(),
         labeler=make_labeler(cfg),
         features=instantiate(cfg.data.features),
         side=instantiate(cfg.data.side),

@@ -578,7 +578,7 @@ MISTAKES: dict[str, tuple[tuple[str, ...], str]] = {
     "devices": (("trainer.devices=2",), "`trainer.devices` must be 1, got 2 processes"),
     "limit_val_batches": (("+trainer.limit_val_batches=3",), "`trainer.limit_val_batches` must be 1.0"),
     "n_classes": (("n_classes=4",), "`n_classes` must be 2 or 3, got 4"),
-    "ckpt": (("ckpt=best",), "`ckpt` must be one of last, got 'best'"),
+    "ckpt": (("ckpt=best",), "`ckpt` must be one of last, auto, got 'best'"),
     "kernels": (("model.net.kernels=[5]",), "`kernels` must multiply to the window (12), got [5]"),
     "window": (("data.window=abc",), "abc"),
     "window too long": (

@@ -51,6 +51,7 @@ class CnnNet(nn.Module):
         dropout: float = 0.1,
     ) -> None:
         super().__init__()
+        check_at_least("window", window, 1)
         for kernel in kernels:
             check_at_least("kernels", kernel, 1)
         if prod(kernels) != window:
