@@ -79,7 +79,7 @@ def zoom(page: Any) -> list[Any]:
     return range_of(page, "xaxis")
 
 
-def test_a_drag_zooms_in_time_the_prices_follow_and_double_clicks_go_back(report: Any) -> None:
+def test_a_drag_zooms_in_time_the_prices_follow_and_a_double_click_goes_back(report: Any) -> None:
     before = range_of(report, "xaxis")
     left, right = zoom(report)
     assert before[0][:10] <= left[:10]
@@ -93,8 +93,14 @@ def test_a_drag_zooms_in_time_the_prices_follow_and_double_clicks_go_back(report
     plot = report.locator("details[open] .figure .nsewdrag").first
     plot.dblclick()
     report.wait_for_function(f"end => {BARS}._fullLayout.xaxis.range[1].startsWith(end)", arg=before[1][:16])
-    plot.dblclick()
+
+
+def test_a_double_click_without_a_zoom_shows_every_bar(report: Any) -> None:
+    plot = report.locator("details[open] .figure .nsewdrag").first
+    plot.scroll_into_view_if_needed()
     first = report.evaluate(f"{BARS}._fullData[0].x[0]")
+    assert range_of(report, "xaxis")[0] > first
+    plot.dblclick()
     report.wait_for_function(f"first => {BARS}._fullLayout.xaxis.range[0].replace(' ', 'T') <= first", arg=first)
 
 
