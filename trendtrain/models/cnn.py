@@ -83,7 +83,7 @@ def _kernels_of(window: int) -> list[int]:
             factor += 1
             continue
         rest //= factor
-        if kernels[-1] * factor <= _LARGEST_HINT:
+        if kernels == [1] or kernels[-1] * factor <= _LARGEST_HINT:
             kernels[-1] *= factor
         else:
             kernels.append(factor)
