@@ -133,7 +133,8 @@ def _data_options(data: Any, held: HeldBars | None) -> dict[str, Any]:
 
 def _folder(cfg: DictConfig) -> Path:
     """Return the run folder of a job of Hydra's, or that of a configuration that was composed by hand."""
-    return Path(HydraConfig.get().runtime.output_dir if HydraConfig.initialized() else f"runs/{cfg.run.name}")
+    is_job = HydraConfig.initialized() and not OmegaConf.is_missing(HydraConfig.get().runtime, "output_dir")
+    return Path(HydraConfig.get().runtime.output_dir if is_job else f"runs/{cfg.run.name}")
 
 
 class _Run:

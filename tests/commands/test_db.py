@@ -11,6 +11,7 @@ from ledger_examples import BTC, judged, predicted
 from trendtrain.cli import main
 from trendtrain.market import random_walk, synthetic_market
 from trendtrain.storage import BarStore, Ledger, Progress, open_database
+from trendtrain.storage.versions import VERSION
 from trendtrain.validation.predictions import CORRECT, WRONG
 from trendtrain.validation.stats import TrendStats
 
@@ -44,7 +45,7 @@ def said(arguments: list[str], capfd: pytest.CaptureFixture[str], exit_code: int
 
 def test_info_tells_version_runs_and_rows(filled: str, capfd: pytest.CaptureFixture[str]) -> None:
     out = said(["db", "info", "--db", filled], capfd)
-    assert "schema version 3" in out
+    assert f"schema version {VERSION}" in out
     assert "prediction_rows 6" in out
     assert [line.split()[0] for line in out.splitlines() if "finished" in line] == ["old", "new"]
 

@@ -204,7 +204,7 @@ def test_a_mistake_beside_overwrite_deletes_nothing(capfd: pytest.CaptureFixture
             "`overwrite=true` starts anew and `ckpt=last` goes on: leave one out, got both.",
         ),
         (("overwrite=maybe",), "`overwrite` must be true or false, got 'maybe'."),
-        (("ckpt=best",), "`ckpt` must be one of last, got 'best'."),
+        (("ckpt=best",), "`ckpt` must be one of last, auto, got 'best'."),
     ],
 )
 def test_what_contradicts_is_refused(

@@ -106,7 +106,7 @@ def test_an_empty_database_shows_no_empty_tables() -> None:
 
 def test_a_comparison_shows_runs_pairs_and_what_differs() -> None:
     runs = tuple(Contestant(run, "net", 0.5, 1234, 0.0123, (0.4, 0.6)) for run in ("a", "b", "c"))
-    better, unclear = (0.02, 0.004, (0.01, 0.03)), (0.02, 0.02, (-0.02, 0.06))
+    better, unclear = (0.02, 0.004, (0.01, 0.03), 30), (0.02, 0.02, (-0.02, 0.06), 30)
     pairs = tuple(
         Pair(run, "net", "a", "net", 567, 0.53, 0.51, *found) for run, found in (("b", better), ("c", unclear))
     )
@@ -121,7 +121,7 @@ def test_a_comparison_shows_runs_pairs_and_what_differs() -> None:
 def test_a_comparison_cuts_no_name_in_a_terminal_of_eighty_columns() -> None:
     names = ("20261123-073359-3c9f35", "20261123-073624-10119c")
     runs = tuple(Contestant(run, "DuelingQNet", 0.5, 1234, 0.0123, (0.4, 0.6)) for run in names)
-    pair = Pair(names[1], "DuelingQNet", names[0], "DuelingQNet", 1234, 0.53, 0.51, 0.02, 0.02, (-0.02, 0.06))
+    pair = Pair(names[1], "DuelingQNet", names[0], "DuelingQNet", 1234, 0.53, 0.51, 0.02, 0.02, (-0.02, 0.06), 30)
     text = printed(comparison_table(Comparison(runs, (pair,), {})), width=80)
     assert "…" not in text
     assert f"{names[1]} DuelingQNet 1,234  0.5300 0.5100" in text
