@@ -11,6 +11,7 @@ from trendtrain.data.sources import StoredBars
 from trendtrain.errors import InputError
 from trendtrain.live.feed import LiveFeed
 from trendtrain.live.replay import ReplaySource
+from trendtrain.live.source import Revision
 from trendtrain.market import Bars, Series, synthetic_market
 from trendtrain.storage import BarStore, open_database
 from trendtrain.stream import FedBars, HeldBars, HistoryFeed, Walk
@@ -146,6 +147,26 @@ def test_a_run_that_goes_on_has_the_bars_it_saw_and_a_later_one_their_correction
         ScriptedSource((A,), [(start + 600 * MINUTE, {A: after[A][40:41]})]), history, Walk(str(start)), store
     )
     assert later.begin().bars[A].close[50] == changed(before[A][50:51], 1.01).close[0]
+    engine.dispose()
+
+
+def test_a_correction_right_after_the_start_comes_after_what_was_loaded(start: np.datetime64) -> None:
+    engine = open_database("sqlite://")
+    store = BarStore(engine)
+    before, after = cut({A: SHORT[A]}, start)
+    store.write(*A, before[A])
+    source = ScriptedSource.of({A: after[A][:30]})
+    early = Revision(A, changed(before[A][-3:-2]), source.clock() - np.timedelta64(500, "ms"))  # its clock is behind
+    found = [early]
+    source.revisions = lambda: [found.pop()] if found else []  # type: ignore[method-assign]
+    history = StoredBars(store, {A: None})
+    first = stream_of(LiveFeed(source, history, Walk(str(start)), store))
+    first.begin()
+    walk_on(first, 20)
+    assert [version.arrived > first.feed.loaded_at for version in store.versions(*A) if version.revision] == [True]
+    again = stream_of(LiveFeed(ScriptedSource((A,), []), history, Walk(str(start)), store))
+    again.feed.loaded_at = first.feed.loaded_at
+    again.load_state_dict(first.state_dict())
     engine.dispose()
 
 

@@ -276,6 +276,8 @@ class LiveFeed:
             if len(bars):
                 self._enqueue(series, bars, bars.close_time[-1])
         for series, bar, arrived in revisions:
+            if self.loaded_at is not None:  # a source that knows its clock only now may say an earlier time
+                arrived = max(arrived, self.loaded_at + _MS)
             if self._store is None or self._store.revise(*series, bar, arrived):
                 text = "%s %s: the bar of %s was corrected"
                 _LOG.warning(text, *series, bar.open_time[0], extra={"event": "revision"})
