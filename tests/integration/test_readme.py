@@ -1,6 +1,8 @@
 """The README's commands and code run as they stand."""
 
+import ast
 import os
+import re
 import shlex
 import socket
 import subprocess
@@ -79,6 +81,16 @@ def test_every_link_leads_to_a_file() -> None:
     for page in ("README.md", "CONTRIBUTING.md"):
         for link in (part.partition(")")[0] for part in (ROOT / page).read_text().split("](")[1:]):
             assert (ROOT / link.partition("#")[0]).exists(), link
+
+
+def test_where_things_are_decided_is_true() -> None:
+    table = [line.split("|")[2] for line in (ROOT / "CONTRIBUTING.md").read_text().split("\n") if "`: `" in line]
+    assert len(table) >= 9
+    for place in table:
+        path, *names = re.findall(r"`([^`]+)`", place)
+        tree = ast.parse((ROOT / "trendtrain" / path).read_text())
+        there = {part.name for part in ast.walk(tree) if isinstance(part, ast.ClassDef | ast.FunctionDef)}
+        assert set(names) <= there, place
 
 
 def test_the_readme_is_short() -> None:

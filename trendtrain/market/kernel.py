@@ -159,9 +159,10 @@ def _find_kind(
 
 @inlined
 def _turns(values: Floats, n: int, is_strict: bool, picked: Ints) -> int:
-    """Find where a rise is followed by a fall, whatever stands still between.
+    """Find where a rise is followed by a fall: the pivots of strength 1. Equal values (a tie) may stand between.
 
-    Moves are the bits of words of 32 values, because a loop that sets bits takes several values at once.
+    Ties are decided here: with `is_strict` a value equal to the one before ends a rise; else the rise goes on. Moves
+    are the bits of words of 32 values, because a loop that sets bits takes several values at once.
 
     Args:
         values: The values, `n` of them, with room for 31 more.
@@ -197,7 +198,7 @@ def _turns(values: Floats, n: int, is_strict: bool, picked: Ints) -> int:
 
 @inlined
 def _peaks(values: Floats, n: int, k: int, is_strict: bool, picked: Ints) -> int:
-    """Find the values above the k values on either side, where a run of equal ones counts as one.
+    """Find the values above the k values on either side, for k > 1; a run of equal ones (a tie) counts as one.
 
     Args:
         values: The values, `n` of them.
