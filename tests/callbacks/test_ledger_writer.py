@@ -13,6 +13,7 @@ from trainer_parts import SERIES
 
 from trendtrain.callbacks import LedgerWriter, ReseedGenerators, TrendValidation, WalkCheckpoint
 from trendtrain.callbacks.ledger_writer import model_class
+from trendtrain.errors import StorageError
 from trendtrain.market import Series
 from trendtrain.storage import open_database
 from trendtrain.storage.ledger.ledger import Ledger
@@ -251,6 +252,42 @@ def test_a_run_that_was_stopped_from_outside_was_interrupted(crashed: SimpleName
     with pytest.raises((SystemExit, SIGTERMException)):
         crashed.start(Crash(at=7, error=signal()), ckpt_path=crashed.path)
     assert rows(crashed.engine, "SELECT status, step FROM runs") == [("interrupted", 7)]
+
+
+class Ends(pl.Callback):
+    """Notes how a run ended, behind the ledger as `Monitor` is."""
+
+    def __init__(self) -> None:
+        self.error: BaseException | None = None
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        self.error = exception
+
+
+@pytest.mark.parametrize("n_failures", [1, 99])
+def test_a_database_that_fails_ends_the_run_in_every_callback_and_loses_no_step_that_can_be_written(
+    crashed: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, n_failures: int
+) -> None:
+    failures, record_steps, end = iter(range(n_failures)), Ledger.record_steps, Ledger.end
+
+    def failing(write: Any) -> Any:
+        def call(ledger: Ledger, *arguments: Any) -> None:
+            if next(failures, None) is not None:
+                raise StorageError("The database is locked.")
+            write(ledger, *arguments)
+
+        return call
+
+    monkeypatch.setattr(Ledger, "record_steps", failing(record_steps))
+    monkeypatch.setattr(Ledger, "end", failing(end))
+    monkeypatch.setattr("trendtrain.callbacks.ledger_writer._SECONDS_BETWEEN", 0.0)
+    ends = Ends()
+    with pytest.raises(StorageError, match="is locked"):
+        crashed.start(ends, ckpt_path=crashed.path)
+    assert isinstance(ends.error, StorageError)
+    is_back = n_failures == 1
+    assert ("the ledger was not told how the run ended: The database is locked." in caplog.text) == (not is_back)
+    assert rows(crashed.engine, "SELECT status, step FROM runs") == [("failed", 6) if is_back else ("running", 5)]
 
 
 def test_a_resumed_run_forgets_what_came_after_its_checkpoint(crashed: SimpleNamespace) -> None:

@@ -1,6 +1,7 @@
 """Write each step's predictions and verdicts to the ledger."""
 
 import json
+import logging
 import time
 from dataclasses import replace
 from typing import Any, Final
@@ -11,7 +12,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from trendtrain.callbacks.interrupts import delay_interrupts
 from trendtrain.callbacks.listeners import HasStream
-from trendtrain.errors import InputError
+from trendtrain.errors import InputError, StorageError
 from trendtrain.market.bars import Series, TimeArray
 from trendtrain.market.timeframe import parse_timeframe
 from trendtrain.storage.ledger.ledger import Ledger
@@ -19,6 +20,7 @@ from trendtrain.storage.ledger.rows import LineRows, PredictionRows, Progress, S
 from trendtrain.stream.walk_step import WalkStep
 from trendtrain.validation.predictions import Predictions, Verdicts
 
+_LOG: Final = logging.getLogger("trendtrain.live")
 _SECONDS_BETWEEN: Final = 1.0
 
 
@@ -69,10 +71,13 @@ class LedgerWriter(pl.Callback):
         self.ledger.end(self.run_id, "finished")
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Enter how the run ended; Lightning does not call `teardown` then."""
-        self._write()
+        """Enter how the run ended; Lightning does not call `teardown` then, nor later callbacks if this one raises."""
         is_interrupt = isinstance(exception, KeyboardInterrupt | SIGTERMException)
-        self.ledger.end(self.run_id, "interrupted" if is_interrupt else "failed")
+        try:
+            self._write()
+            self.ledger.end(self.run_id, "interrupted" if is_interrupt else "failed")
+        except StorageError as error:  # often that which ended the run
+            _LOG.error("the ledger was not told how the run ended: %s", error, extra={"event": "ledger"})
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Delete what a resumed run wrote after the checkpoint; predictions that were committed stay, and count."""
@@ -134,8 +139,8 @@ class LedgerWriter(pl.Callback):
 
     @delay_interrupts()
     def _write(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        self.ledger.record_steps(self.run_id, self._name, waiting)
+        self.ledger.record_steps(self.run_id, self._name, self._waiting)
+        self._waiting = []  # only now: a write that fails is tried again at the end
         self._written_at = time.monotonic()
 
 
