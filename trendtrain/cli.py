@@ -77,11 +77,17 @@ def _is_read_no_more() -> bool:
 
 def _run_command(arguments: list[str]) -> int:
     command, overrides = arguments[:1], arguments[1:]
-    if command == ["train"] or (command == ["live"] and overrides[:1] not in [[action] for action in live.ACTIONS]):
+    if command == ["train"] or (command == ["live"] and not _names_action(overrides)):
         announce(overrides)
         return _run(partial(run_overrides, overrides, "train" if command == ["train"] else "live"))
     options = _parser().parse_args(arguments)
     return _run(partial(options.run, options))
+
+
+def _names_action(arguments: list[str]) -> bool:
+    """Return whether the arguments of `live` begin with an action of it, or with what was probably meant as one."""
+    word = next(iter(arguments), "")
+    return word.isalpha() and did_you_mean(word, live.ACTIONS) != "."  # no override is a bare word
 
 
 def _run(command: Callable[[], int]) -> int:

@@ -39,6 +39,7 @@ MISTYPED = {
     "stats --compair": "unrecognized arguments: --compair; did you mean `--compare`?",
     "label x.csv --out o.csv --flatband 1": "unrecognized arguments: --flatband 1; did you mean `--flat-band`?",
     "db inof": "did you mean `info`?",
+    "live statsu": "invalid choice: 'statsu' (choose from 'status', 'models'); did you mean `status`?",
     "stats --xyzzy": "unrecognized arguments: --xyzzy.",
 }
 
