@@ -274,7 +274,7 @@ def test_a_datamodule_that_is_taken_back_forgets_what_was_known_later() -> None:
 def test_other_bars_are_refused_on_resume() -> None:
     other = {name: synthetic_market(len(bars), 9, name.timeframe) for name, bars in TWO.items()}
     message = "`data` must give the bars of the run that is resumed, got others from 2020-01-01T00:00:00.000 on in A 5m"
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(InputError, match=f"{message}: overwrite=true deletes that run and starts anew, another"):
         module_of(other).load_state_dict(module_of(TWO).state_dict())
 
 

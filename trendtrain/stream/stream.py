@@ -261,7 +261,8 @@ class Stream:
             is_there = bars is not None and bar < len(bars)
             found = f"others from {bars.open_time[bar]} on" if is_there and bars is not None else "none"
             where = f"{found} in {' '.join(self.series[number])}"
-            raise InputError(f"`data` must give the bars of the run that is resumed, got {where}.")
+            fix = "overwrite=true deletes that run and starts anew, another run folder leaves it"
+            raise InputError(f"`data` must give the bars of the run that is resumed, got {where}: {fix}.")
 
     def _add_series(self, names: Iterable[Series]) -> None:
         self.core.board.add_series(tuple(names))
