@@ -5,6 +5,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -234,7 +235,7 @@ def test_a_limit_of_the_rate(exchange: LocalExchange, caplog: pytest.LogCaptureF
     [
         (503, "{}", "unreachable"),
         pytest.param(503, "<html>down</html>", "unreachable", marks=pytest.mark.full),
-        (400, '{"code":1,"msg":"System is under maintenance."}', "maintenance"),
+        pytest.param(400, '{"code":1,"msg":"System is under maintenance."}', "maintenance", marks=pytest.mark.full),
     ],
 )
 def test_an_exchange_that_does_not_serve(
@@ -285,6 +286,7 @@ def test_a_subscription_that_is_abandoned(exchange: LocalExchange, caplog: pytes
     assert known["n_streams"] == 1  # the old one is closed
 
 
+@pytest.mark.full
 def test_trouble_in_one_series_leaves_the_others_running(
     exchange: LocalExchange, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -334,6 +336,118 @@ def test_a_clock_that_becomes_skewed_is_told(exchange: LocalExchange, caplog: py
         assert np.timedelta64(300, "ms") < ahead <= np.timedelta64(500, "ms")
         exchange.control(skew=7000)
         one.until(lambda: "skew" in events(caplog))
+
+
+@pytest.mark.parametrize("answer", [None, "refused", pytest.param("nonsense", marks=pytest.mark.full)])
+def test_a_clock_that_is_not_read_ends_no_run(
+    exchange: LocalExchange, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, answer: str | None
+) -> None:
+    import ccxt
+
+    async def fetch_time(_: Any) -> Any:
+        if answer is not None:
+            raise ccxt.ExchangeError(answer) if answer == "refused" else ValueError(answer)
+
+    change_clients(monkeypatch, fetch_time=fetch_time)
+    with followed(exchange, reconcile=0.1) as one:
+        one.until(lambda: events(caplog).count("no time") > 2)
+        one.more()
+        one.check()
+
+
+def test_a_clock_that_is_skewed_later_on_ends_no_run(exchange: LocalExchange, caplog: pytest.LogCaptureFixture) -> None:
+    exchange.control(skew=0)
+    with followed(exchange, max_skew=2.0) as one:
+        one.until(lambda: bool(one.rows[FIRST]))
+        exchange.control(skew=-7000, send=('{"e": "kline", "s": "BTC',))  # no later measurement: that of the new client
+        one.until(lambda: "skew" in events(caplog))
+        exchange.control(skew=0)
+        one.until(lambda: exchange.control()["n_streams"] == 1)
+        one.take()
+    assert events(caplog).count("recycled") == 1
+
+
+def test_a_client_that_does_not_end_well_is_made_anew(
+    exchange: LocalExchange, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def close(_: Any) -> None:
+        raise RuntimeError("it does not end")
+
+    change_clients(monkeypatch, close=close)
+    with followed(exchange) as one:
+        one.more(2)
+        exchange.control(send=('{"e": "kline", "s": "BTC',))
+        one.until(lambda: "recycled" in events(caplog))
+        one.more()
+        one.check()
+    assert "not ended" in events(caplog)
+
+
+def test_what_ends_a_run_is_told_by_itself(exchange: LocalExchange, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(_: object) -> None:
+        raise ValueError("this is why")
+
+    monkeypatch.setattr("trendtrain.live.ccxt_source._Run._measure_skew", fail)
+    with followed(exchange) as one, pytest.raises(ValueError, match="this is why"):
+        one.more(1000)
+
+
+@pytest.mark.parametrize("how", ["in a while", "when there is a new need"])
+def test_a_series_in_trouble_does_not_sleep_for_a_whole_timeframe(
+    exchange: LocalExchange, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    if how == "in a while":
+        monkeypatch.setattr("trendtrain.live.ccxt_source._LONGEST_WAIT", 0.3)
+    with followed(exchange, symbols=["BTCUSDT"], grace=1000.0) as one:
+        one.more(2)
+        exchange.control(unlisted=["BTCUSDT"], cut=True)
+        one.until(lambda: "trouble" in events(caplog))
+        exchange.control(unlisted=[], cut=how != "in a while")
+        one.until(lambda: "back" in events(caplog), seconds=5.0)
+        one.more()
+        one.check()
+
+
+def test_rows_of_a_series_in_trouble_ask_rest_no_more_often(
+    exchange: LocalExchange, caplog: pytest.LogCaptureFixture
+) -> None:
+    with followed(exchange, symbols=["BTCUSDT"], grace=1000.0) as one:
+        one.more(2)
+        exchange.control(unlisted=["BTCUSDT"], cut=True)
+        one.until(lambda: "trouble" in events(caplog))
+        wait(0.2, one)  # what is missing shows with the first rows
+        n_requests = len(exchange.control()["requests"])
+        wait(1.0, one)  # twenty rows
+        assert len(exchange.control()["requests"]) == n_requests
+
+
+def test_the_first_trouble_after_a_healthy_time_counts_as_the_first(
+    exchange: LocalExchange, caplog: pytest.LogCaptureFixture
+) -> None:
+    with followed(exchange, recycle=0.4, grace=0.0) as one:
+        run = one.source._run
+        assert run is not None
+        run._n_recycled = 8  # a stream that stays silent for 102 s would be a reason
+        one.until(lambda: bool(exchange.control()["subscribed"]))
+        one.until(run._was_healthy)
+        exchange.control(mute=["BTCUSDT"])
+        one.until(lambda: run._n_recycled == 0, seconds=10.0)
+    assert events(caplog).count("recycled") == 1
+
+
+def change_clients(monkeypatch: pytest.MonkeyPatch, **methods: Any) -> None:
+    """Let each client end well or give its time otherwise."""
+    from trendtrain.live import ccxt_source
+
+    make = ccxt_source.new_client
+
+    def changed(*arguments: Any) -> Any:
+        client = make(*arguments)
+        for name, method in methods.items():
+            setattr(client, name, partial(method, client))
+        return client
+
+    monkeypatch.setattr(ccxt_source, "new_client", changed)
 
 
 def n_files() -> int:

@@ -304,3 +304,17 @@ def test_what_waits_and_what_is_remembered_is_limited() -> None:
     bars.page([one(time) for time in range(1, 5001)], since=STEP)
     assert len(bars.take()) == 4999
     assert len(bars._remembered) <= 1000
+
+
+def test_a_volume_that_is_unknown_is_neither_doubted_nor_revised() -> None:
+    rows = [[time, "1", "1", "1", "1", "NaN"] for time in range(0, 5 * STEP, STEP)]  # each a NaN of its own
+    bars = ClosedBars(STEP)
+    bars.page([Row.of(row) for row in rows], since=0)
+    assert len(bars.take()) == 4
+    bars.page([Row.of(row) for row in rows], since=0)
+    bars.stream(Row.of(rows[3]), True, 1)
+    assert (bars.revisions(), bars.doubted) == ([], None)
+    bars.stream(Row.of([*rows[3][:5], "2"]), True, 1)
+    assert bars.doubted == 3 * STEP
+    bars.page([Row.of([*row[:5], "2"]) for row in rows], since=0)
+    assert len(bars.revisions()) == 4

@@ -150,6 +150,57 @@ def test_a_folder_holds_several_series(tmp_path: Path, start: Start) -> None:
     assert taken.source.series == (Series("TWO", "1m"),)
 
 
+def test_a_file_that_comes_later_is_read_too(tmp_path: Path, start: Start, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    rows = lines(BARS)
+    (tmp_path / "WALK-1m-2020-01-01.csv").write_text(HEADER + "".join(rows[:50]))
+    (tmp_path / "notes.csv").write_text("this,that\n1,2\n")
+    taken = start(from_folder(tmp_path, interval=0.01))
+    taken.n(49)
+    (tmp_path / "OTHER_1m.csv").write_text(HEADER + "".join(rows[:50]))
+    next_day = tmp_path / "WALK-1m-2020-01-02.csv"
+    next_day.write_text(HEADER)
+    taken.until(lambda: len(caplog.records) == 2)
+    next_day.write_text(HEADER + "".join(rows[50:60]))
+    taken.n(59)
+    with next_day.open("a") as out:
+        out.write("".join(rows[60:70]))
+    taken.n(69)
+    assert_same(taken.bars[WALK], BARS[:69])
+    assert taken.revisions == []
+    told = [record.getMessage() for record in caplog.records]
+    assert [text.split()[0].rsplit("/")[-1] for text in told] == [
+        "OTHER_1m.csv",
+        "WALK-1m-2020-01-02.csv",
+        "WALK-1m-2020-01-02.csv",
+    ]
+    assert "OTHER 1m was not there at the start" in told[0]
+    assert told[2].endswith("is read too")
+
+
+def test_a_series_without_any_bar_is_told_once(tmp_path: Path, start: Start, caplog: pytest.LogCaptureFixture) -> None:
+    url = f"sqlite:///{tmp_path / 'other.db'}"
+    engine = open_database(url)
+    store = BarStore(engine)
+    store.write(*WALK, BARS[:10])
+    wrong = Series("WAKL", "1m")
+    taken = start(from_database(url, ["WALK", "WAKL"], ["1m"], interval=0.01), {wrong: BARS.open_time[0]})
+    taken.n(9)
+    store.write(*WALK, BARS[10:20])  # what is stored is told otherwise now
+    taken.n(19)
+    (record,) = caplog.records
+    assert record.getMessage().startswith(
+        "WAKL 1m is waited for: `symbol` and `timeframe` must name stored bars (WALK 1m"
+    )
+    store.write(*wrong, BARS[:10])
+    taken.n(8, wrong)
+    engine.dispose()
+    (tmp_path / "WALK_1m.csv").write_text(HEADER + "".join(lines(BARS)[:50]))
+    late = start(from_folder(tmp_path / "WALK_1m.csv", interval=0.01), {WALK: BARS.open_time[60]})
+    late.until(lambda: len(caplog.records) == 2)
+    assert caplog.messages[1] == "WALK 1m is waited for: there are no bars from 2020-01-01T01:00:00.000 on."
+
+
 def test_a_bad_line_is_told_and_no_bar_before_it_is_lost(
     tmp_path: Path, start: Start, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -135,12 +135,13 @@ class _Watched:
         self.session = 0  # of that row
         self.is_due = False  # to be compared with REST
         self.unheard_since: float | None = None  # since when REST brings bars and the stream none
+        self.is_heard = False  # whether the stream of this client has brought a row
         self.trouble = ""
 
     @property
-    def needs_rest(self) -> bool:
-        """Whether REST must be asked now."""
-        return self.is_due or self.bars.is_missing
+    def needs(self) -> set[str]:
+        """Why REST must be asked now; empty where it need not."""
+        return {name for name, is_so in (("due", self.is_due), ("missing", self.bars.is_missing)) if is_so}
 
 
 class _Run:
@@ -155,7 +156,8 @@ class _Run:
         self._after = after
         stamina.instrumentation.set_on_retry_hooks(())  # `_tell_state` tells it once
         self._sessions = itertools.count(1)
-        self._refused_until = 0.0
+        self._refused_until = self._began = 0.0
+        self._n_recycled = 0
         self._by_market: dict[tuple[str, str], _Watched] = {}
         self._broken = asyncio.Event()
         self._is_closed = False
@@ -185,15 +187,16 @@ class _Run:
             except asyncio.CancelledError:
                 pass
             except Exception as error:  # the thread that takes the bars raises it
+                while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+                    (error,) = error.exceptions
                 self.inbox.fail(error)
 
     async def _main(self) -> None:
         self._task = asyncio.current_task()
         self._watched = [_Watched(series, self._after.get(series)) for series in self.source.series]
         markets = None
-        n_recycled = 0
         while not self._is_closed:
-            began, patience = self._loop.time(), self.source.recycle * 2**n_recycled
+            self._began = self._loop.time()
             self._broken.clear()
             self._client = new_client(
                 self.source.exchange, self._settings(), lambda: next(self._sessions), self._on_row, self._on_refusal
@@ -201,14 +204,14 @@ class _Run:
             try:
                 if markets is not None:
                     self._client.set_markets_from_exchange(markets)
-                await self._prepare()
+                await self._prepare(is_first=markets is None)
                 markets = self._client
                 async with asyncio.TaskGroup() as group:
                     for one in self._watched:
-                        one.unheard_since = None
+                        one.unheard_since, one.is_heard = None, False
                         if self._client.has.get("watchOHLCV"):
                             group.create_task(self._watch(one))
-                        group.create_task(self._fill(one, patience))
+                        group.create_task(self._fill(one))
                     group.create_task(self._measure_skew())
                     group.create_task(self._recycle_when_broken())
             except* _Recycle as reasons:
@@ -216,16 +219,23 @@ class _Run:
             finally:
                 await self._end_client()
             # An exchange that stays silent, or sends what ccxt cannot read, is called less and less often.
-            n_recycled = 0 if self._loop.time() - began > 10 * patience else min(n_recycled + 1, 8)
-            await asyncio.sleep(_FIRST_WAIT * 2**n_recycled)
+            self._n_recycled = 0 if self._was_healthy() else min(self._n_recycled + 1, 8)
+            await asyncio.sleep(_FIRST_WAIT * 2**self._n_recycled)
 
     async def _end_client(self) -> None:
         try:
-            async with asyncio.timeout(_LONGEST_GOODBYE):
-                await self._client.close()
-        except TimeoutError:  # a frozen peer does not say goodbye
+            await self._end(self._client.close)
+        finally:  # also where this is cancelled
             if self._client.session is not None:
-                await self._client.session.close()
+                await self._end(self._client.session.close)
+
+    async def _end(self, call: Callable[[], Awaitable[Any]]) -> None:
+        """End a connection; one that does not end, such as that of a frozen peer, holds up no new one."""
+        try:
+            async with asyncio.timeout(_LONGEST_GOODBYE):
+                await call()
+        except Exception as error:
+            _LOG.warning("%s: a connection did not end: %r", self.source.exchange, error, extra={"event": "not ended"})
 
     def _settings(self) -> dict[str, Any]:
         source = self.source
@@ -234,7 +244,7 @@ class _Run:
         streaming = {"keepAlive": int(1000 * source.keep_alive), **given.get("streaming", {})}
         return {"timeout": int(1000 * source.timeout), "enableRateLimit": True, **given, "streaming": streaming}
 
-    async def _prepare(self) -> None:
+    async def _prepare(self, is_first: bool) -> None:
         """Load the markets, find the series among them, and compare the clocks."""
         try:
             await self._ask_rest(self._client.load_markets)
@@ -246,12 +256,13 @@ class _Run:
             one.symbol, one.interval = market["symbol"], find_timeframe(self._client, one.series.timeframe)
             self._by_market[market["id"], self._client.timeframes[one.interval]] = one
         await self._look_at_clock()
-        if abs(self.skew) > 1000 * self.source.max_skew:
+        if is_first and self._is_skewed:
             limit, got = f"{self.source.max_skew:g} s", f"{self.skew / 1000:.1f} s"
             raise InputError(
                 f"`max_skew` must cover what the clock of {self.source.exchange} is ahead of this machine's, "
                 f"at most {limit}, got {got}: set this machine's clock."
             )
+        self._tell_skew()
 
     # The stream
 
@@ -271,7 +282,7 @@ class _Run:
                 await asyncio.sleep(_FIRST_WAIT)  # ccxt cancels the waits on a connection that it closes
             except Exception as error:  # whatever it is, the other series go on
                 self._tell_trouble(one, error)
-                await asyncio.sleep(self._patience(one))
+                await asyncio.sleep(min(self._patience(one), _LONGEST_WAIT))
             else:
                 if not self._client.tells_final:
                     for row in rows:
@@ -283,17 +294,18 @@ class _Run:
             self._take_row(one, row, is_final)
 
     def _take_row(self, one: _Watched, row: Row, is_final: bool | None) -> None:
-        session = self._client.connection_number
+        session, needs = self._client.connection_number, one.needs
         one.is_due |= one.session not in (0, session)  # after each reconnect
         one.session, one.heard, one.unheard_since = session, max(one.heard, row.time), None
+        one.is_heard = True
         one.bars.stream(row, is_final, session)
         self._publish(one)
-        if one.needs_rest:
+        if one.needs - needs:  # a new one: REST may have been asked for the others just now
             one.wake.set()
 
     # REST
 
-    async def _fill(self, one: _Watched, patience: float) -> NoReturn:
+    async def _fill(self, one: _Watched) -> NoReturn:
         """Ask REST for what is missing: at the start, when a bar is late or missing, and now and then."""
         wait = _FIRST_WAIT
         while True:
@@ -302,22 +314,23 @@ class _Run:
                 await self._ask_pages(one)
             except Exception as error:  # whatever it is, the other series go on
                 self._tell_trouble(one, error)
-                await asyncio.sleep(self._patience(one))
+                await self._wait_for_new_need(one, min(self._patience(one), _LONGEST_WAIT))
                 continue
             if one.trouble:
                 one.trouble = ""
                 _LOG.warning("%s %s is back", *one.series, extra={"event": "back"})
-            self._look_at_stream(one, before, patience)
+            self._look_at_stream(one, before)
             if one.bars.is_missing:  # REST does not have it yet
-                wait = _FIRST_WAIT if one.bars.newest != before else min(2 * wait, self._patience(one))
-                await asyncio.sleep(wait)
+                longest = min(self._patience(one), _LONGEST_WAIT)
+                wait = _FIRST_WAIT if one.bars.newest != before else min(2 * wait, longest)
+                await self._wait_for_new_need(one, wait)
                 continue
             wait = _FIRST_WAIT
             await self._wait_for_need(one, self._loop.time() + self.source.reconcile)
 
     async def _wait_for_need(self, one: _Watched, until: float) -> None:
         """Wait until a bar is missing or late, or a time has come."""
-        while not one.needs_rest and self._loop.time() < until:
+        while not one.needs and self._loop.time() < until:
             one.wake.clear()  # each time: waiting for an event that is set gives way to no other task
             newest = one.bars.newest
             late = self._loop.time() + self._patience(one)
@@ -327,6 +340,13 @@ class _Run:
             except TimeoutError:
                 if one.bars.newest == newest:
                     return
+
+    async def _wait_for_new_need(self, one: _Watched, seconds: float) -> None:
+        """Wait so long, or until REST is needed for something else too."""
+        one.wake.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await one.wake.wait()
 
     def _patience(self, one: _Watched) -> float:
         return float(one.timeframe / np.timedelta64(1, "s")) + self.source.grace
@@ -388,15 +408,21 @@ class _Run:
 
     # Health
 
-    def _look_at_stream(self, one: _Watched, before: int | None, patience: float) -> None:
+    def _look_at_stream(self, one: _Watched, before: int | None) -> None:
         """Ask for a new client where REST brings bars, time and again, and the stream none."""
         newest = one.bars.newest
         if not self._client.has.get("watchOHLCV") or newest is None or newest == before or newest <= one.heard:
             return
         now = self._loop.time()
         one.unheard_since = now if one.unheard_since is None else one.unheard_since
-        if now - one.unheard_since > patience:
+        if now - one.unheard_since > self.source.recycle * 2 ** (0 if self._was_healthy() else self._n_recycled):
             raise _Recycle(f"no row of {' '.join(one.series)} for {now - one.unheard_since:.0f} s, but REST has bars")
+
+    def _was_healthy(self) -> bool:
+        """Return whether all streams of this client brought their rows for a while, before any trouble."""
+        unheard = {one: one.unheard_since for one in self._watched if one.unheard_since is not None}
+        until = min(unheard.values(), default=self._loop.time())
+        return all(one.is_heard for one in unheard) and until - self._began > self.source.recycle
 
     async def _recycle_when_broken(self) -> NoReturn:
         await self._broken.wait()
@@ -412,17 +438,33 @@ class _Run:
         while True:
             await asyncio.sleep(self.source.reconcile)
             await self._look_at_clock()
-            if abs(self.skew) > 1000 * self.source.max_skew:
-                text = "the clock of %s is %.1f s ahead of this machine's"
-                _LOG.error(text, self.source.exchange, self.skew / 1000, extra={"event": "skew"})
+            self._tell_skew()
+
+    @property
+    def _is_skewed(self) -> bool:
+        return abs(self.skew) > 1000 * self.source.max_skew
+
+    def _tell_skew(self) -> None:
+        if self._is_skewed:
+            text = "the clock of %s is %.1f s ahead of this machine's"
+            _LOG.error(text, self.source.exchange, self.skew / 1000, extra={"event": "skew"})
 
     async def _look_at_clock(self) -> None:
-        """Measure the skew; what the request may have taken is no skew."""
+        """Measure the skew, where the exchange tells its time; what the request may have taken is no skew."""
         if not self._client.has.get("fetchTime"):
             return
         sent = time.time()
-        there = await self._ask_rest(self._client.fetch_time)
+        try:
+            there = await self._ask_rest(self._client.fetch_time)
+        except Exception as error:  # whatever it is, bars come without it
+            there, why = None, str(error)
+        else:
+            why = "no time in the answer"
         got = time.time()
+        if there is None:
+            text = "the clock of %s was not read: %s"
+            _LOG.warning(text, self.source.exchange, why, extra={"event": "no time"})
+            return
         self.skew = int(there - 1000 * min(max(sent, there / 1000), got))
 
     def _now(self) -> int:

@@ -30,6 +30,10 @@ class Row(NamedTuple):
         is_price = 0 < self.low <= self.open <= self.high < math.inf and self.low <= self.close <= self.high
         return is_price and (math.isnan(self.volume) or 0 <= self.volume < math.inf)
 
+    def differs(self, other: "Row") -> bool:
+        """Whether a number is another one; NaN equals NaN."""
+        return any(a != b and not (math.isnan(a) and math.isnan(b)) for a, b in zip(self, other, strict=True))
+
 
 class ClosedBars:
     """Bring each closed bar of a series once and in order, and those that were corrected later.
@@ -105,7 +109,7 @@ class ClosedBars:
         for row in filter(lambda row: row.is_bar, rows[:-1]):
             if self.newest is None or row.time > self.newest:
                 self._emit(row)
-            elif self._remembered.get(row.time) != row:
+            elif (known := self._remembered.get(row.time)) is None or known.differs(row):
                 self._remember(row)
                 self._revised.append(row)
         if not rows or self.newest is None:
@@ -149,7 +153,7 @@ class ClosedBars:
     def _compare(self, row: Row, is_final: bool | None) -> None:
         """Doubt a bar that is known otherwise. A row that says it is not final is a late one of before its end."""
         known = self._remembered.get(row.time)
-        if is_final is not False and known is not None and known != row:
+        if is_final is not False and known is not None and known.differs(row):
             self._doubted = row.time if self._doubted is None else min(self._doubted, row.time)
 
     def _follow(self, row: Row) -> None:

@@ -1,6 +1,10 @@
 """Bring the bars of files that grow."""
 
+import logging
+import time
+from collections.abc import Callable
 from dataclasses import replace
+from functools import reduce
 from pathlib import Path
 from typing import Final
 
@@ -9,14 +13,17 @@ import numpy as np
 from trendtrain.errors import InputError
 from trendtrain.importing import ReadOptions, find_files
 from trendtrain.importing.files import FileBars, read_file
+from trendtrain.importing.readers import is_supported
 from trendtrain.live.polled import PolledBars
 from trendtrain.market.bars import Bars, Series
 from trendtrain.market.timeframe import parse_timeframe
 from trendtrain.storage.bars.columns import bars_of, columns_of, merge
 
+_LOG: Final = logging.getLogger("trendtrain.live")
 _TEXT: Final = (".csv", ".txt")
 _HEAD_LINES: Final = 3  # that tell the columns; where they are bars, they are old ones
 _KEPT: Final = 20  # bars before those that are asked for
+_N_LOOKS: Final = 10  # at the files, between two at the folder
 _MARK: Final = 256  # bytes by which a file that grew is told from one that was written anew
 
 
@@ -31,7 +38,8 @@ def from_folder(
     """Return what brings the bars of a file, or of the files of a folder, as lines are added to them.
 
     A line that does not end yet is not read, and a bar has closed once a later one is there. A text file that grows is
-    read from where it ended; any other that changes is read anew, and must be replaced at once, by a rename.
+    read from where it ended; any other that changes is read anew, and must be replaced at once, by a rename. A file
+    that comes later, such as that of the next day, is read too where it is of a series that was there at the start.
 
     Args:
         path: The file, or the folder.
@@ -46,26 +54,60 @@ def from_folder(
     """
     if path is None:
         raise InputError("`path` must name a file or folder of bars, got none.")
-    files = [GrowingFile(file, ReadOptions(None, None, layout, timezone)) for file in find_files(path, layout)]
     wanted = [_listed(symbols), _listed(timeframes)]
-    files = [
-        file
-        for file in files
-        if all(names is None or name in names for name, names in zip(file.series, wanted, strict=True))
-    ]
-    if not files:
+    files = _Files(
+        Path(path),
+        ReadOptions(None, None, layout, timezone),
+        lambda series: all(names is None or name in names for name, names in zip(series, wanted, strict=True)),
+        _N_LOOKS * interval,
+    )
+    if not files.series:
         raise InputError(f"`symbols` and `timeframes` must leave files of {path}, got {symbols} and {timeframes}.")
+    return PolledBars(files.series, files.load, interval)
 
-    def load(series: Series, start: np.datetime64 | None) -> Bars:
-        columns = None
-        for file in files:
-            if file.series == series:
-                part = columns_of(file.newest(start))
-                columns = part if columns is None else merge(columns, part)
-        assert columns is not None
-        return bars_of(columns, parse_timeframe(series.timeframe))
 
-    return PolledBars(tuple(dict.fromkeys(file.series for file in files)), load, interval)
+class _Files:
+    """The files of a path, and those of the same series that come later."""
+
+    def __init__(self, path: Path, options: ReadOptions, is_wanted: Callable[[Series], bool], seconds: float) -> None:
+        self._path, self._options, self._seconds = path, options, seconds
+        self._looked = time.monotonic()
+        old = self._in_folder()
+        files = [GrowingFile(file, options) for file in find_files(path, options.layout)]
+        self._files = [file for file in files if is_wanted(file.series)]
+        self._seen = {*old, *(file.path for file in files)}  # read, or left out for good
+        self._tried: dict[Path, tuple[int, int]] = {}  # the others, and their states when they could not be read
+        self.series = tuple(dict.fromkeys(file.series for file in self._files))
+
+    def load(self, series: Series, start: np.datetime64 | None) -> Bars:
+        """Return the bars of a series that open at a time or later; None for all."""
+        if time.monotonic() - self._looked > self._seconds:
+            self._looked = time.monotonic()
+            self._add_new()
+        parts = [columns_of(file.newest(start)) for file in self._files if file.series == series]
+        return bars_of(reduce(merge, parts), parse_timeframe(series.timeframe))
+
+    def _in_folder(self) -> list[Path]:
+        if not self._path.is_dir():
+            return []
+        return sorted(file for file in self._path.iterdir() if file.is_file() and is_supported(file))
+
+    def _add_new(self) -> None:
+        for path in self._in_folder():
+            if path in self._seen or self._tried.get(path) == (state := _state_of(path)):
+                continue
+            try:
+                file = GrowingFile(path, self._options)
+                if file.series not in self.series:
+                    raise InputError(f"{' '.join(file.series)} was not there at the start; another run can have it.")
+            except InputError as error:  # it may hold only a header yet
+                if path not in self._tried:
+                    _LOG.warning("%s is not read yet: %s", path, error, extra={"event": "new file"})
+                self._tried[path] = state
+            else:
+                _LOG.info("%s is read too", path, extra={"event": "new file"})
+                self._files.append(file)
+                self._seen.add(path)
 
 
 class GrowingFile:
@@ -101,19 +143,15 @@ class GrowingFile:
             InputError: If the file cannot be read.
         """
         is_forgotten = not self._is_whole and (start is None or start < self._bars.open_time[0])
-        if is_forgotten or self._now() != self._state:
+        if is_forgotten or _state_of(self.path) != self._state:
             self._bars = self._read_all() if is_forgotten else (self._read_added() or self._read_all())
         first = 0 if start is None else int(np.searchsorted(self._bars.open_time, start))
         bars, self._bars = self._bars[first:], self._bars[max(0, first - _KEPT) :]
         self._is_whole &= first <= _KEPT
         return bars
 
-    def _now(self) -> tuple[int, int]:
-        state = self.path.stat()
-        return state.st_size, state.st_mtime_ns
-
     def _read_all(self) -> Bars:
-        state, content = self._now(), None
+        state, content = _state_of(self.path), None
         if self._is_text:
             content = _whole_lines(self.path.read_bytes())
         bars = self._parse(content)
@@ -125,7 +163,7 @@ class GrowingFile:
 
     def _read_added(self) -> Bars | None:
         """Return the bars that are held and those that were added; None if the file did not just grow."""
-        state = self._now()
+        state = _state_of(self.path)
         with self.path.open("rb") as file:
             file.seek(self._end - len(self._mark))
             if not self._mark or file.read(len(self._mark)) != self._mark:
@@ -144,6 +182,12 @@ class GrowingFile:
         self._last: FileBars = read_file(self.path, self._options, content)
         self._last.refuse_faults()
         return self._last.bars
+
+
+def _state_of(path: Path) -> tuple[int, int]:
+    """Return the size of a file and when it changed."""
+    state = path.stat()
+    return state.st_size, state.st_mtime_ns
 
 
 def _whole_lines(content: bytes) -> bytes:

@@ -8,8 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from trendtrain.data.sources import StoredBars
-from trendtrain.errors import InputError, check_number
+from trendtrain.errors import InputError, NotStoredError, check_number
 from trendtrain.live.inbox import Inbox
 from trendtrain.live.source import Revision, name_all
 from trendtrain.market.bars import Bars, Series
@@ -41,8 +40,8 @@ def from_database(
         raise InputError(f"`url` must name a database that exists, got {url}.")
     series = name_all(symbols, timeframes)
     engine = open_database(url)
-    stored = StoredBars(BarStore(engine), dict.fromkeys(series))
-    return PolledBars(series, lambda one, start: stored.load(one, start, None), interval, engine.dispose)
+    store = BarStore(engine)
+    return PolledBars(series, lambda one, start: store.load(*one, start=start), interval, engine.dispose)
 
 
 class PolledBars:
@@ -50,7 +49,8 @@ class PolledBars:
 
     Args:
         series: The series there are.
-        load: Returns the bars of a series that open at a time or later, None for all; the last one may be unclosed.
+        load: Returns the bars of a series that open at a time or later, None for all; the last one may be unclosed. It
+            may raise `NotStoredError` where there are none.
         interval: Seconds between two looks.
         on_close: Called at the end.
 
@@ -125,7 +125,11 @@ class PolledBars:
 
     def _look(self, series: Series) -> None:
         known, newest = self._known.get(series), self._after[series]
-        closed = self._load(series, newest if known is None else known.open_time[0])[:-1]
+        start = newest if known is None else known.open_time[0]
+        bars = self._load(series, start)
+        if not len(bars):
+            raise NotStoredError(f"there are no bars from {start} on.")
+        closed = bars[:-1]
         n_old = 0 if newest is None else int(np.searchsorted(closed.open_time, newest, side="right"))
         if known is not None and n_old:
             old = closed[:n_old]
@@ -138,6 +142,10 @@ class PolledBars:
             self._known[series] = closed[max(0, len(closed) - _LOOK_BACK) :]
 
     def _tell(self, series: Series, error: Exception) -> None:
-        if str(error) != self._trouble.get(series):
-            self._trouble[series] = str(error)
-            _LOG.error("%s %s: %s", *series, error, extra={"event": "trouble"})
+        is_silent = isinstance(error, NotStoredError)  # each look may say it in other words, and the bars may come
+        event, level = ("no bars", logging.WARNING) if is_silent else ("trouble", logging.ERROR)
+        trouble = event if is_silent else str(error)
+        if trouble != self._trouble.get(series):
+            self._trouble[series] = trouble
+            text = "%s %s is waited for: %s" if is_silent else "%s %s: %s"
+            _LOG.log(level, text, *series, error, extra={"event": event})
