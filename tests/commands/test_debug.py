@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 from train_runs import RunIn
 
 FEW = ("data.source.n_bars=2500", "data.symbols=SYNTH", "walk.step=128bars")
@@ -43,3 +44,5 @@ def test_callbacks_of_lightning_join_ours(tmp_path: Path, capfd: pytest.CaptureF
     assert "Trainable params" in capfd.readouterr().out
     assert {value for _, _, value in run.charts("lr-AdamW")["lr-AdamW"]} == {0.0}
     assert run.summary()["status"] == "stopped"  # before the end of the bars
+    checkpoint = torch.load(run.folder / "checkpoints" / "last.ckpt", weights_only=True)
+    assert checkpoint["PivotDataModule"]["step"] == run.summary()["steps"]
