@@ -81,11 +81,133 @@ def test_bars_that_come_late_are_given_once_and_hold_nobody_up_for_longer_than_t
         waits.append((feed.clock() - step.now) / np.timedelta64(1, "s") if A in step.bars else 0.0)
     later = cut(SHORT, start)[1]
     assert given(steps) == {name: bars.open_time.tolist() for name, bars in later.items()}
-    assert max(waits) <= 1.0 + 0.2 + 1e-9  # the grace, and how often it looks
+    assert max(waits) <= 1.0 + 1e-9  # it looks again when the grace ends
     if delay > 1_000:  # the series is waited for once, and then no more
         assert sum(wait > 0.3 for wait in waits) <= 1
     for before, step in pairwise(steps):
         assert step.now > before.now or (step.slot == before.slot and step.now == before.now and list(step.bars) == [B])
+
+
+SECOND = np.timedelta64(1_000, "ms")
+
+
+def bars_by_slot(feed: LiveFeed, steps: list[FedBars]) -> None:
+    """Assert that each step brings the bars of its own slot, and that slots come in order of time."""
+    assert all(before.now < step.now for before, step in pairwise(steps))
+    for step in steps:
+        assert all(
+            ((step.now - feed.length < part.close_time) & (part.close_time <= step.now)).all()
+            for part in step.bars.values()
+        )
+
+
+@pytest.mark.parametrize("is_stored", [True, False])
+def test_missed_bars_of_a_series_that_connects_seconds_later_come_before_later_ones_of_others(
+    start: np.datetime64, is_stored: bool
+) -> None:
+    stored, later = cut(SHORT, start)
+    missed, rest = cut(later, now := start + 100 * MINUTE + 7 * SECOND)
+    source = ScriptedSource(
+        tuple(SHORT), [(now, {A: missed[A]}), (now + 3 * SECOND, {B: missed[B]}), *ScriptedSource.of(rest)._arrivals]
+    )
+    history = HeldBars(stored if is_stored else {**stored, B: SHORT[B][:0]})
+    feed = LiveFeed(source, history, Walk(str(start)))
+    n_seen = {A: len(stored[A]) - 3, B: len(stored[B]) - 1} if is_stored else {A: len(stored[A]) - 3}
+    seen = feed.begin(-3, n_seen).bars
+    bars_by_slot(feed, steps := steps_of(feed))
+    bars_of = SHORT if is_stored else {A: SHORT[A], B: later[B]}
+    assert given(steps) == {name: bars.open_time[len(seen.get(name, ())) :].tolist() for name, bars in bars_of.items()}
+
+
+def test_a_start_in_the_past_waits_for_all_series_as_well(start: np.datetime64) -> None:
+    now = start + 100 * MINUTE
+    missed, rest = cut(SHORT, now)
+    pages = {B: missed[B][:22]}, {B: missed[B][22:]}
+    source = ScriptedSource(
+        tuple(SHORT),
+        [
+            (now, {A: missed[A]}),
+            (now + SECOND, pages[0]),
+            (now + 3 * SECOND, pages[1]),
+            *ScriptedSource.of(rest)._arrivals,
+        ],
+    )
+    assert pages[0][B].close_time[-1] > start
+    feed = LiveFeed(source, HeldBars({A: SHORT[A][:0], B: SHORT[B][:0]}), Walk(str(start)))
+    assert given([feed.begin()]) == {name: bars.open_time.tolist() for name, bars in cut(SHORT, start)[0].items()}
+    bars_by_slot(feed, steps_of(feed))
+
+
+@pytest.mark.parametrize("n_absent", [0, 5])
+def test_after_an_outage_of_all_series_missed_bars_come_in_order_of_time(start: np.datetime64, n_absent: int) -> None:
+    stored, later = cut(SHORT, start)
+    before, later = cut(later, start + 50 * MINUTE)
+    missed, rest = cut(later, now := start + 150 * MINUTE + 7 * SECOND)
+    source = ScriptedSource(
+        tuple(SHORT),
+        [
+            *ScriptedSource.of(before, {B: 60_000 if n_absent else 0})._arrivals,  # a series may be left out by then
+            (now, {A: missed[A]}),
+            (now + 3 * SECOND, {B: missed[B][:2]}),
+            (now + 20 * SECOND, {B: missed[B][2:]}),
+            *ScriptedSource.of(rest)._arrivals,
+        ],
+    )
+    feed = LiveFeed(source, HeldBars(stored), Walk(str(start)))
+    feed.begin()
+    steps = steps_of(feed)
+    bars_by_slot(feed, [step for step in steps if step.now > start + 50 * MINUTE])
+    assert given(steps) == {name: cut(SHORT, start)[1][name].open_time.tolist() for name in SHORT}
+
+
+def test_a_series_that_stays_silent_holds_missed_bars_for_the_patience_once(start: np.datetime64) -> None:
+    stored, later = cut(SHORT, start)
+    missed, rest = cut(later, now := start + 100 * MINUTE)
+    source = ScriptedSource(tuple(SHORT), [(now, {A: missed[A]}), *ScriptedSource.of({A: rest[A]})._arrivals])
+    feed = LiveFeed(source, HeldBars(stored), Walk(str(start)), patience=30.0)
+    feed.begin()
+    waits = []
+    while (step := feed.next()) is not None:
+        waits.append((feed.clock() - max(step.now, now)) / SECOND)
+    assert max(waits[:20]) == 30.0
+    assert max(waits[20:]) == 0.0
+
+
+def test_a_series_that_was_late_is_waited_for_again_after_three_bars_in_time(start: np.datetime64) -> None:
+    before, later = cut(SHORT, start)
+    slow = {B: later[B][:1]}, {B: later[B][1:]}
+    arrivals = [*ScriptedSource.of({A: later[A]})._arrivals]
+    arrivals += ScriptedSource.of(slow[0], {B: 500})._arrivals + ScriptedSource.of(slow[1], {B: 50})._arrivals
+    source = ScriptedSource(tuple(SHORT), sorted(arrivals, key=lambda one: one[0]))
+    feed = LiveFeed(source, HeldBars(before), Walk(str(start)))
+    feed.begin()
+    steps = [step for step in steps_of(feed) if B in step.bars]
+    assert [A in step.bars for step in steps] == [False] * 4 + [True] * (len(steps) - 4)
+    assert len(steps) > 10
+
+
+def test_bars_of_one_close_that_come_within_milliseconds_are_stored_by_one_transaction(start: np.datetime64) -> None:
+    engine = open_database("sqlite://")
+    store, written = BarStore(engine), []
+    transaction = store.transaction
+    store.transaction = lambda *series: written.append(series) or transaction(*series)  # type: ignore[method-assign, func-returns-value]
+    feed = live_feed(start, {B: 4}, store=store)
+    feed.begin()
+    steps = steps_of(feed)
+    assert len(written) == len(steps)
+    assert sum(len(one) == 2 for one in written) == sum(len(step.bars) == 2 for step in steps) > 10
+    engine.dispose()
+
+
+def test_a_step_of_late_bars_holds_no_more_than_the_newest_bars_that_are_kept(start: np.datetime64) -> None:
+    before, later = cut(SHORT, start)
+    last = later[A].close_time[-1]
+    source = ScriptedSource(tuple(SHORT), [*ScriptedSource.of({A: later[A]})._arrivals, (last, {B: later[B]})])
+    feed = LiveFeed(source, HeldBars(before), Walk(str(start)), max_bars=7)
+    feed.begin()
+    steps = steps_of(feed)
+    assert given(steps)[B] == later[B].open_time.tolist()
+    assert max(len(step.bars[B]) for step in steps if B in step.bars) == 7
 
 
 def test_late_bars_are_predicted_and_judged_as_if_they_had_come_in_time(start: np.datetime64) -> None:

@@ -111,9 +111,9 @@ def test_predictions_are_stored_before_they_are_judged_and_before_training_goes_
     engine.dispose()
 
 
-@pytest.mark.parametrize("n_before", [1, 12])
+@pytest.mark.parametrize(("n_before", "last_step"), [(1, -1), (12, -1), (12, 50)])
 def test_predictions_that_were_stored_before_a_stop_are_those_that_are_judged(
-    n_before: int, make_datamodule: Callable[..., PivotDataModule], make_module: Any, make_trainer: Any
+    n_before: int, last_step: int, make_datamodule: Callable[..., PivotDataModule], make_module: Any, make_trainer: Any
 ) -> None:
     engine = open_database("sqlite://")
 
@@ -128,6 +128,7 @@ def test_predictions_that_were_stored_before_a_stop_are_those_that_are_judged(
         for parameter in module.parameters():
             parameter.data.mul_(1.0 - 2.0 * seed)  # another model, which mostly says the opposite
         writer = LedgerWriter(Ledger(engine), "run", commits=True)
+        writer.load_state_dict({"last_step": last_step})  # steps may be cut in another way when a run goes on
         make_trainer(TrendValidation(), writer).fit(module, data)
 
     query = "SELECT open_time, direction, confidence, parameters, stored_at FROM prediction_rows ORDER BY 1"

@@ -83,7 +83,7 @@ class LedgerWriter(pl.Callback):
         """Delete what a resumed run wrote after the checkpoint; predictions that were committed stay, and count."""
         self.ledger.rewind(self.run_id, self._last_step, self.commits)
         if self.commits:
-            self._stored = self.ledger.stored(self.run_id, self._name, self._last_step)
+            self._stored = self.ledger.stored(self.run_id, self._name, _newest_seen(trainer))
 
     def on_predictions(
         self, trainer: pl.Trainer, index: int, predictions: Predictions, series: tuple[Series, ...]
@@ -160,6 +160,15 @@ def prediction_rows(predictions: Predictions, series: tuple[Series, ...], traine
     now = datamodule.stream.feed.clock() if isinstance(datamodule, HasStream) else None
     stored_at = None if now is None else int(now.astype("datetime64[ms]").astype(np.int64))
     return PredictionRows(series, *made, n_optimizer_steps(trainer), stored_at)
+
+
+def _newest_seen(trainer: pl.Trainer) -> dict[Series, int | None]:
+    """Return when the newest bar of each series opened that a stream has seen, ms; None for none."""
+    datamodule = getattr(trainer, "datamodule", None)
+    if not isinstance(datamodule, HasStream):
+        return {}
+    newest = zip(datamodule.stream.series, datamodule.stream.newest_bars(), strict=True)
+    return {one: None if bars is None else int(bars.open_time[-1].astype(np.int64)) for one, bars in newest}
 
 
 def n_optimizer_steps(trainer: pl.Trainer) -> int:

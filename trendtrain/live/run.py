@@ -54,7 +54,7 @@ class _Parts:
     def __call__(self, store: BarStore) -> dict[str, Any]:
         cfg = self._cfg
         source, history = self._made(store)
-        options = {name: cfg.live[name] for name in ("lockstep", "grace", "warm", "patience")}
+        options = {name: cfg.live[name] for name in ("lockstep", "grace", "warm", "patience", "max_bars")}
 
         def make_feed(datamodule: PivotDataModule) -> LiveFeed:
             is_stored = isinstance(source, History)

@@ -1,7 +1,7 @@
 """Keep the predictions and verdicts of runs in the database."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Literal
 
@@ -125,8 +125,16 @@ class Ledger:
             _update_run(connection, run_id)
             write_missing(connection, run_id, model, step, predictions)
 
-    def stored(self, run_id: str, model: str, after: int) -> dict[tuple[Series, int], tuple[int, float]]:
-        """Return the predictions of steps after `after`: direction and confidence by series and open time, ms."""
+    def stored(
+        self, run_id: str, model: str, after: Mapping[Series, int | None]
+    ) -> dict[tuple[Series, int], tuple[int, float]]:
+        """Return the predictions of bars that open after a time, ms: direction and confidence by series and open time.
+
+        Args:
+            run_id: The run.
+            model: Its model.
+            after: The time by series; None, and a series that is not there, for all bars.
+        """
         with self.engine.connect() as connection:
             return read_predictions(connection, run_id, model, after)
 

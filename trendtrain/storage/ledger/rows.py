@@ -25,7 +25,7 @@ class PredictionRows:
         direction: Predicted directions, shape (n_rows,).
         confidence: Probability of that direction, 0 to 1, shape (n_rows,).
         parameters: How many optimizer steps the parameters had that made them; None if unknown.
-        stored_at: What time it was in the market when they were stored, ms; None for history.
+        stored_at: What time it was in the market when their commit began, ms; None for history.
 
     Raises:
         ValueError: If shapes differ or a value lies outside its range.

@@ -1,6 +1,6 @@
 """Write predictions, verdicts and lines of a run inside a transaction."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 
 from sqlalchemy import Connection, select
@@ -39,13 +39,24 @@ def write_missing(connection: Connection, run_id: str, model: str, step: int, pr
 
 
 def read_predictions(
-    connection: Connection, run_id: str, model: str, after: int
+    connection: Connection, run_id: str, model: str, after: Mapping[Series, int | None]
 ) -> dict[tuple[Series, int], tuple[int, float]]:
-    """Return the predictions of steps after `after`: direction and confidence by series and open time, ms."""
+    """Return the predictions of bars that open after a time, ms: direction and confidence by series and open time.
+
+    Args:
+        connection: The connection.
+        run_id: The run.
+        model: Its model.
+        after: The time by series; None, and a series that is not there, for all bars.
+    """
     rows, names = prediction_rows.c, series.c
     query = select(names.symbol, names.timeframe, rows.open_time, rows.direction, rows.confidence)
     query = query.join(tracks, tracks.c.id == rows.track_id).join(series, names.id == tracks.c.series_id)
-    query = query.where(tracks.c.run_id == run_id, tracks.c.model == model, tracks.c["pass"] == 0, rows.step > after)
+    query = query.where(tracks.c.run_id == run_id, tracks.c.model == model, tracks.c["pass"] == 0)
+    for name, time in after.items():
+        if time is not None:
+            is_other = (names.symbol != name.symbol) | (names.timeframe != name.timeframe)
+            query = query.where(is_other | (rows.open_time > time))
     return {
         (Series(one.symbol, one.timeframe), one.open_time): (one.direction, one.confidence)
         for one in connection.execute(query)
