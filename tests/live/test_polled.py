@@ -161,6 +161,8 @@ def test_a_file_that_comes_later_is_read_too(tmp_path: Path, start: Start, caplo
     next_day = tmp_path / "WALK-1m-2020-01-02.csv"
     next_day.write_text(HEADER)
     taken.until(lambda: len(caplog.records) == 2)
+    next_day.write_text(HEADER + rows[50][:-5])  # no line yet
+    assert taken.source.take(0.3) == {}
     next_day.write_text(HEADER + "".join(rows[50:60]))
     taken.n(59)
     with next_day.open("a") as out:
@@ -186,7 +188,7 @@ def test_a_series_without_any_bar_is_told_once(tmp_path: Path, start: Start, cap
     wrong = Series("WAKL", "1m")
     taken = start(from_database(url, ["WALK", "WAKL"], ["1m"], interval=0.01), {wrong: BARS.open_time[0]})
     taken.n(9)
-    store.write(*WALK, BARS[10:20])  # what is stored is told otherwise now
+    store.write(*WALK, BARS[10:20])
     taken.n(19)
     (record,) = caplog.records
     assert record.getMessage().startswith(
@@ -194,7 +196,14 @@ def test_a_series_without_any_bar_is_told_once(tmp_path: Path, start: Start, cap
     )
     store.write(*wrong, BARS[:10])
     taken.n(8, wrong)
+    caplog.clear()
+    early = start(from_database(url, ["WALK"], ["1m"], interval=0.01), {WALK: BARS.open_time[60]})
+    early.until(lambda: bool(caplog.records))
+    store.write(*WALK, BARS[20:30])  # what is stored is told otherwise now
+    assert early.source.take(0.2) == {}
+    assert len(caplog.records) == 1
     engine.dispose()
+    early.source.close()
     (tmp_path / "WALK_1m.csv").write_text(HEADER + "".join(lines(BARS)[:50]))
     late = start(from_folder(tmp_path / "WALK_1m.csv", interval=0.01), {WALK: BARS.open_time[60]})
     late.until(lambda: len(caplog.records) == 2)
