@@ -106,7 +106,7 @@ def train(
         raise InputError(f"`db.url` must name a database that exists for data=database, got {cfg.db.url}.")
     drop_defaults(cfg)
     fill_counts(cfg)
-    folder = Path(folder or _folder(cfg))
+    folder = Path(folder or run_folder(cfg))
     kept = run_to_go_on_with(folder, cfg.ckpt, cfg.overwrite)
     engine = open_database(cfg.db.url)
     try:
@@ -131,7 +131,7 @@ def _data_options(data: Any, held: HeldBars | None) -> dict[str, Any]:
     return {"data": "database", "data.symbols": symbols, "data.timeframes": timeframes}
 
 
-def _folder(cfg: DictConfig) -> Path:
+def run_folder(cfg: DictConfig) -> Path:
     """Return the run folder of a job of Hydra's, or that of a configuration that was composed by hand."""
     is_job = HydraConfig.initialized() and not OmegaConf.is_missing(HydraConfig.get().runtime, "output_dir")
     return Path(HydraConfig.get().runtime.output_dir if is_job else f"runs/{cfg.run.name}")

@@ -20,12 +20,14 @@ from trendtrain.live.notify import notify
 from trendtrain.live.run_parts import clock_of, pivot_rules_of, stream_of
 from trendtrain.market.bars import Series
 from trendtrain.storage.ledger.ledger import Ledger
+from trendtrain.stream.stream import Stream
 from trendtrain.stream.walk_step import WalkStep
 from trendtrain.validation.predictions import Predictions
 
 STATUS_FILE: Final = "live.json"
 _LOG: Final = logging.getLogger(LOG)
 _SECONDS_BETWEEN: Final = 1.0
+_SECONDS_BETWEEN_ENTRIES: Final = 60.0  # of the log while the first step waits
 
 
 class Monitor(pl.Callback):
@@ -60,6 +62,7 @@ class Monitor(pl.Callback):
         self._state = "starting"
         self._rules: dict[str, Any] | None = None
         self._beat_at = -_SECONDS_BETWEEN
+        self._told_at = time.monotonic()
         self._is_written = True
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
@@ -74,16 +77,30 @@ class Monitor(pl.Callback):
         self._rules = None if rules is None else asdict(rules)
         self._state = "running"
         notify("READY=1")
-        self._beat(trainer, is_due=True)
+        self._beat(stream, is_due=True)
 
     def on_wait(self, trainer: pl.Trainer) -> None:
         """Say that the process is alive while it waits for bars."""
         self._begin()
-        self._beat(trainer)
+        self._beat(stream_of(trainer))
+
+    def wait_in_setup(self, stream: Stream) -> None:
+        """Say that the process is alive while the first step waits, before there is a trainer; metrics come later."""
+        if time.monotonic() - self._told_at >= _SECONDS_BETWEEN_ENTRIES:
+            self._told_at = time.monotonic()
+            n_bars = ", ".join(f"{' '.join(name)} {n}" for name, n in stream.n_bars.items())
+            _LOG.info("the first step still waits for bars with known labels; bars so far: %s", n_bars)
+        if self._is_due():
+            self._facts.begin(stream.series, stream.newest_bars(), 0)
+        self._beat(stream)
+
+    def end_setup(self, stream: Stream) -> None:
+        """Note that the wait for the first step was interrupted."""
+        self._end(stream, "interrupted")
 
     def on_warmup(self, trainer: pl.Trainer, done: int, total: int) -> None:
         """Say that the process is alive while nothing is predicted yet."""
-        self._beat(trainer)
+        self._beat(stream_of(trainer))
 
     def on_predictions(
         self, trainer: pl.Trainer, index: int, predictions: Predictions, series: tuple[Series, ...]
@@ -97,7 +114,7 @@ class Monitor(pl.Callback):
     def on_walk_step(self, trainer: pl.Trainer, step: WalkStep) -> None:
         """Note what the step brought."""
         self._facts.add_step(step, trainer.global_step)
-        self._beat(trainer)
+        self._beat(stream_of(trainer))
 
     def on_change(self, trainer: pl.Trainer, step: WalkStep) -> None:
         """Count and log an alarm."""
@@ -106,42 +123,45 @@ class Monitor(pl.Callback):
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Note that the run ended without an error."""
-        self._end(trainer, "finished")
+        self._end(stream_of(trainer), "finished")
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Note how the run ended."""
         is_interrupt = isinstance(exception, KeyboardInterrupt | SIGTERMException)
         if not is_interrupt:
             _LOG.error("the run failed: %s: %s", type(exception).__name__, exception, extra={"event": "failed"})
-        self._end(trainer, "interrupted" if is_interrupt else "failed")
+        self._end(stream_of(trainer), "interrupted" if is_interrupt else "failed")
 
     def _begin(self) -> None:
         if self.metrics_port is not None and self.metrics is None:
             self.metrics = MetricsServer(self.metrics_port, self.metrics_address)
         _LOG.addHandler(self._entries)  # once, however often
 
-    def _end(self, trainer: pl.Trainer, state: str) -> None:
+    def _end(self, stream: Stream | None, state: str) -> None:
         self._state = state
         notify("STOPPING=1")
-        self._beat(trainer, is_due=True)
+        self._beat(stream, is_due=True)
         _LOG.removeHandler(self._entries)
         if self.metrics is not None:
             self.metrics.close()
             self.metrics = None
 
-    def _beat(self, trainer: pl.Trainer, is_due: bool = False) -> None:
+    def _is_due(self) -> bool:
+        return time.monotonic() - self._beat_at >= _SECONDS_BETWEEN
+
+    def _beat(self, stream: Stream | None, is_due: bool = False) -> None:
         """Say how the run is, if the last time was a second ago."""
-        if not is_due and time.monotonic() - self._beat_at < _SECONDS_BETWEEN:
+        if not (is_due or self._is_due()):
             return
         self._beat_at = time.monotonic()
-        facts = self._as_dict(trainer)
+        facts = self._as_dict(stream)
         if self.metrics is not None:
             self.metrics.show(facts)
         self._write(facts)
         notify(f"WATCHDOG=1\nSTATUS={self._state}, {facts['n_steps']} steps, {facts['n_events']} events")
 
-    def _as_dict(self, trainer: pl.Trainer) -> dict[str, Any]:
-        if (clock := clock_of(trainer)) is not None:
+    def _as_dict(self, stream: Stream | None) -> dict[str, Any]:
+        if stream is not None and (clock := stream.feed.clock()) is not None:
             self._facts.clock = clock
         who = {
             "run": self.run_id,

@@ -1,7 +1,11 @@
 """Run the stream on bars as they close, from a resolved configuration."""
 
-from collections.abc import Mapping
+import signal
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from hydra.utils import instantiate
@@ -10,15 +14,18 @@ from omegaconf import DictConfig, open_dict
 from trendtrain.callbacks.listeners import call_hooks
 from trendtrain.data.datamodule import PivotDataModule
 from trendtrain.data.sources import StoredBars
-from trendtrain.errors import InputError, check_at_least, check_choice
+from trendtrain.errors import EXIT_SIGTERM, InputError, check_at_least, check_choice
 from trendtrain.live.feed import LiveFeed
 from trendtrain.live.log import logging_live
+from trendtrain.live.monitor import Monitor
 from trendtrain.live.source import BarSource
 from trendtrain.parts import check_source
+from trendtrain.reports.run_file import run_to_go_on_with
 from trendtrain.reports.summary import Summary
 from trendtrain.storage.bars.store import BarStore
+from trendtrain.storage.ledger.ledger import Ledger
 from trendtrain.stream.feed import HeldBars, History
-from trendtrain.train import train
+from trendtrain.train import run_folder, train
 
 
 def live(cfg: DictConfig, folder: Path | None = None) -> Summary:
@@ -36,20 +43,48 @@ def live(cfg: DictConfig, folder: Path | None = None) -> Summary:
     if not cfg.live.train:
         with open_dict(cfg):
             cfg.callbacks.predict_only = {"_target_": "trendtrain.callbacks.PredictOnly"}
-    parts = _Parts(cfg)
+    folder = folder or run_folder(cfg)
+    parts = _Parts(cfg, folder)
     try:
-        with logging_live(cfg.live.log):
+        with logging_live(cfg.live.log), _exit_at_sigterm():
             return train(cfg, folder, live=parts)
+    except (KeyboardInterrupt, SystemExit):
+        parts.tell_interrupt()
+        raise
     finally:
         parts.close()
 
 
-class _Parts:
-    """What the datamodule of a live run has in place of stored bars."""
+@contextmanager
+def _exit_at_sigterm() -> Iterator[None]:
+    """Let SIGTERM end the set-up as Ctrl-C does, so that all is closed; Lightning takes over while it fits."""
 
-    def __init__(self, cfg: DictConfig) -> None:
+    def exit_(number: int, frame: FrameType | None) -> None:
+        if signal.getsignal(signal.SIGTERM) is exit_:  # Lightning's own handler calls this one too
+            raise SystemExit(EXIT_SIGTERM)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, exit_)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+class _Parts:
+    """What the datamodule of a live run has in place of stored bars.
+
+    While the set-up waits for bars, there is no trainer yet, and it says itself how the run is.
+    """
+
+    def __init__(self, cfg: DictConfig, folder: Path) -> None:
         self._cfg = cfg
+        self._folder = folder
         self._source: BarSource | None = None
+        self._monitor: Monitor | None = None
+        self._waiting: PivotDataModule | None = None  # in its set-up
 
     def __call__(self, store: BarStore) -> dict[str, Any]:
         cfg = self._cfg
@@ -59,7 +94,9 @@ class _Parts:
         def make_feed(datamodule: PivotDataModule) -> LiveFeed:
             is_stored = isinstance(source, History)
             written = None if is_stored else store
-            return LiveFeed(source, history, datamodule.walk, written, on_wait=lambda: _wait(datamodule), **options)
+            return LiveFeed(
+                source, history, datamodule.walk, written, on_wait=lambda: self._wait(datamodule, store), **options
+            )
 
         parts: dict[str, Any] = {"series": history, "feed": make_feed}
         if not cfg.live.lockstep:
@@ -70,10 +107,30 @@ class _Parts:
             parts["max_batches"] = cfg.live.max_batches
         return parts
 
+    def tell_interrupt(self) -> None:
+        """Say that the run was interrupted, if it was in the wait of the set-up."""
+        if self._monitor is not None and self._waiting is not None:
+            self._monitor.end_setup(self._waiting.stream)
+
     def close(self) -> None:
         """End what brings the bars."""
         if self._source is not None:
             self._source.close()
+
+    def _wait(self, datamodule: PivotDataModule, store: BarStore) -> None:
+        """Call `on_wait(trainer)` of the callbacks that have it: bars are waited for, and may be for long."""
+        datamodule.raise_if_stopped()
+        self._waiting = datamodule if datamodule.trainer is None else None
+        if datamodule.trainer is not None:
+            call_hooks(datamodule.trainer, "on_wait")
+        elif self._cfg.callbacks.get("monitor") is not None:
+            self._monitor = self._monitor or self._made_monitor(store)
+            self._monitor.wait_in_setup(datamodule.stream)
+
+    def _made_monitor(self, store: BarStore) -> Monitor:
+        kept = run_to_go_on_with(self._folder, self._cfg.ckpt, self._cfg.overwrite)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        return Monitor(self._folder, str(self._cfg.run.name) if kept is None else kept.name, Ledger(store.engine))
 
     def _made(self, store: BarStore) -> tuple[BarSource, History]:
         """Return the source, and the bars that are stored already."""
@@ -84,13 +141,6 @@ class _Parts:
         self._source = made
         stored = made if isinstance(made, History) else StoredBars(store, dict.fromkeys(made.series))
         return made, stored
-
-
-def _wait(datamodule: PivotDataModule) -> None:
-    """Call `on_wait(trainer)` of the callbacks that have it: bars are waited for, and may be for long."""
-    datamodule.raise_if_stopped()
-    if datamodule.trainer is not None:
-        call_hooks(datamodule.trainer, "on_wait")
 
 
 def _check(cfg: DictConfig) -> None:
