@@ -118,12 +118,10 @@ class _Parts:
             self._source.close()
 
     def _wait(self, datamodule: PivotDataModule, store: BarStore) -> None:
-        """Call `on_wait(trainer)` of the callbacks that have it: bars are waited for, and may be for long."""
-        datamodule.raise_if_stopped()
+        """Say that bars are waited for; before there is a trainer, without its callbacks."""
+        _wait(datamodule)
         self._waiting = datamodule if datamodule.trainer is None else None
-        if datamodule.trainer is not None:
-            call_hooks(datamodule.trainer, "on_wait")
-        elif self._cfg.callbacks.get("monitor") is not None:
+        if datamodule.trainer is None and self._cfg.callbacks.get("monitor") is not None:
             self._monitor = self._monitor or self._made_monitor(store)
             self._monitor.wait_in_setup(datamodule.stream)
 
@@ -141,6 +139,13 @@ class _Parts:
         self._source = made
         stored = made if isinstance(made, History) else StoredBars(store, dict.fromkeys(made.series))
         return made, stored
+
+
+def _wait(datamodule: PivotDataModule) -> None:
+    """Call `on_wait(trainer)` of the callbacks that have it: bars are waited for, and may be for long."""
+    datamodule.raise_if_stopped()
+    if datamodule.trainer is not None:
+        call_hooks(datamodule.trainer, "on_wait")
 
 
 def _check(cfg: DictConfig) -> None:
