@@ -6,8 +6,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from hydra import compose, initialize_config_module
+from sqlalchemy import text
 from streams import SERIES
 from train_runs import RunIn
 
@@ -17,6 +19,7 @@ from trendtrain.live import run
 from trendtrain.live.monitor import Monitor
 from trendtrain.live.replay import ReplaySource
 from trendtrain.live.status import read_facts
+from trendtrain.storage import BarStore, open_database
 from trendtrain.stream import HeldBars, Walk
 
 # A bar of 5 minutes comes in 3 days, and no label is known before the walk.
@@ -36,7 +39,7 @@ def test_no_step_of_late_bars_is_longer_than_the_bars_that_are_kept(max_bars: st
     parts = run._Parts(cfg, Path())
     source = SimpleNamespace(series=tuple(SERIES), clock=lambda: None)
     parts._made = lambda store: (source, HeldBars(SERIES))  # type: ignore[method-assign, assignment, return-value]
-    made: dict[str, Any] = parts(None)  # type: ignore[arg-type]
+    made: dict[str, Any] = parts(SimpleNamespace(compact=list))  # type: ignore[arg-type]
     feed = made["feed"](SimpleNamespace(walk=Walk("2024-01-01")))
     assert feed._room == most
     assert made["max_bars"] == cfg.live.max_bars
@@ -82,3 +85,19 @@ def test_a_first_start_that_waits_for_labels_says_so_and_ends_cleanly_by_a_signa
     assert told[0].startswith("WATCHDOG=1\nSTATUS=starting")
     assert "STOPPING=1" in told
     assert len(closed) == 1
+
+
+def test_the_blocks_of_single_live_bars_are_merged_at_the_start(tmp_path: Path) -> None:
+    engine = open_database(f"sqlite:///{tmp_path / 'bars.db'}")
+    store, series = BarStore(engine), next(iter(SERIES))
+    bars = SERIES[series][:30]
+    for at in range(len(bars)):
+        store.write(*series, bars[at : at + 1])
+    with initialize_config_module("trendtrain.configs", version_base="1.3"):
+        parts = run._Parts(compose("live"), tmp_path)
+    parts._made = lambda store: (SimpleNamespace(series=(series,)), HeldBars(SERIES))  # type: ignore[method-assign, assignment, return-value]
+    parts(store)
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT count(*) FROM bar_blocks")).scalar() == 1
+    np.testing.assert_array_equal(store.load(*series).close, bars.close)
+    engine.dispose()

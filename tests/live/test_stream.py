@@ -89,3 +89,14 @@ def test_only_predicting_needs_no_label_and_draws_nothing() -> None:
     assert [*data.train_dataloader()] == [0]
     assert data.replay.state_dict()["random"] == before
     assert data.n_warmup == 0
+
+
+def test_only_a_tail_of_the_bars_is_read_to_look_for_look_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+    data, now, starts = datamodule_of(), SERIES[A].close_time[500], []
+    load = HeldBars.load
+    monkeypatch.setattr("trendtrain.data.datamodule._N_LIVE_BARS_TO_CHECK", 100)
+    data._build()
+    monkeypatch.setattr(LiveFeed, "clock", lambda feed: now)
+    monkeypatch.setattr(HeldBars, "load", lambda self, *span: starts.append(span[1]) or load(self, *span))
+    data._check_look_ahead()
+    assert starts == [now - 100 * SERIES[A].timeframe]

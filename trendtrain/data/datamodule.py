@@ -24,7 +24,7 @@ from trendtrain.market.bars import Bars
 from trendtrain.market.directions import DIRECTION_WORDS, DOWN, FLAT, UP
 from trendtrain.market.labels import Labels, label_bars
 from trendtrain.market.synthetic import synthetic_market
-from trendtrain.market.timeframe import format_timeframe
+from trendtrain.market.timeframe import format_timeframe, parse_timeframe
 from trendtrain.replay.sampler import Draw, ReplaySampler, make_sampler
 from trendtrain.replay.weights import weigh_by_gradient
 from trendtrain.stream.feed import Feed, HeldBars, History, HistoryFeed
@@ -34,6 +34,7 @@ from trendtrain.stream.walk import Walk
 from trendtrain.validation.change import ChangeDetector
 
 _N_BARS_TO_CHECK = 1000
+_N_LIVE_BARS_TO_CHECK = 3000
 _LOG = logging.getLogger("trendtrain.live")
 DIRECTIONS_OF = {2: (DOWN, UP), 3: (DOWN, UP, FLAT)}  # by `n_classes`
 
@@ -170,7 +171,9 @@ class PivotDataModule(pl.LightningDataModule):
 
     def _check_look_ahead(self) -> None:
         name = max(self.feed.series, key=self.feed.n_bars)
-        bars = self.history.load(name, None, None)
+        clock = self.feed.clock()  # where bars are live, a tail is enough of what may be years
+        start = None if clock is None else clock - _N_LIVE_BARS_TO_CHECK * parse_timeframe(name.timeframe)
+        bars = self.history.load(name, start, None)
         if not len(bars):  # the first live bars are still to come
             bars = synthetic_market(_N_BARS_TO_CHECK, seed=0, timeframe=name.timeframe)
         parts = {"data.features": self.features, "data.side": self.side}

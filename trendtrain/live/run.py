@@ -89,6 +89,8 @@ class _Parts:
     def __call__(self, store: BarStore) -> dict[str, Any]:
         cfg = self._cfg
         source, history = self._made(store)
+        if not isinstance(source, History):
+            store.compact()  # what the last start left: a block for each bar
         options = {name: cfg.live[name] for name in ("lockstep", "grace", "warm", "patience", "max_bars")}
 
         def make_feed(datamodule: PivotDataModule) -> LiveFeed:
