@@ -7,8 +7,8 @@ COPY configs configs
 COPY trendtrain trendtrain
 RUN pip install --no-cache-dir --constraint constraints.txt ".[postgres,plot,live]"
 
-RUN useradd --create-home trendtrain && mkdir --parents /work/runs /work/bars && chown --recursive trendtrain /work
+RUN useradd --create-home trendtrain && mkdir --parents /home/trendtrain/runs /home/trendtrain/bars && chown --recursive trendtrain /home/trendtrain
 USER trendtrain
-WORKDIR /work
+WORKDIR /home/trendtrain
 ENTRYPOINT ["trendtrain"]
 CMD ["train"]
