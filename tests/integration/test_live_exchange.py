@@ -177,7 +177,7 @@ def test_fifty_series_of_one_second_are_predicted_in_time_while_the_model_learns
     delays = np.array([row[2] - row[1] - 1000 for row in settled])
     p50, p99 = np.percentile(delays, [50, 99])
     facts = {"predictions": len(settled), "p50 ms": p50, "p99 ms": p99, "handles and MB": (early, late)}
-    record_property("live", facts)  # pytest --junitxml
+    record_property("live", facts)  # pytest --junitxml FILE -o junit_family=xunit1 writes them
     assert len({row[3] for row in settled}) > seconds / 4  # it learned meanwhile
     assert late[0] <= early[0] + 2
     assert late[1] <= 1.1 * early[1]

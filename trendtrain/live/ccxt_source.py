@@ -185,7 +185,7 @@ class _Run:
             try:
                 self._runner.run(self._main())
             except asyncio.CancelledError:
-                pass
+                pass  # `close` ended it
             except Exception as error:  # the thread that takes the bars raises it
                 while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
                     (error,) = error.exceptions
