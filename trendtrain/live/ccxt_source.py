@@ -14,9 +14,9 @@ import numpy as np
 from trendtrain.errors import InputError, check_at_least, check_number
 from trendtrain.live.ccxt_client import find_market, find_timeframe, import_ccxt, new_client
 from trendtrain.live.closed_bars import ClosedBars, Row
-from trendtrain.live.inbox import Inbox, bars_of_rows
+from trendtrain.live.inbox import FromInbox, Inbox, bars_of_rows
 from trendtrain.live.source import Revision, name_all
-from trendtrain.market.bars import Bars, Series
+from trendtrain.market.bars import Series
 from trendtrain.market.timeframe import parse_timeframe
 
 _LOG: Final = logging.getLogger("trendtrain.live")
@@ -26,7 +26,7 @@ _LONGEST_GOODBYE: Final = 2.0  # seconds that the end of a connection may take
 _LONGEST_WAIT: Final = 30.0  # seconds between two tries of a request that fails
 
 
-class CcxtSource:
+class CcxtSource(FromInbox):
     """Brings the closed bars of some series of an exchange, from a thread of its own.
 
     Args:
@@ -83,31 +83,9 @@ class CcxtSource:
         self._inbox = Inbox()
         self._run = _Run(self, after, self._inbox)
 
-    def take(self, timeout: float) -> dict[Series, Bars]:
-        """Return what has closed since the last call; wait up to `timeout` seconds for the first.
-
-        Raises:
-            InputError: If the exchange has no such series, or the clocks differ too much at the start.
-        """
-        return self._inbox.take(timeout)
-
-    def revisions(self) -> list[Revision]:
-        """Return bars that REST gave otherwise since the last call; one that is equal to the stored bar is none."""
-        return self._inbox.revisions()
-
     def clock(self) -> np.datetime64:
         """Return the time of the exchange as this machine knows it."""
         return np.datetime64(int(1000 * time.time()) + (self._run.skew if self._run else 0), "ms")
-
-    @property
-    def has_bars(self) -> bool:
-        """Whether `take` would return at once."""
-        return self._inbox.has_bars
-
-    @property
-    def is_done(self) -> bool:
-        """Never."""
-        return False
 
     def close(self) -> None:
         """End the thread, its sockets and timers."""

@@ -69,6 +69,34 @@ class Inbox:
         return bool(self._bars) or self._failure is not None
 
 
+class FromInbox:
+    """The part of a `BarSource` that takes what its thread has put into an inbox; live bars have no end."""
+
+    _inbox: Inbox
+
+    def take(self, timeout: float) -> dict[Series, Bars]:
+        """Return what has closed since the last call; wait up to `timeout` seconds for the first.
+
+        Raises:
+            BaseException: The failure of the thread, after the last bars.
+        """
+        return self._inbox.take(timeout)
+
+    def revisions(self) -> list[Revision]:
+        """Return the bars that were corrected since the last call; one equal to the stored bar is none."""
+        return self._inbox.revisions()
+
+    @property
+    def has_bars(self) -> bool:
+        """Whether `take` would return at once."""
+        return self._inbox.has_bars
+
+    @property
+    def is_done(self) -> bool:
+        """Never."""
+        return False
+
+
 def bars_of_rows(rows: Sequence[Row], timeframe: np.timedelta64) -> Bars:
     """Return rows that obey the rules of bars as bars."""
     time, first, high, low, last, volume = (np.array(column) for column in zip(*rows, strict=True))

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from trendtrain.errors import InputError, NotStoredError, check_number
-from trendtrain.live.inbox import Inbox
+from trendtrain.live.inbox import FromInbox, Inbox
 from trendtrain.live.source import Revision, name_all
 from trendtrain.market.bars import Bars, Series
 from trendtrain.storage import BarStore, open_database
@@ -44,7 +44,7 @@ def from_database(
     return PolledBars(series, lambda one, start: store.load(*one, start=start), interval, engine.dispose)
 
 
-class PolledBars:
+class PolledBars(FromInbox):
     """Brings bars once a later one is there, as a `BarSource` does; those that change later are revisions.
 
     Args:
@@ -82,27 +82,9 @@ class PolledBars:
         self._thread = threading.Thread(target=self._work, name="trendtrain-polled", daemon=True)
         self._thread.start()
 
-    def take(self, timeout: float) -> dict[Series, Bars]:
-        """Return what has closed since the last call; wait up to `timeout` seconds for the first."""
-        return self._inbox.take(timeout)
-
-    def revisions(self) -> list[Revision]:
-        """Return the bars that changed since the last call."""
-        return self._inbox.revisions()
-
     def clock(self) -> np.datetime64:
         """Return the time of this machine."""
         return np.datetime64(int(1000 * time.time()), "ms")
-
-    @property
-    def has_bars(self) -> bool:
-        """Whether `take` would return at once."""
-        return self._inbox.has_bars
-
-    @property
-    def is_done(self) -> bool:
-        """Never."""
-        return False
 
     def close(self) -> None:
         """End the thread."""
