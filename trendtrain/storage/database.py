@@ -11,7 +11,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection, ExecutionContext
 from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, NoSuchModuleError, OperationalError
 
 from trendtrain.errors import TRY_AGAIN, DamagedDataError, InputError, StorageError
-from trendtrain.storage.versions import TOO_OLD, UPGRADABLE, VERSION, create_if_new, upgrade
+from trendtrain.storage.versions import UPGRADABLE, VERSION, create_if_new, upgrade
 
 _PRAGMAS = ("journal_mode = WAL", "foreign_keys = ON")
 _BUSY_SECONDS = 30
@@ -145,7 +145,7 @@ def _failure(engine: Engine, error: DBAPIError) -> StorageError | None:
 def _wrong_version(url: URL, version: str | None) -> InputError:
     if version in UPGRADABLE:
         remedy = f"run `trendtrain db upgrade --db {url}`"
-    elif version in TOO_OLD:
+    elif version and version.isdigit() and int(version) < int(UPGRADABLE[0]):
         remedy = "it is too old to upgrade; import the bars into a new database, or use the trendtrain that made it"
     else:
         remedy = "install the trendtrain that made it, or a later one"

@@ -11,8 +11,7 @@ from trendtrain.storage.schema import VIEWS, metadata
 
 VERSION: Final = "6"
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
-TOO_OLD: Final = ("1", "2")  # of before the first release
-UPGRADABLE: Final = ("3", "4", "5", "6")  # every version that has a revision in trendtrain.storage.migrations
+UPGRADABLE: Final = ("6",)  # every version that has a revision in trendtrain.storage.migrations
 
 # Alembic's own table, described here so that only an upgrade imports Alembic (0.2 s).
 _versions = Table("alembic_version", MetaData(), Column("version_num", String(32), primary_key=True))

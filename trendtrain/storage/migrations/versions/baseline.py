@@ -1,6 +1,6 @@
 """The first schema version that can be upgraded; `trendtrain.storage.versions` creates its tables."""
 
-revision = "3"
+revision = "6"
 down_revision = None
 
 
