@@ -75,7 +75,7 @@ def train(
         folder: The run folder; None for Hydra's, or else `runs/NAME`.
         data: The bars: a DataFrame or `Bars`; a dict of them by (symbol, timeframe), such as ("ETHUSDT", "1h"); or a
             file or folder of bars. Bars without a name are kept in the database as DATA.
-        live: Gives what the datamodule has in place of stored bars (`series`, `feed`, ...), given where bars are kept;
+        live: Gives what the datamodule has in place of stored bars (`series`, `live`), given where bars are kept;
             None for those of `data` or `data.source`.
         **options: As in `trendtrain.compose.compose_config`: `model="mlp"`, `seed=1`, `walk={"steps": 20}`.
 

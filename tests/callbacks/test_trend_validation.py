@@ -12,7 +12,7 @@ from trainer_parts import SERIES
 
 from trendtrain.callbacks import ReseedGenerators, TrendValidation
 from trendtrain.data import PivotDataModule, Walk
-from trendtrain.data.datamodule import StreamBatches
+from trendtrain.data.windows import StreamBatches
 from trendtrain.errors import InputError
 from trendtrain.market import Bars, label_bars, random_walk
 from trendtrain.models import TrendModule

@@ -40,9 +40,9 @@ def test_no_step_of_late_bars_is_longer_than_the_bars_that_are_kept(max_bars: st
     source = SimpleNamespace(series=tuple(SERIES), clock=lambda: None)
     parts._made = lambda store: (source, HeldBars(SERIES))  # type: ignore[method-assign, assignment, return-value]
     made: dict[str, Any] = parts(SimpleNamespace(compact=list))  # type: ignore[arg-type]
-    feed = made["feed"](SimpleNamespace(walk=Walk("2024-01-01")))
+    feed = made["live"].feed(SimpleNamespace(walk=Walk("2024-01-01")))
     assert feed._room == most
-    assert made["max_bars"] == cfg.live.max_bars
+    assert made["live"].max_bars == cfg.live.max_bars
 
 
 def interrupted(by: signal.Signals, waiting: RunIn) -> int:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from streams import SERIES, predict
 
-from trendtrain.data.datamodule import PivotDataModule
+from trendtrain.data.datamodule import Live, PivotDataModule
 from trendtrain.errors import InputError
 from trendtrain.live.feed import LiveFeed
 from trendtrain.live.replay import ReplaySource
@@ -26,9 +26,8 @@ def datamodule_of(n_bars: int = 900, start: int = 300, **options: Any) -> PivotD
 
     replay = lambda seed: make_sampler(batch_size=8, n_batches=3, weigh=weigh, seed=seed)  # noqa: E731
     walk = Walk(str(SERIES[A].close_time[start]), warmup=0.0)
-    return PivotDataModule(
-        history, walk=walk, window=12, replay=replay, feed=make_feed, **{"max_batches": 5, **options}
-    )
+    live = Live(make_feed, **{"max_batches": 5, **options})
+    return PivotDataModule(history, walk=walk, window=12, replay=replay, live=live)
 
 
 @pytest.mark.parametrize("max_bars", [150, 400])

@@ -12,6 +12,7 @@ from trainer_parts import SERIES, make_datamodule, make_module, make_trainer
 
 from trendtrain.callbacks import LedgerWriter, TrendValidation, WalkCheckpoint
 from trendtrain.data import PivotDataModule
+from trendtrain.data.datamodule import Live
 from trendtrain.live.feed import LiveFeed
 from trendtrain.market import Bars, Series
 from trendtrain.storage import Ledger, open_database
@@ -73,8 +74,7 @@ def live_datamodule(make_datamodule: Callable[..., PivotDataModule]) -> PivotDat
     return make_datamodule(
         series=before,
         walk=Walk(str(START), warmup=0),
-        feed=lambda data: LiveFeed(late, before, data.walk),
-        max_batches=3,
+        live=Live(lambda data: LiveFeed(late, before, data.walk), max_batches=3),
     )
 
 
@@ -121,9 +121,8 @@ def test_predictions_that_were_stored_before_a_stop_are_those_that_are_judged(
         before, n = HeldBars({A: SERIES[A][:600]}), 600 + 120
         walk = Walk(str(SERIES[A].close_time[599]), steps=steps, warmup=0)
         source = ScriptedSource.of({A: SERIES[A][600:n]})
-        data = make_datamodule(
-            series=before, walk=walk, feed=lambda one: LiveFeed(source, before, one.walk), max_batches=1, seed=seed
-        )
+        live = Live(lambda one: LiveFeed(source, before, one.walk), max_batches=1)
+        data = make_datamodule(series=before, walk=walk, live=live, seed=seed)
         module = make_module()
         for parameter in module.parameters():
             parameter.data.mul_(1.0 - 2.0 * seed)  # another model, which mostly says the opposite

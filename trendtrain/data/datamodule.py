@@ -1,8 +1,8 @@
 """Serve known bars for training and the stream for validation, from one clock."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import lightning.pytorch as pl
@@ -15,17 +15,17 @@ from trendtrain.data.arena import Arena, Batch
 from trendtrain.data.arrays import to_arrays, to_tensors
 from trendtrain.data.device import GatherAhead, Resident, loader, move_arena
 from trendtrain.data.look_ahead import check_look_ahead
-from trendtrain.data.windows import WindowDataset
+from trendtrain.data.windows import DrawsBetweenBars, StreamBatches, WindowDataset
 from trendtrain.errors import InputError, check_at_least, check_choice
 from trendtrain.features.bar import bar_features
 from trendtrain.features.segmented import Features
 from trendtrain.features.skill import skill_features
 from trendtrain.market.bars import Bars
-from trendtrain.market.directions import DIRECTION_WORDS, DOWN, FLAT, UP
+from trendtrain.market.directions import DIRECTION_WORDS, FLAT
 from trendtrain.market.labels import Labels, label_bars
 from trendtrain.market.synthetic import synthetic_market
 from trendtrain.market.timeframe import format_timeframe, parse_timeframe
-from trendtrain.replay.sampler import Draw, ReplaySampler, make_sampler
+from trendtrain.replay.sampler import ReplaySampler, make_sampler
 from trendtrain.replay.weights import weigh_by_gradient
 from trendtrain.stream.feed import Feed, HeldBars, History, HistoryFeed
 from trendtrain.stream.stream import RULES, Stream
@@ -36,7 +36,22 @@ from trendtrain.validation.change import ChangeDetector
 _N_BARS_TO_CHECK = 1000
 _N_LIVE_BARS_TO_CHECK = 3000
 _LOG = logging.getLogger("trendtrain.live")
-DIRECTIONS_OF = {2: (DOWN, UP), 3: (DOWN, UP, FLAT)}  # by `n_classes`
+
+
+@dataclass(frozen=True)
+class Live:
+    """Where a datamodule takes bars from that are still to come, and how it trains between two of them.
+
+    Args:
+        feed: Makes the feed of the stream from the datamodule; None for the steps of its `series`.
+        max_batches: Training goes on until bars wait to be predicted, for one batch at least and so many at most; 0 for
+            no training at all. None for `replay.n_batches` a step.
+        max_bars: Newest bars of each series that can be learned from, so that memory does not grow; None for all.
+    """
+
+    feed: "Callable[[PivotDataModule], Feed] | None" = None
+    max_batches: int | None = None
+    max_bars: int | None = None
 
 
 class PivotDataModule(pl.LightningDataModule):
@@ -63,10 +78,7 @@ class PivotDataModule(pl.LightningDataModule):
         baselines: Further ones to judge beside ours, by name: each gives the direction it predicts at each bar
             (down 0, up 1, flat 2), as features are given.
         check_causal: Whether `setup` checks functions that are not the package's own for look-ahead, on a sample.
-        feed: Makes the feed of the stream from this datamodule; None for the steps of `series`.
-        max_batches: Training goes on until bars wait to be predicted, for one batch at least and so many at most; 0 for
-            no training at all. None for `replay.n_batches` a step.
-        max_bars: Newest bars of each series that can be learned from, so that memory does not grow; None for all.
+        live: What differs where bars are still to come; None where `series` has them all.
 
     Attributes:
         n_warmup: Training epochs before the first step, in which the stream brings nothing.
@@ -92,9 +104,7 @@ class PivotDataModule(pl.LightningDataModule):
         seed: int = 0,
         baselines: Mapping[str, Features] | None = None,
         check_causal: bool = True,
-        feed: "Callable[[PivotDataModule], Feed] | None" = None,
-        max_batches: int | None = None,
-        max_bars: int | None = None,
+        live: Live | None = None,
     ) -> None:
         super().__init__()
         self.history = series if isinstance(series, History) else HeldBars(series)
@@ -111,9 +121,7 @@ class PivotDataModule(pl.LightningDataModule):
         self.seed = seed
         self.baselines = baselines or {}
         self.check_causal = check_causal
-        self.make_feed = feed
-        self.max_batches = max_batches
-        self.max_bars = max_bars
+        self.live = live or Live()
         self.feed: Feed
         self.arena: Arena
         self.stream: Stream
@@ -134,18 +142,18 @@ class PivotDataModule(pl.LightningDataModule):
         self.stream.begin()
         self._wait_for_labels()
         n_draws = self.replay.n_batches * self.replay.batch_size
-        if self.max_batches != 0:
+        if self.live.max_batches != 0:
             self.n_warmup = self.stream.warmup = self.walk.warmup_epochs(self.replay.memory.n_events, n_draws)
         self._is_built = True
 
     def _build(self) -> None:
         """Make a new arena, memory and stream."""
-        self.feed = feed = HistoryFeed(self.history, self.walk) if self.make_feed is None else self.make_feed(self)
-        for name in feed.series if self.make_feed is None else ():
+        self.feed = feed = self.live.feed(self) if self.live.feed else HistoryFeed(self.history, self.walk)
+        for name in feed.series if self.live.feed is None else ():
             if feed.n_bars(name) < self.window:
                 got = f"{feed.n_bars(name)} bars of {name.symbol} {name.timeframe}"
                 raise InputError(f"`window` must be at most the bars of each series, got {self.window} for {got}.")
-        self.arena = Arena(self.window, [feed.n_bars(series) for series in feed.series], self.max_bars)
+        self.arena = Arena(self.window, [feed.n_bars(series) for series in feed.series], self.live.max_bars)
         self.stream = Stream(
             feed,
             self._new_tape,
@@ -154,14 +162,14 @@ class PivotDataModule(pl.LightningDataModule):
             self.n_classes,
             self.transitions,
             tuple(self.baselines),
-            self.max_bars,
+            self.live.max_bars,
         )
 
     def _wait_for_labels(self) -> None:
         """Take in bars until one can be learned from; live ones are waited for, where `raise_if_stopped` may raise."""
         is_told = False
-        while not self.replay.memory.n_known and (self.max_batches != 0 or not any(self.stream.n_bars.values())):
-            if self.make_feed is None or self.feed.is_done:
+        while not self.replay.memory.n_known and (self.live.max_batches != 0 or not any(self.stream.n_bars.values())):
+            if self.live.feed is None or self.feed.is_done:
                 raise self._nothing_to_learn()
             if not is_told:
                 n_bars = ", ".join(f"{' '.join(name)} {n}" for name, n in self.stream.n_bars.items())
@@ -204,9 +212,9 @@ class PivotDataModule(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Batch] | GatherAhead | list[int]:
         """Return the replay: batches drawn from what is known, when they are asked for."""
-        if self.max_batches == 0:
+        if self.live.max_batches == 0:
             return [0]  # an epoch without a batch would end without a validation
-        draws = self.replay if self.max_batches is None else DrawsBetweenBars(self.stream, self.max_batches)
+        draws = self.replay if self.live.max_batches is None else DrawsBetweenBars(self.stream, self.live.max_batches)
         return loader(WindowDataset(self.arena, self.transitions), draws, self._device())
 
     def val_dataloader(self) -> DataLoader[Batch] | GatherAhead:
@@ -256,7 +264,7 @@ class PivotDataModule(pl.LightningDataModule):
     def _nothing_to_learn(self) -> InputError:
         """Return why there is nothing to train on when the walk starts: the labels, or where it starts."""
         labels = Labels.stack({name: self.labeler(self.history.load(name, None, None)) for name in self.history.series})
-        classes, start = DIRECTIONS_OF[self.n_classes], self.stream.now
+        classes, start = range(self.n_classes), self.stream.now
         known = labels.direction[labels.known_at >= 0]
         counts = ", ".join(f"{np.count_nonzero(known == code)} {word}" for code, word in DIRECTION_WORDS.items())
         found = f"{len(known)} known labels of {len(labels)} bars ({counts})"
@@ -268,38 +276,6 @@ class PivotDataModule(pl.LightningDataModule):
         n_before = np.count_nonzero(labels.known(start))
         got = f"{start}, by which {n_before} of {found} are known, none of a bar with a whole window"
         return InputError(f"`walk.start` must leave bars with known labels before it, got {got} to learn from.")
-
-
-class DrawsBetweenBars:
-    """Draw until bars wait to be predicted: one batch at least, `max_batches` at most; it has no length.
-
-    In the warm-up nothing is predicted yet, and all the batches of an epoch are drawn.
-    """
-
-    def __init__(self, stream: Stream, max_batches: int) -> None:
-        self.stream = stream
-        self.max_batches = max_batches
-
-    def __iter__(self) -> Iterator[Draw]:
-        stream = self.stream
-        for n_drawn in range(stream.replay.n_batches if stream.warmup else self.max_batches):
-            if n_drawn and not stream.warmup and stream.feed.has_bars:
-                return
-            yield stream.replay.draw()
-
-
-class StreamBatches:
-    """Yield the rows of the stream's step under way in batches of equal weight; it has no length."""
-
-    def __init__(self, stream: Stream, batch_size: int) -> None:
-        self.stream = stream
-        self.batch_size = batch_size
-
-    def __iter__(self) -> Iterator[Draw]:
-        rows = self.stream.open().row
-        for start in range(0, len(rows), self.batch_size):
-            part = rows[start : start + self.batch_size]
-            yield Draw(part, np.ones(len(part)))
 
 
 def default_replay(seed: int) -> ReplaySampler:

@@ -1,4 +1,6 @@
-"""Map drawn rows to training batches."""
+"""Batches of windows: which rows they hold, and their inputs."""
+
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -7,6 +9,7 @@ from torch.utils.data import Dataset
 from trendtrain.data.arena import Arena, Batch
 from trendtrain.market.directions import UNKNOWN
 from trendtrain.replay.sampler import Draw
+from trendtrain.stream.stream import Stream
 
 
 class WindowDataset(Dataset[Batch]):
@@ -40,3 +43,35 @@ class WindowDataset(Dataset[Batch]):
         following = self.arena.gather(torch.from_numpy(draw.known_at))
         gain = (torch.from_numpy(draw.change).to(self.arena.device) / self.arena.unit(row)).float()
         return {f"next_{name}": values for name, values in following.items()} | {"gain": gain}
+
+
+class DrawsBetweenBars:
+    """Draw until bars wait to be predicted: one batch at least, `max_batches` at most; it has no length.
+
+    In the warm-up nothing is predicted yet, and all the batches of an epoch are drawn.
+    """
+
+    def __init__(self, stream: Stream, max_batches: int) -> None:
+        self.stream = stream
+        self.max_batches = max_batches
+
+    def __iter__(self) -> Iterator[Draw]:
+        stream = self.stream
+        for n_drawn in range(stream.replay.n_batches if stream.warmup else self.max_batches):
+            if n_drawn and not stream.warmup and stream.feed.has_bars:
+                return
+            yield stream.replay.draw()
+
+
+class StreamBatches:
+    """Yield the rows of the stream's step under way in batches of equal weight; it has no length."""
+
+    def __init__(self, stream: Stream, batch_size: int) -> None:
+        self.stream = stream
+        self.batch_size = batch_size
+
+    def __iter__(self) -> Iterator[Draw]:
+        rows = self.stream.open().row
+        for start in range(0, len(rows), self.batch_size):
+            part = rows[start : start + self.batch_size]
+            yield Draw(part, np.ones(len(part)))

@@ -12,7 +12,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, open_dict
 
 from trendtrain.callbacks.listeners import call_hooks
-from trendtrain.data.datamodule import PivotDataModule
+from trendtrain.data.datamodule import Live, PivotDataModule
 from trendtrain.data.sources import StoredBars
 from trendtrain.errors import EXIT_SIGTERM, InputError, check_at_least, check_choice
 from trendtrain.live.feed import LiveFeed
@@ -100,14 +100,8 @@ class _Parts:
                 source, history, datamodule.walk, written, on_wait=lambda: self._wait(datamodule, store), **options
             )
 
-        parts: dict[str, Any] = {"series": history, "feed": make_feed}
-        if not cfg.live.lockstep:
-            parts["max_bars"] = cfg.live.max_bars
-        if not cfg.live.train:
-            parts["max_batches"] = 0
-        elif not cfg.live.lockstep:
-            parts["max_batches"] = cfg.live.max_batches
-        return parts
+        max_batches, max_bars = (None, None) if cfg.live.lockstep else (cfg.live.max_batches, cfg.live.max_bars)
+        return {"series": history, "live": Live(make_feed, max_batches if cfg.live.train else 0, max_bars)}
 
     def tell_interrupt(self) -> None:
         """Say that the run was interrupted, if it was in the wait of the set-up."""
