@@ -25,6 +25,7 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from omegaconf import DictConfig, OmegaConf
 
+from trendtrain.callbacks.ledger_writer import how_ended
 from trendtrain.callbacks.run_history import RunHistory
 from trendtrain.callbacks.trend_validation import TrendValidation
 from trendtrain.callbacks.walk_checkpoint import WalkCheckpoint
@@ -192,10 +193,8 @@ class _Run:
 
     def values(self, exit_code: int) -> dict[str, Any]:
         """Return the content of `summary.json`, except the time taken."""
-        is_done = self.datamodule.stream.is_done
-        ended = {0: "finished" if is_done else "stopped", EXIT_CTRL_C: "interrupted", EXIT_SIGTERM: "terminated"}
-        is_partial = bool(self.trainer.fast_dev_run)  # type: ignore[attr-defined]
-        steps = {"status": "partial" if is_partial else ended[exit_code], "steps": self.datamodule.stream.step}
+        status = "interrupted" if exit_code else how_ended(self.trainer)
+        steps = {"status": status, "steps": self.datamodule.stream.step}
         alarms = [
             {"time": str(np.datetime64(int(now), "ms")), "events_kept": int(kept), "is_cut": bool(is_cut)}
             for now, kept, is_cut in zip(*(self._history(f"alarm_{name}") for name in _OF_ALARMS), strict=True)

@@ -6,6 +6,9 @@ import pytest
 import torch
 from train_runs import RunIn
 
+from trendtrain.storage import open_database
+from trendtrain.storage.database_info import database_info
+
 FEW = ("data.source.n_bars=2500", "data.symbols=SYNTH", "walk.step=128bars")
 
 
@@ -16,13 +19,22 @@ def trained(folder: Path, *overrides: str) -> RunIn:
     return run
 
 
+def run_status(run: RunIn) -> str:
+    """Return how the ledger says that the run ended."""
+    engine = open_database(run.url)
+    (one,) = database_info(engine).runs
+    engine.dispose()
+    return one.status
+
+
 @pytest.mark.parametrize(
     ("option", "steps", "status"),
     [("debug=default", 3, "finished"), ("debug=limit", 10, "finished"), ("debug=fdr", 1, "partial")],
 )
 def test_a_short_run_ends_early(option: str, steps: int, status: str, tmp_path: Path) -> None:
-    summary = trained(tmp_path, option).summary()
-    assert (summary["steps"], summary["status"]) == (steps, status)
+    run = trained(tmp_path, option)
+    assert (run.summary()["steps"], run.summary()["status"]) == (steps, status)
+    assert run_status(run) == status
 
 
 def test_a_profile_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -43,6 +55,6 @@ def test_callbacks_of_lightning_join_ours(tmp_path: Path, capfd: pytest.CaptureF
     run = trained(tmp_path, several, "callbacks.early_stopping.patience=2", "model.lr=0.0", "walk.step=32bars")
     assert "Trainable params" in capfd.readouterr().out
     assert {value for _, _, value in run.charts("lr-AdamW")["lr-AdamW"]} == {0.0}
-    assert run.summary()["status"] == "stopped"  # before the end of the bars
+    assert run.summary()["status"] == run_status(run) == "stopped"  # before the end of the bars
     checkpoint = torch.load(run.folder / "checkpoints" / "last.ckpt", weights_only=True)
     assert checkpoint["PivotDataModule"]["step"] == run.summary()["steps"]

@@ -76,7 +76,7 @@ def test_a_terminated_run_can_go_on_as_if_never_stopped(tmp_path: Path, whole: R
     exit_code, error = ended(process)
     assert exit_code == 143
     assert "Traceback" not in error
-    assert run.summary()["status"] == "terminated"
+    assert run.summary()["status"] == "interrupted"
     assert_ledger_tells_the_summary(run)
     assert run.here("ckpt=last") == 0
     assert run.summary() == whole.summary()

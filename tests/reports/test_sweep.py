@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from trendtrain.cli import main
-from trendtrain.reports.sweep import SweptRun, forget_runs, note_failure, note_run, read_sweep, seed_means
+from trendtrain.reports.sweep import SweptRun, forget_runs, link_charts, note_failure, note_run, read_sweep, seed_means
 from trendtrain.reports.sweep_report import sweep_tables
 
 SMALL = (
@@ -65,7 +65,7 @@ def test_a_failed_run_says_why_and_hides_no_other(tmp_path: Path) -> None:
     (mean,) = seed_means(runs)
     assert (mean.n_seeds, mean.event_accuracy) == (1, 0.6)
     console = Console(width=200, record=True, file=StringIO())
-    console.print(sweep_tables(tmp_path, runs))
+    console.print(sweep_tables(tmp_path, runs, tmp_path))
     shown = console.export_text()
     assert "run 1 failed: `lr` must be more" in shown
     assert "0.6000" in shown
@@ -76,7 +76,7 @@ def test_no_number_is_cut_in_a_terminal_of_eighty_columns(tmp_path: Path) -> Non
     runs = [swept({"model": model, "seed": "0"}, 0.6) for model in ("mlp", "transformer")]
     runs = [replace(run, values=values) for run in runs]
     console = Console(width=80, record=True, file=StringIO())
-    console.print(sweep_tables(tmp_path, runs))
+    console.print(sweep_tables(tmp_path, runs, tmp_path))
     shown = console.export_text()
     assert "…" not in shown
     for cell in ("0.6234", "0.6034 to 0.6434", "online_logistic", "+0.1234 +-0.0123", "0.7000", "0.0100"):
@@ -133,6 +133,27 @@ def test_a_sweep_shows_no_run_of_an_earlier_one_in_its_folder(tmp_path: Path) ->
     assert len(read_sweep(tmp_path)) == 1
     forget_runs(tmp_path)
     assert read_sweep(tmp_path) == []
+
+
+def test_the_charts_of_a_sweep_are_named_by_what_differs(tmp_path: Path) -> None:
+    for i, market in enumerate(("a/b", "c", "d")):
+        folder = leave(tmp_path / str(i), ["model=mlp", f"data.path={market}"], summary(0.6))
+        (folder / "tensorboard").mkdir()
+        (folder / "tensorboard" / "events.out.tfevents.1").write_text(market)
+    (tmp_path / "2" / "tensorboard" / "events.out.tfevents.1").unlink()
+    (tmp_path / "2" / "tensorboard").rmdir()  # logger=none
+    for _ in range(2):  # a sweep that goes on links anew
+        charts = link_charts(tmp_path, read_sweep(tmp_path))
+        found = {link.name: (link / "events.out.tfevents.1").read_text() for link in charts.iterdir()}
+        assert found == {"0,data.path=a-b": "a/b", "1,data.path=c": "c"}
+    console = Console(width=200, record=True, file=StringIO())
+    console.print(sweep_tables(tmp_path, read_sweep(tmp_path), charts))
+    assert f"tensorboard --logdir {tmp_path / 'tensorboard'}" in console.export_text()
+
+
+def test_a_sweep_without_charts_links_none(tmp_path: Path) -> None:
+    leave(tmp_path / "0", ["seed=0"], summary(0.6))
+    assert link_charts(tmp_path, read_sweep(tmp_path)) == tmp_path
 
 
 SUBDIRS = ("a/b/${hydra.job.num}", "${hydra.job.override_dirname}", "../beside/${hydra.job.num}")
@@ -265,16 +286,15 @@ def test_a_signal_ends_a_sweep_with_all_its_processes_and_a_table_of_what_had_en
     kept = json.loads((folder / "sweep.json").read_text())
     finished = [run for run in kept["runs"] if run["status"] == "finished"]
     assert 1 <= len(finished) < 40
-    assert all(run["status"] in ("finished", "interrupted", "terminated") for run in kept["runs"])
+    assert all(run["status"] in ("finished", "interrupted") for run in kept["runs"])
     for run in finished:
         assert run["values"] == json.loads((folder / run["folder"] / "summary.json").read_text())
         assert f"{run['values']['event_accuracy']:.4f}" in shown
     assert f"{len(kept['runs'])} runs in" in shown
 
 
-@pytest.mark.parametrize("status", ["interrupted", "terminated"])
-def test_a_run_that_was_cut_short_is_in_no_mean(status: str) -> None:
-    runs = [swept({"seed": "0"}, 0.6), replace(swept({"seed": "1"}, 0.9), status=status)]
+def test_a_run_that_was_cut_short_is_in_no_mean() -> None:
+    runs = [swept({"seed": "0"}, 0.6), replace(swept({"seed": "1"}, 0.9), status="interrupted")]
     (mean,) = seed_means(runs)
     assert (mean.n_seeds, mean.event_accuracy) == (1, 0.6)
 

@@ -4,7 +4,7 @@ import json
 import logging
 import time
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import lightning.pytorch as pl
 import numpy as np
@@ -32,7 +32,8 @@ class LedgerWriter(pl.Callback):
 
     Ctrl-C waits until steps are written.
 
-    The run is `running` from `setup` on, then `finished`, `interrupted` or `failed`; a killed run stays `running`.
+    The run is `running` from `setup` on, also after a kill. At its end it is what `how_ended` returns, `interrupted` or
+    `failed`.
 
     Args:
         ledger: Where to write.
@@ -66,9 +67,9 @@ class LedgerWriter(pl.Callback):
         self.ledger.describe_model(self.run_id, self._name, kind.__name__, class_path)
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Enter that the run ended without an error."""
+        """Enter how the run ended, without an error."""
         self._write()
-        self.ledger.end(self.run_id, "finished")
+        self.ledger.end(self.run_id, how_ended(trainer))
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Enter how the run ended; Lightning does not call `teardown` then, nor later callbacks if this one raises."""
@@ -142,6 +143,14 @@ class LedgerWriter(pl.Callback):
         self.ledger.record_steps(self.run_id, self._name, self._waiting)
         self._waiting = []  # only now: a write that fails is tried again at the end
         self._written_at = time.monotonic()
+
+
+def how_ended(trainer: pl.Trainer) -> Literal["finished", "stopped", "partial"]:
+    """Return how a run without an error ended: `partial` by `fast_dev_run`, `stopped` before the end of its stream."""
+    if trainer.fast_dev_run:  # type: ignore[attr-defined]
+        return "partial"
+    datamodule = getattr(trainer, "datamodule", None)
+    return "stopped" if isinstance(datamodule, HasStream) and not datamodule.stream.is_done else "finished"
 
 
 def model_class(module: pl.LightningModule) -> type:

@@ -70,12 +70,12 @@ def report_interrupted(overrides: Sequence[str]) -> None:
 
 def _report(folder: Path, runs: Sequence["SweptRun"]) -> None:
     from trendtrain.reports.summary import without_nan, write_json
-    from trendtrain.reports.sweep import as_json
+    from trendtrain.reports.sweep import as_json, link_charts
     from trendtrain.reports.sweep_report import sweep_tables
     from trendtrain.reports.terminal import show
 
     write_json(folder / "sweep.json", without_nan(as_json(runs)))
-    show(sweep_tables(folder, runs))
+    show(sweep_tables(folder, runs, link_charts(folder, runs)))
 
 
 def _end(number: int, frame: object) -> None:

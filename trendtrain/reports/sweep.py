@@ -2,6 +2,8 @@
 
 import json
 import math
+import os
+import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,7 +15,8 @@ from trendtrain.reports.summary import write_json
 _FAILURE_FILE = "failure.json"
 _NOTES = ".runs"  # a folder in the sweep's, with a note on each run
 _RESULTS = ("summary.json", _FAILURE_FILE)  # a run that has ended wrote one of them
-_INTERRUPTED = ("interrupted", "terminated")
+_LONGEST_NAME = 200  # of a file system's 255 bytes
+_CHARTS = "tensorboard"  # in a run's folder; in the sweep's, links to those of the runs, by readable names
 
 
 @dataclass(frozen=True)
@@ -96,13 +99,27 @@ def read_sweep(sweep: Path, is_cut: bool = False) -> list[SweptRun]:
     return [_run(home, root, {key: own[key] for key in own if key in varied}) for home, own in notes]
 
 
+def link_charts(sweep: Path, runs: Sequence[SweptRun]) -> Path:
+    """Link the TensorBoard files of each run by its overrides, and return the folder for TensorBoard to show."""
+    links = sweep / _CHARTS
+    if links.is_dir():
+        shutil.rmtree(links)
+    for run in runs:
+        charts = sweep / run.folder / _CHARTS
+        if charts.is_dir():
+            links.mkdir(exist_ok=True)
+            name = ",".join([run.folder, *(f"{key}={value}" for key, value in run.overrides.items())])
+            (links / name.replace("/", "-")[:_LONGEST_NAME]).symlink_to(os.path.relpath(charts, links))
+    return links if links.is_dir() else sweep
+
+
 def seed_means(runs: Sequence[SweptRun]) -> list[SeedMean]:
     """Return the mean of each group of runs that differ by their seed alone, compared with the first group."""
     groups: dict[tuple[tuple[str, str], ...], dict[str, SweptRun]] = {}
     for run in runs:
         key = tuple((name, value) for name, value in run.overrides.items() if name != "seed")
         members = groups.setdefault(key, {})
-        if run.values and run.status not in _INTERRUPTED:
+        if run.values and run.status != "interrupted":
             members[run.overrides.get("seed", "")] = run
     first = next(iter(groups.values()), {})
     return [_seed_mean(dict(key), members, first) for key, members in groups.items()]

@@ -17,15 +17,15 @@ _SCORES = ("event accuracy", "95 % interval", "best rule", "model minus it", "nl
 _MEAN_SCORES = ("seeds", "event accuracy", "minus the first", "nll", "ece")
 
 
-def sweep_tables(folder: Path, runs: Sequence[SweptRun]) -> RenderableType:
-    """Return a table of all runs, and where seeds were swept the means over them."""
+def sweep_tables(folder: Path, runs: Sequence[SweptRun], charts: Path) -> RenderableType:
+    """Return a table of all runs, where seeds were swept the means over them, and how to see the charts."""
     parts: list[RenderableType] = [Fitting(*(_runs_table(folder, runs, n_lines) for n_lines in (1, 2)))]
     parts += [Text(f"run {run.folder} {run.status}") for run in runs if not run.values]
     means = seed_means(runs)
     if any(mean.n_seeds > 1 for mean in means):
         note = Text("Errors are over seeds alone; each run's own interval is that of its bars.")
         parts += [_means_table(means), note]
-    return Group(*parts, f"sweep:   {folder / 'sweep.json'}{charts_line(folder, folder)}")
+    return Group(*parts, f"sweep:   {folder / 'sweep.json'}{charts_line(folder, charts)}")
 
 
 def run_line(run_number: int, overrides: Sequence[str], summary: Summary) -> str:

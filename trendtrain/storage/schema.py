@@ -91,7 +91,7 @@ runs = Table(
         Text,
         nullable=False,
         server_default="running",
-        comment="running (also after a kill), finished, interrupted, failed.",
+        comment="running (also after a kill), finished, stopped, partial, interrupted, failed.",
     ),
     Column("updated_at", BigInteger, nullable=False, server_default="0", comment="When it last wrote, ms."),
     Column("step", Integer, nullable=False, server_default="-1", comment="Last step written; -1 before the first."),

@@ -20,7 +20,7 @@ from trendtrain.storage.schema import alarms, models, runs
 from trendtrain.storage.series import find_or_add_series
 from trendtrain.storage.upsert import insert_missing, replace_rows
 
-Ended = Literal["finished", "interrupted", "failed"]
+Ended = Literal["finished", "stopped", "partial", "interrupted", "failed"]
 
 
 class Ledger:
