@@ -308,8 +308,7 @@ class LiveFeed:
         taken = self._gathered(self._source.take(timeout))
         if self._store is not None and taken:
             with self._store.transaction(*taken) as transaction:
-                for series, bars in taken.items():
-                    transaction.write(*series, bars)
+                transaction.write_all(taken)
         for series, bars in taken.items():
             if len(bars):
                 self._hold_if_late(bars)

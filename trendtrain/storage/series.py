@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, Select, select
+from sqlalchemy import Connection, Select, select, tuple_
 
 from trendtrain.market.bars import Series
 from trendtrain.storage import schema
@@ -11,16 +11,19 @@ from trendtrain.storage.upsert import add_rows
 
 def find_series(connection: Connection, series: Series) -> int | None:
     """Return the number of a series; None if the database has none."""
-    return connection.scalar(_number_of(series))
+    table = schema.series.c
+    return connection.scalar(select(table.id).where(table.symbol == series.symbol, table.timeframe == series.timeframe))
 
 
 def find_or_add_series(connection: Connection, names: Sequence[Series]) -> list[int]:
     """Return the number of each series; add those that the database does not have."""
-    rows = connection.execute(select(schema.series.c.id, schema.series.c.symbol, schema.series.c.timeframe))
-    numbers = {Series(symbol, timeframe): number for number, symbol, timeframe in rows}
-    for name in sorted(set(names) - set(numbers)):  # in one order, so that two runs never wait for each other
-        add_rows(connection, schema.series, [name])
-        numbers[name] = connection.execute(_number_of(name)).scalar_one()
+    numbers = _numbers(connection, _rows_of(names))
+    # In one order, so that two runs never wait for each other. Adding a series that exists would use up a number in
+    # PostgreSQL, with every live bar.
+    if missing := sorted(set(names) - numbers.keys()):
+        for name in missing:
+            add_rows(connection, schema.series, [name])
+        numbers = _numbers(connection, _rows_of(names))
     return [numbers[name] for name in names]
 
 
@@ -31,19 +34,18 @@ def lock_series(connection: Connection, *names: Series) -> dict[Series, int]:
     """
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql("BEGIN IMMEDIATE")  # Python's driver would begin at the first change only
-    # In one order, so that two writers never wait for each other.
-    return {series: _lock(connection, series) for series in sorted(set(names))}
+        return dict(zip(names, find_or_add_series(connection, names), strict=True))
+    find_or_add_series(connection, names)
+    # In one order, so that two writers never wait for each other; rows that refer to the series need not wait.
+    table = schema.series.c
+    ordered = _rows_of(names).order_by(table.symbol, table.timeframe)
+    return _numbers(connection, ordered.with_for_update(key_share=True))
 
 
-def _lock(connection: Connection, series: Series) -> int:
-    locked = _number_of(series).with_for_update(key_share=True)  # rows that refer to the series need not wait
-    number = connection.scalar(locked)
-    if number is None:  # adding an existing series would use up a number in PostgreSQL, with every live bar
-        add_rows(connection, schema.series, [series])
-        number = connection.execute(locked).scalar_one()
-    return number
+def _rows_of(names: Sequence[Series]) -> Select[int, str, str]:
+    table = schema.series.c
+    return select(table.id, table.symbol, table.timeframe).where(tuple_(table.symbol, table.timeframe).in_(names))
 
 
-def _number_of(series: Series) -> Select[int]:
-    table = schema.series
-    return select(table.c.id).where(table.c.symbol == series.symbol, table.c.timeframe == series.timeframe)
+def _numbers(connection: Connection, rows: Select[int, str, str]) -> dict[Series, int]:
+    return {Series(symbol, timeframe): number for number, symbol, timeframe in connection.execute(rows)}

@@ -94,6 +94,11 @@ def test_bars_come_back_bit_for_bit(time: np.ndarray, data: st.DataObject, is_ti
     assert len(payload) <= 48 * len(time)
 
 
+def test_a_bar_alone_is_plain_and_two_are_packed() -> None:
+    two = BarColumns(np.array([60_000, 120_000]), np.full((5, 2), 1.25))
+    assert [len(pack(two.take(slice(n)))) for n in (1, 2)] == [48, 7 + 16 + 5 * 2 * 4]
+
+
 def test_a_plain_payload_of_the_first_version_is_read() -> None:
     time, values = np.array([0, 60_000, 120_000]), np.arange(15.0).reshape(5, 3)
     payload = time.tobytes() + values.tobytes()

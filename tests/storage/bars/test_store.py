@@ -223,3 +223,47 @@ def test_a_write_in_a_transaction_names_the_bars_it_replaces(engine: Engine, mak
         other = transaction.write("A", "1m", make_bars([5, 12], price=7.0))
     assert [(one.n_changed, list(one.replaced)) for one in (first, again)] == [(6, []), (4, [])]
     assert (other.n_changed, list(other.replaced)) == (2, [bars.open_time[5]])
+
+
+def write_all(store: BarStore, bars: dict[Series, Bars]) -> None:
+    with store.transaction(*bars) as transaction:
+        transaction.write_all(bars)
+
+
+def test_bars_of_several_series_are_stored_as_one_by_one(engine: Engine, make_bars: MakeBars) -> None:
+    names = [Series(symbol, "1m") for symbol in "ABCDE"]
+    before = dict(zip(names[:4], (make_bars(range(n)) for n in (5, 5, 4, 8)), strict=True))
+    fresh, changed = make_bars([5, 6]), make_bars([4, 5], price=7.0)
+    # behind the newest bar; over it; behind a hole; before it; the first of their series
+    later = dict(zip(names, (fresh, changed, fresh, make_bars([2, 9]), fresh), strict=True))
+    store = BarStore(engine)
+    for bars in (before, later):
+        write_all(store, bars)
+        for name, part in bars.items():
+            store.write(f"ONE-{name.symbol}", "1m", part)
+    for name in names:
+        stored = store.load(*name)
+        assert_same(stored, store.load(f"ONE-{name.symbol}", "1m"))
+        assert len(stored) == {"A": 7, "B": 6, "C": 6, "D": 9, "E": 2}[name.symbol]
+
+
+def test_live_bars_of_several_series_take_no_more_statements_than_those_of_one(
+    engine: Engine, make_bars: MakeBars
+) -> None:
+    store, statements = BarStore(engine), list[str]()
+    event.listen(engine, "before_cursor_execute", lambda _, __, statement, *___: statements.append(statement))
+    counts = []
+    for symbols in ("A", "BCDEFG"):
+        names = [Series(symbol, "1m") for symbol in symbols]
+        write_all(store, dict.fromkeys(names, make_bars([0])))
+        statements.clear()
+        write_all(store, dict.fromkeys(names, make_bars([1])))
+        counts.append(len(statements))
+    assert counts[0] == counts[1]
+
+
+def test_bars_of_another_timeframe_are_refused_with_several_series(engine: Engine, make_bars: MakeBars) -> None:
+    store, bars = BarStore(engine), make_bars([0])
+    with pytest.raises(InputError, match="`timeframe` must be that of the bars, 1m, got '5m'"):
+        write_all(store, {Series("A", "1m"): bars, Series("B", "5m"): bars})
+    assert store.series() == []

@@ -1,8 +1,8 @@
 """The blocks of one series, as rows of the database."""
 
 import zlib
-from collections.abc import Iterable
-from itertools import islice, pairwise
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -13,6 +13,7 @@ from trendtrain.market.bars import IntArray, Series, TimeArray
 from trendtrain.storage.bars.columns import BarColumns, room_for
 from trendtrain.storage.bars.packing import pack, unpack
 from trendtrain.storage.schema import bar_blocks
+from trendtrain.storage.schema import series as series_table
 
 BLOCK_BARS: Final = 4096
 
@@ -63,7 +64,7 @@ def replace_blocks(
     if is_touched.any():
         delete_blocks(connection, series_id, first, last)
     start, stop = np.searchsorted(merged.time, [first, last + 1])
-    insert_blocks(connection, series_id, merged.take(slice(start, stop)))
+    insert_blocks(connection, {series_id: merged.take(slice(start, stop))})
 
 
 def delete_blocks(connection: Connection, series_id: int, first: int, last: int) -> None:
@@ -72,12 +73,25 @@ def delete_blocks(connection: Connection, series_id: int, first: int, last: int)
     connection.execute(delete(bar_blocks).where(table.series_id == series_id, table.start_time.between(first, last)))
 
 
-def insert_blocks(connection: Connection, series_id: int, bars: BarColumns) -> None:
-    """Insert bars as blocks of up to `BLOCK_BARS`."""
-    edges = [*range(0, len(bars.time), BLOCK_BARS), len(bars.time)]
-    blocks = (_row(series_id, bars.take(slice(*edge))) for edge in pairwise(edges))
+def insert_blocks(connection: Connection, bars: Mapping[int, BarColumns]) -> None:
+    """Insert bars, by number of the series, as blocks of up to `BLOCK_BARS`."""
+    blocks = (
+        _row(series_id, part.take(slice(at, at + BLOCK_BARS)))
+        for series_id, part in bars.items()
+        for at in range(0, len(part.time), BLOCK_BARS)
+    )
     while batch := list(islice(blocks, _BATCH_BLOCKS)):
         connection.execute(insert(bar_blocks), batch)
+
+
+def newest_times(connection: Connection, series_ids: Sequence[int]) -> dict[int, int]:
+    """Return the open time of the last bar, ms, by number of the series; those without bars are left out."""
+    table = bar_blocks.c
+    newest = (
+        select(table.end_time).where(table.series_id == series_table.c.id).order_by(table.start_time.desc()).limit(1)
+    )
+    query = select(series_table.c.id, newest.scalar_subquery()).where(series_table.c.id.in_(series_ids))
+    return {number: time for number, time in connection.execute(query) if time is not None}
 
 
 def stored_span(connection: Connection, series_id: int) -> TimeArray | None:

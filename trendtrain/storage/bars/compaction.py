@@ -76,7 +76,7 @@ def _group(sizes: Sequence[int]) -> list[tuple[int, int]]:
 def _merge(connection: Connection, series: Series, series_id: int, first: int, last: int) -> None:
     bars = blocks.read_blocks(connection, series, series_id, first, last + 1).bars
     blocks.delete_blocks(connection, series_id, first, last)
-    blocks.insert_blocks(connection, series_id, bars)
+    blocks.insert_blocks(connection, {series_id: bars})
 
 
 def _count(engine: Engine, series: Series) -> int:

@@ -24,8 +24,8 @@ _PLAIN_HEAD: Final = bytes([_VERSION, LISTED, *[PLAIN] * len(VALUES)])
 def pack(columns: BarColumns) -> bytes:
     """Return bars as bytes: a version, a code for each column, the columns one after the other.
 
-    Where that saves nothing, plainly: all times (int64), all opens, highs, lows, closes, volumes (float64), 48 bytes a
-    bar, as every version writes and reads it. All numbers are little-endian.
+    Where that saves nothing, and a bar alone, which comes live: plainly, all times (int64), all opens, highs, lows,
+    closes, volumes (float64), 48 bytes a bar, as every version writes and reads it. All numbers are little-endian.
 
     Example:
         >>> ticks = BarColumns(np.arange(1000), np.full((5, 1000), 1.25))
@@ -33,11 +33,12 @@ def pack(columns: BarColumns) -> bytes:
         (20023, 40023)
     """
     values = np.ascontiguousarray(columns.values)
-    packed = [pack_times(columns.time), *map(pack_values, values)]
-    codes, parts = zip(*packed, strict=True)
-    payload = b"".join([bytes([_VERSION, *codes]), *parts])
-    if len(payload) < _BYTES_PER_BAR * len(columns.time):
-        return payload
+    if len(columns.time) > 1:
+        packed = [pack_times(columns.time), *map(pack_values, values)]
+        codes, parts = zip(*packed, strict=True)
+        payload = b"".join([bytes([_VERSION, *codes]), *parts])
+        if len(payload) < _BYTES_PER_BAR * len(columns.time):
+            return payload
     return columns.time.astype("<i8", copy=False).tobytes() + values.astype("<f8", copy=False).tobytes()
 
 

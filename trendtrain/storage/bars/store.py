@@ -19,7 +19,7 @@ from trendtrain.market.timeframe import (
     to_milliseconds,
 )
 from trendtrain.storage import schema
-from trendtrain.storage.bars.blocks import read_blocks, replace_blocks, stored_span
+from trendtrain.storage.bars.blocks import insert_blocks, newest_times, read_blocks, replace_blocks, stored_span
 from trendtrain.storage.bars.columns import BarColumns, bars_of, columns_of, is_changed, merge
 from trendtrain.storage.bars.compaction import Compaction, compact_series
 from trendtrain.storage.bars.revisions import BarVersion, add_version, read_versions
@@ -62,6 +62,19 @@ class BarTransaction:
         if len(bars) == 0:
             return Written(0, np.zeros(0, "datetime64[ms]"))
         return _write(self.connection, series, self.series_ids[series], columns_of(bars))
+
+    def write_all(self, bars: Mapping[Series, Bars]) -> None:
+        """Add bars to several series, as `write` does; one statement adds all that lie behind those that are stored."""
+        new = {_series_of(*series, part): columns_of(part) for series, part in bars.items() if len(part)}
+        newest = newest_times(self.connection, [self.series_ids[series] for series in new])
+        behind = {}
+        for series, columns in new.items():
+            last = newest.get(self.series_ids[series])
+            if last is None or columns.time[0] - last >= _shortest_step(series):
+                behind[self.series_ids[series]] = columns
+            else:
+                _write(self.connection, series, self.series_ids[series], columns)
+        insert_blocks(self.connection, behind)
 
     def revise(self, symbol: str, timeframe: str, bar: Bars, arrived: np.datetime64) -> bool:
         """Correct a bar that was taken in before, as `BarStore.revise` does."""
@@ -275,8 +288,7 @@ def _series_of(symbol: str, timeframe: str, bars: Bars) -> Series:
 
 
 def _write(connection: Connection, series: Series, series_id: int, new: BarColumns) -> Written:
-    timeframe = parse_timeframe(series.timeframe)
-    step, least = int(timeframe.astype(np.int64)), int(shortest_step(timeframe).astype(np.int64))
+    step, least = int(parse_timeframe(series.timeframe).astype(np.int64)), _shortest_step(series)
     # Further on both sides: a stored bar there may lie too close, and its neighbours tell the grid.
     first, end = int(new.time[0]) - _REACH * step, int(new.time[-1]) + _REACH * step
     blocks = read_blocks(connection, series, series_id, first, end)
@@ -298,13 +310,17 @@ def _write(connection: Connection, series: Series, series_id: int, new: BarColum
 def _merge_over_strays(series: Series, old: BarColumns, fresh: BarColumns) -> tuple[BarColumns, IntArray]:
     """Return old and fresh bars without those old ones that are off the grid and too close; and all times changed."""
     timeframe = parse_timeframe(series.timeframe)
-    step, merged = int(shortest_step(timeframe).astype(np.int64)), merge(old, fresh)
+    step, merged = _shortest_step(series), merge(old, fresh)
     is_off = is_off_grid(merged.time, timeframe)
     is_stray = is_off & ~np.isin(merged.time, fresh.time, assume_unique=True) & _is_near(merged.time, fresh.time, step)
     is_stray &= np.sum(~is_off) > 1  # one bar alone is no grid
     kept = merged.take(~is_stray)
     _check_apart(series, kept, step)
     return kept, np.union1d(fresh.time, merged.time[is_stray])
+
+
+def _shortest_step(series: Series) -> int:
+    return int(shortest_step(parse_timeframe(series.timeframe)).astype(np.int64))
 
 
 def _is_near(times: IntArray, others: IntArray, step: int) -> BoolArray:
