@@ -30,6 +30,9 @@ class FitTemperature(pl.Callback):
         n_events: How many of the newest judged events count; after a change of the market, those that followed it.
         spread: Prior standard deviation of 1 / temperature around 1.
 
+    Attributes:
+        is_fixed: Whether the temperature stays as it is; verdicts are kept for a later fit. `PredictOnly` sets it.
+
     Raises:
         InputError: If a number lies outside its range.
     """
@@ -39,6 +42,7 @@ class FitTemperature(pl.Callback):
         check_number("spread", spread, 1e-6)
         self.n_events = n_events
         self.spread = spread
+        self.is_fixed = False
         self._temperature: float | None = None  # before the first fit
         self._fitted = _Sample(np.zeros((0, 2)), np.zeros(0, dtype=np.int64), np.zeros(0))
         self._new: list[_Sample] = []  # since the last fit
@@ -55,7 +59,8 @@ class FitTemperature(pl.Callback):
         if step.change is not None or n_new > _REFIT_SHARE * self._fitted.weight.sum():
             self._fitted = self._fitted.joined(self._new).newest(step.change or self.n_events)
             self._new = []
-            self._temperature = fit_temperature(*self._fitted, self.spread)
+            if not self.is_fixed:
+                self._temperature = fit_temperature(*self._fitted, self.spread)
         self._set(module)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

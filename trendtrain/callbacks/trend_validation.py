@@ -241,6 +241,7 @@ class TrendValidation(pl.Callback):
         if stream is None:
             assert self._judge is not None
             return self._judge.close(predictions, is_partial)
+        predictions = predictions[np.diff(predictions.row, prepend=-1) != 0]  # a live batch is filled with its last row
         if isinstance(module, HasTemperature):
             predictions = replace(predictions, temperature=np.full(len(predictions), float(module.temperature)))
         return stream.close(predictions, is_partial, lambda made: commit(trainer, stream.step, made, stream.series))

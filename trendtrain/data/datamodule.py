@@ -35,6 +35,7 @@ from trendtrain.validation.change import ChangeDetector
 
 _N_BARS_TO_CHECK = 1000
 _N_LIVE_BARS_TO_CHECK = 3000
+_LIVE_ROWS = 32  # predicted at once in live steps
 _LOG = logging.getLogger("trendtrain.live")
 
 
@@ -219,7 +220,10 @@ class PivotDataModule(pl.LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[Batch] | GatherAhead:
         """Return the stream: the rows of the step under way, in order of close time, without labels."""
-        return loader(WindowDataset(self.arena), StreamBatches(self.stream, self.walk.batch_size), self._device())
+        batches = StreamBatches(self.stream, self.walk.batch_size)
+        if self.live.max_batches is not None:
+            batches = StreamBatches(self.stream, min(self.walk.batch_size, _LIVE_ROWS), is_filled=True)
+        return loader(WindowDataset(self.arena), batches, self._device())
 
     def state_dict(self) -> dict[str, Any]:
         """Return what later steps depend on; the bars are read again."""

@@ -64,14 +64,25 @@ class DrawsBetweenBars:
 
 
 class StreamBatches:
-    """Yield the rows of the stream's step under way in batches of equal weight; it has no length."""
+    """Yield the rows of the stream's step under way in batches of equal weight; it has no length.
 
-    def __init__(self, stream: Stream, batch_size: int) -> None:
+    Args:
+        stream: Whose rows.
+        batch_size: Most rows of a batch.
+        is_filled: Whether the last batch repeats its last row until it is as large as the others. The logits of a row
+            depend in their last bit on how many rows a batch has (float32 sums in another order), but not on the other
+            rows nor on its place; so a live prediction is the same whichever bars came with it.
+    """
+
+    def __init__(self, stream: Stream, batch_size: int, is_filled: bool = False) -> None:
         self.stream = stream
         self.batch_size = batch_size
+        self.is_filled = is_filled
 
     def __iter__(self) -> Iterator[Draw]:
         rows = self.stream.open().row
+        if self.is_filled and len(rows):
+            rows = np.pad(rows, (0, -len(rows) % self.batch_size), "edge")
         for start in range(0, len(rows), self.batch_size):
             part = rows[start : start + self.batch_size]
             yield Draw(part, np.ones(len(part)))
