@@ -1,5 +1,6 @@
 import math
 from collections.abc import Callable
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,6 +21,7 @@ from trendtrain.replay import Draw
 from trendtrain.validation import Predictions
 
 Make = Callable[..., Any]
+labels_with_flat = partial(label_bars, max_gap=12, flat_band=0.001)
 
 
 def walk(make_trainer: Make, module: TrendModule, datamodule: PivotDataModule, **options: Any) -> TrendValidation:
@@ -279,7 +281,7 @@ def test_its_state_holds_plain_types(finished: SimpleNamespace) -> None:
 
 def test_a_model_of_other_classes_is_refused(make_trainer: Make, make_module: Make, make_datamodule: Make) -> None:
     with pytest.raises(InputError, match="`n_classes` must be what the model tells apart, got 3 and a model of 2"):
-        make_trainer(TrendValidation()).fit(make_module(), make_datamodule(n_classes=3))
+        make_trainer(TrendValidation()).fit(make_module(), make_datamodule(n_classes=3, labeler=labels_with_flat))
 
 
 def test_labels_beside_a_stream_are_refused(make_trainer: Make, make_module: Make, make_datamodule: Make) -> None:

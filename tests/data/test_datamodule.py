@@ -313,7 +313,9 @@ def test_a_baseline_called_like_one_of_ours_is_refused() -> None:
 
 
 def test_a_step_without_predictions_is_walked_with_three_classes() -> None:
-    datamodule = module_of(ONE, 0, n_classes=3, walk=Walk(start=0.3, step="2bars", warmup=0))
+    datamodule = module_of(
+        ONE, 0, n_classes=3, labeler=partial(label_bars, flat_band=0.001), walk=Walk(start=0.3, step="2bars", warmup=0)
+    )
     sizes = []
     while not datamodule.stream.is_done:
         row = datamodule.stream.open().row
@@ -484,6 +486,10 @@ def flat(bars: Bars) -> Labels:
         (
             {"labeler": flat},
             r"`labels` must make bars DOWN or UP \(a smaller `labels.flat_band` or n_classes=3\), got ",
+        ),
+        (
+            {"n_classes": 3},
+            r"`n_classes` must be 2 where no known label is FLAT .* got 3 and [1-9]\d* labels without any",
         ),
         ({"series": "constant"}, r"`labels` must make bars DOWN or UP \(constant prices have no pivots\), got 0 known"),
         (

@@ -63,6 +63,12 @@ def test_honest_parts_pass(part: Any) -> None:
     set_up(features=part, side=part, baselines={"mine": lambda bars: (bars.close > bars.open).astype(int)})
 
 
+@pytest.mark.parametrize("is_checked", [True, False])
+def test_a_baseline_of_wrong_length_is_named(is_checked: bool) -> None:
+    with pytest.raises(InputError, match=r"^`baselines\['mine'\]` must give a finite row for each of \d+ bars"):
+        set_up(baselines={"mine": lambda bars: np.ones(len(bars) - 1, dtype=int)}, check_causal=is_checked)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -81,9 +81,9 @@ def in_parts(tracker: SegmentedFeatures | Tape) -> None:
 
 
 @pytest.mark.usefixtures("_every_second_call_is_costly")
-@pytest.mark.parametrize("name", ["features", "side"])
+@pytest.mark.parametrize("name", ["data.features", "data.side"])
 def test_a_function_that_costs_time_again_and_again_says_so_once(name: str) -> None:
-    with pytest.warns(CostWarning, match=rf"^`data.{name}` is called on all .* trendtrain.features.Lookback") as told:
+    with pytest.warns(CostWarning, match=rf"^`{name}` is called on all .* trendtrain.features.Lookback") as told:
         in_parts(SegmentedFeatures(lambda bars: bars.close, None, name))
     assert len(told) == 1
 

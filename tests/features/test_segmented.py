@@ -112,7 +112,7 @@ def test_features_must_be_finite_and_one_row_a_bar(function: Any, fault: str) ->
     with pytest.raises(InputError, match=rf"`data.features` must give a finite row for each of 800 bars.* {fault}"):
         by_segment(function, BARS, None)
     with pytest.raises(InputError, match=r"`data.side` must give a finite row for each of 800 bars"):
-        by_segment(function, BARS, None, "side")
+        by_segment(function, BARS, None, "data.side")
 
 
 def test_a_tracker_in_place_of_its_class_is_refused() -> None:
@@ -123,7 +123,7 @@ def test_a_tracker_in_place_of_its_class_is_refused() -> None:
 @pytest.mark.parametrize(("wrong", "got"), [(5, "int"), ("mine.look", "str")])
 def test_what_is_no_function_is_refused(wrong: Any, got: str) -> None:
     with pytest.raises(InputError, match=rf"`data.side` must be a function of bars, .*, got {got}\."):
-        by_segment(wrong, BARS, None, "side")
+        by_segment(wrong, BARS, None, "data.side")
 
 
 def test_a_function_may_be_an_object_that_cannot_be_hashed() -> None:

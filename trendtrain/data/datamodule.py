@@ -142,6 +142,7 @@ class PivotDataModule(pl.LightningDataModule):
             self._check_look_ahead()
         self.stream.begin()
         self._wait_for_labels()
+        self._check_classes()
         n_draws = self.replay.n_batches * self.replay.batch_size
         if self.live.max_batches != 0:
             self.n_warmup = self.stream.warmup = self.walk.warmup_epochs(self.replay.memory.n_events, n_draws)
@@ -177,6 +178,13 @@ class PivotDataModule(pl.LightningDataModule):
                 _LOG.info("waiting for the first bar with a whole window and a known label; bars so far: %s", n_bars)
                 is_told = True
             self.stream.skip()
+
+    def _check_classes(self) -> None:
+        """Raise if a model of three classes would see no FLAT label; of live bars, it may come later."""
+        label = self.replay.memory.label
+        if self.n_classes > FLAT and self.live.feed is None and not (label == FLAT).any():
+            rule = "be 2 where no known label is FLAT (a `labels.flat_band` above 0 makes some)"
+            raise InputError(f"`n_classes` must {rule}, got {self.n_classes} and {len(label)} labels without any.")
 
     def _check_look_ahead(self) -> None:
         name = max(self.feed.series, key=self.feed.n_bars)

@@ -44,7 +44,7 @@ def check_look_ahead(
     cuts = sorted({cut for cut in ends if cut >= 1})
     checked: dict[str, BarsFunction] = {} if is_ours(labeler) else {"labels": _labels_of(labeler)}
     bare = {name: _bare(part) for name, part in features.items() if part is not None}
-    checked |= {name: _of_chunks(part, n, max_gap) for name, part in bare.items() if not is_ours(part)}
+    checked |= {name: _of_chunks(name, part, n, max_gap) for name, part in bare.items() if not is_ours(part)}
     for name, function in checked.items():
         with _naming(name, "must not look ahead"):
             check_causal(function, bars, cuts=cuts, chunks=(), shortest=min(cuts))
@@ -85,13 +85,13 @@ def _labels_of(labeler: Labeler) -> BarsFunction:
     return labels
 
 
-def _of_chunks(part: Features, n_bars: int, max_gap: int | None) -> BarsFunction:
+def _of_chunks(name: str, part: Features, n_bars: int, max_gap: int | None) -> BarsFunction:
     """Return a function of bars: features of all of them, in one chunk or, of fewer than `n_bars`, in two."""
 
     def rows(bars: Bars) -> Any:
         if len(bars) == n_bars:
-            return by_segment(part, bars, max_gap)
-        tracker, half = SegmentedFeatures(part, max_gap), len(bars) // 2
+            return by_segment(part, bars, max_gap, name)
+        tracker, half = SegmentedFeatures(part, max_gap, name), len(bars) // 2
         return np.concatenate([tracker.update(bars[:half]).copy(), tracker.update(bars[half:])])
 
     rows.__name__ = _name(part)

@@ -44,14 +44,14 @@ class SegmentedFeatures:
             `partial(Lookback, function, 20)`) that makes a tracker for each segment. A function keeps no state: each
             update calls it on all bars of the segment so far.
         max_gap: Most missing bars inside a segment; None for any hole.
-        name: Which of the keys of `data` an error names.
+        name: What an error calls them.
     """
 
-    def __init__(self, features: Features, max_gap: int | None = None, name: str = "features") -> None:
+    def __init__(self, features: Features, max_gap: int | None = None, name: str = "data.features") -> None:
         self.features = features
         self.max_gap = max_gap
         self.name = name
-        self._cost = CallCost(f"data.{name}", _FIX)
+        self._cost = CallCost(name, _FIX)
         self._tracker: FeatureTracker | None = None
         self._last_open: np.datetime64 | None = None
 
@@ -108,7 +108,7 @@ class SegmentedFeatures:
 
 def _check(rows: FloatArray, n_bars: int, name: str) -> None:
     """Raise an `InputError` if there is not one row of numbers a bar, each finite also in single precision."""
-    rule = f"`data.{name}` must give a finite row for each of {n_bars} bars"
+    rule = f"`{name}` must give a finite row for each of {n_bars} bars"
     if rows.shape[:1] != (n_bars,) or rows.ndim > 2 or 0 in rows.shape[1:] or rows.dtype.kind not in "biuf":
         raise InputError(f"{rule}, shape ({n_bars}, K) or ({n_bars},), got {rows.dtype} of shape {rows.shape}.")
     if not rows.size or (rows.min() >= -_LARGEST and rows.max() <= _LARGEST):  # false for NaN
@@ -118,7 +118,7 @@ def _check(rows: FloatArray, n_bars: int, name: str) -> None:
     raise InputError(f"{rule}, got {table[row, column]} at bar {row}, column {column}.")
 
 
-def by_segment(features: Features, bars: Bars, max_gap: int | None, name: str = "features") -> FloatArray:
+def by_segment(features: Features, bars: Bars, max_gap: int | None, name: str = "data.features") -> FloatArray:
     """Return the features of all bars of a series: one update of `SegmentedFeatures`."""
     return SegmentedFeatures(features, max_gap, name).update(bars)
 
@@ -128,7 +128,7 @@ def _new_tracker(features: Features, name: str) -> FeatureTracker:
     is_tracker = hasattr(made, "update") and not isinstance(made, type)
     if is_tracker or not callable(made):
         rule = "a function of bars, or a class (or `partial` of one) that makes trackers (`_partial_: true` in YAML)"
-        raise InputError(f"`data.{name}` must be {rule}, got {'one tracker: ' * is_tracker}{type(made).__name__}.")
+        raise InputError(f"`{name}` must be {rule}, got {'one tracker: ' * is_tracker}{type(made).__name__}.")
     if isinstance(made, Hashable) and made in _TRACKERS:  # a callable object need not be hashable
         return _TRACKERS[made]()
     if isinstance(made, type):

@@ -199,8 +199,15 @@ def weighted_cross_entropy(logits: Tensor, label: Tensor, weight: Tensor) -> Ten
         logits: Shape (B, C).
         label: Class, shape (B,); a row of UNKNOWN does not count.
         weight: At least 0, shape (B,).
+
+    Raises:
+        InputError: On a CPU, if a label is none of the C classes.
     """
-    losses = nn.functional.cross_entropy(logits, label, ignore_index=UNKNOWN, reduction="none")
+    try:
+        losses = nn.functional.cross_entropy(logits, label, ignore_index=UNKNOWN, reduction="none")
+    except IndexError as error:
+        got = f"{int(label.max()) + 1} and a model of {logits.shape[1]}"
+        raise InputError(f"`n_classes` must be what the model tells apart, got {got}.") from error
     return weighted_mean(losses, weight * (label != UNKNOWN))
 
 

@@ -56,7 +56,7 @@ class InputTracker:
         self.n_bars = 0
         self._features = SegmentedFeatures(features, max_gap)
         self._unit = SegmentedFeatures(VolatilityUnit, max_gap)
-        self._side = None if side is None else SegmentedFeatures(side, max_gap, "side")
+        self._side = None if side is None else SegmentedFeatures(side, max_gap, "data.side")
         self._starts: IntArray = np.zeros(1, dtype=np.int64)  # first bars of the segments
         self._last_open = np.datetime64("NaT", "ms")
 
