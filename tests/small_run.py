@@ -11,17 +11,15 @@ from trendtrain.train import train
 torch.set_num_threads(1)  # small nets: on busy cores a second thread costs tenfold, and gains nothing
 
 SMALL = (
-    "data.source.n_bars=3000",
     "data.window=12",
-    "walk.step=128bars",
     "model.net.kernels=[3,4]",
     "model.net.width=8",
     "replay.n_batches=2",
     "replay.batch_size=32",
     "trainer.accelerator=cpu",
     "trainer.enable_progress_bar=false",
-    "logger=none",
 )
+MARKET = ("data.source.n_bars=3000", "walk.step=128bars")
 
 
 def walk(folder: Path, *overrides: str) -> SimpleNamespace:
@@ -29,6 +27,6 @@ def walk(folder: Path, *overrides: str) -> SimpleNamespace:
     url = f"sqlite:///{folder.parent / 'train.db'}"
     folder.mkdir(parents=True, exist_ok=True)
     with initialize_config_module("trendtrain.configs", version_base="1.3"):
-        cfg = compose("train", [*SMALL, f"db.url={url}", f"run.name={folder.name}", *overrides])
+        cfg = compose("train", [*SMALL, *MARKET, "logger=none", f"db.url={url}", f"run.name={folder.name}", *overrides])
     summary = train(cfg, folder)
     return SimpleNamespace(values=summary.values, folder=folder, url=url)

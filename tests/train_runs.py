@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from small_run import SMALL
 from sqlalchemy import text
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -30,16 +31,10 @@ class RunIn:
         self.overrides = [
             "data.source.n_bars=8000",
             "data.symbols=[SYNTH-A,SYNTH-B]",
-            "data.window=12",
-            "model.net.kernels=[3,4]",
-            "model.net.width=8",
-            "replay.n_batches=2",
-            "replay.batch_size=32",
+            *SMALL,
             "walk.step=64bars",
             "walk.warmup=0",
             "labels.max_gap=5",
-            "trainer.accelerator=cpu",
-            "trainer.enable_progress_bar=false",
             f"hydra.run.dir={folder}",
             f"db.url={self.url}",
             *overrides,

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from ledger_examples import judged, predicted
+from small_run import MARKET, SMALL
 from sqlalchemy import text
 
 from trendtrain.cli import main
@@ -21,19 +21,6 @@ from trendtrain.importing import read_bars
 from trendtrain.market import label_bars, synthetic_market
 from trendtrain.storage import open_database
 from trendtrain.storage.ledger.ledger import Ledger
-
-torch.set_num_threads(1)  # small nets: on busy cores a second thread costs tenfold, and gains nothing
-
-SMALL = (
-    "data.window=12",
-    "model.net.kernels=[3,4]",
-    "model.net.width=8",
-    "replay.n_batches=2",
-    "replay.batch_size=32",
-    "trainer.accelerator=cpu",
-    "trainer.enable_progress_bar=false",
-)
-MARKET = ("data.source.n_bars=3000", "walk.step=128bars")
 
 
 def train(folder: Path, *overrides: str, db: Path | None = None) -> int:
