@@ -1,10 +1,13 @@
-"""The blocks of code on the pages of the docs."""
+"""The blocks of code on the pages of the docs, and what they leave to the reader."""
 
 import re
 from pathlib import Path
 
+import lightning.pytorch as pl
 import numpy as np
 import pandas as pd
+import torch
+from torch import Tensor
 
 from trendtrain.market import random_walk
 
@@ -20,6 +23,23 @@ class MyNet(nn.Sequential):
     def __init__(self):
         super().__init__(nn.Flatten(), nn.Linear(96 * 8, 2))
 """
+
+
+class StrangersModule(pl.LightningModule):
+    """A module that knows nothing of trends."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = torch.nn.Linear(8, 2)
+
+    def training_step(self, batch: list[Tensor], batch_idx: int) -> Tensor:
+        return torch.nn.functional.cross_entropy(self.net(batch[0]), batch[1] % 2)
+
+    def validation_step(self, batch: list[Tensor], batch_idx: int) -> Tensor:
+        return self.net(batch[0])
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), lr=0.01)
 
 
 def blocks(page: str, language: str) -> list[str]:

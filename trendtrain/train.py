@@ -24,6 +24,7 @@ from lightning.pytorch.callbacks import Timer
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from omegaconf import DictConfig, OmegaConf
+from sqlalchemy import Engine
 
 from trendtrain.callbacks.ledger_writer import how_ended
 from trendtrain.callbacks.run_history import RunHistory
@@ -94,16 +95,11 @@ def train(
         cfg = compose_config(**_data_options(data, held), **options)
         folder = folder or Path("runs") / str(cfg.run.name)
     elif data is not None or options:
-        raise InputError(
-            f"`cfg` must come without other arguments but `folder`, got {', '.join(options) or 'data'} too."
-        )
+        got = ", ".join(options) or "data"
+        raise InputError(f"`cfg` must come without other arguments but `folder`, got {got} too.")
     _check(cfg)
-    if (
-        held is None
-        and live is None
-        and str(cfg.data.source.get("_target_")).endswith(".from_database")
-        and is_missing(cfg.db.url)
-    ):
+    is_stored = not held and not live and str(cfg.data.source.get("_target_")).endswith(".from_database")
+    if is_stored and is_missing(cfg.db.url):
         raise InputError(f"`db.url` must name a database that exists for data=database, got {cfg.db.url}.")
     drop_defaults(cfg)
     fill_counts(cfg)
@@ -111,7 +107,7 @@ def train(
     kept = run_to_go_on_with(folder, cfg.ckpt, cfg.overwrite)
     engine = open_database(cfg.db.url)
     try:
-        run = _Run(cfg, folder, Ledger(engine), BarStore(engine), kept, live or partial(_stored, cfg, held))
+        run = _Run(cfg, folder, engine, kept, live or partial(_stored, cfg, held))
         exit_code = run.walk()
         values = run.values(exit_code) | {"wall_seconds": time.perf_counter() - started}
         summary = Summary(values, folder, exit_code)
@@ -141,28 +137,19 @@ def run_folder(cfg: DictConfig) -> Path:
 class _Run:
     """The parts of a run."""
 
-    def __init__(
-        self,
-        cfg: DictConfig,
-        folder: Path,
-        ledger: Ledger,
-        store: BarStore,
-        kept: RunFile | None,
-        parts: DataParts,
-    ) -> None:
+    def __init__(self, cfg: DictConfig, folder: Path, engine: Engine, kept: RunFile | None, parts: DataParts) -> None:
         self.cfg = cfg
         self.folder = folder
-        self.ledger = ledger
-        self.store = store
+        self.ledger = Ledger(engine)
         self.kept = kept  # as it was, where the run goes on
         self.config = resolved(cfg)
-        self.name = _new_name(cfg, ledger) if kept is None else _kept_name(cfg, kept, self.config)
+        self.name = _new_name(cfg, self.ledger) if kept is None else _kept_name(cfg, kept, self.config)
         torch.set_num_threads(cfg.n_threads)
         pl.seed_everything(cfg.seed, verbose=False)
         self.module = make(cfg, "model", pl.LightningModule)
         if cfg.init_from is not None:
             load_weights(getattr(self.module, "net", self.module), cfg.init_from, "init_from")
-        self.datamodule = _datamodule(cfg, partial(parts, store), {} if kept is None else kept.grid or {})
+        self.datamodule = _datamodule(cfg, partial(parts, BarStore(engine)), {} if kept is None else kept.grid or {})
         self.checkpoint = self._checkpoint()
         self.validation: TrendValidation = make(cfg, "callbacks.validation", TrendValidation)
         self.trainer = self._trainer()
@@ -195,17 +182,14 @@ class _Run:
         """Return the content of `summary.json`, except the time taken."""
         status = "interrupted" if exit_code else how_ended(self.trainer)
         steps = {"status": status, "steps": self.datamodule.stream.step}
+        history = self.history
         alarms = [
             {"time": str(np.datetime64(int(now), "ms")), "events_kept": int(kept), "is_cut": bool(is_cut)}
-            for now, kept, is_cut in zip(*(self._history(f"alarm_{name}") for name in _OF_ALARMS), strict=True)
+            for now, kept, is_cut in zip(*(history.get(f"alarm_{name}", ()) for name in _OF_ALARMS), strict=True)
         ]
         walked = [self._grid()["start"], str(self.datamodule.stream.now.astype("datetime64[ms]"))]
         more = {"walked": walked, "alarms": alarms, "config": self.config}
         return {"name": self.name, **self.validation.summary(), **steps, **more}
-
-    def _history(self, name: str) -> FloatArray:
-        """Return a column of the run's history; empty where that callback was left out."""
-        return self.history.get(name, np.zeros(0))
 
     @property
     def history(self) -> dict[str, FloatArray]:
@@ -217,7 +201,7 @@ class _Run:
         """Write `scores.npz` and `report.html`; where that fails, say so: the run itself is complete."""
         try:
             RunScores(self.validation.board, self.history).save(self.folder)
-            write_report(self.folder, self.store.engine)
+            write_report(self.folder, self.ledger.engine)
         except Exception as error:
             show(f"The run is complete, but its report failed: {type(error).__name__}: {error}")
 

@@ -4,10 +4,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-import lightning.pytorch as pl
 import pytest
 import torch
-from torch import Tensor
+from pages import StrangersModule
 from torch.utils.data import DataLoader, TensorDataset
 
 from trendtrain.market import Bars, synthetic_market
@@ -18,28 +17,16 @@ PAGE = (Path(__file__).parents[2] / "docs" / "callback.md").read_text()
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers.*", "ignore:.*logging interval.*")
 
 
-class Mine(pl.LightningModule):
-    """A module that knows nothing of trends."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.net = torch.nn.Linear(8, 2)
-
-    def training_step(self, batch: list[Tensor], batch_idx: int) -> Tensor:
-        return torch.nn.functional.cross_entropy(self.net(batch[0]), batch[1] % 2)
-
-    def validation_step(self, batch: list[Tensor], batch_idx: int) -> Tensor:
-        return self.net(batch[0])
-
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.SGD(self.parameters(), lr=0.01)
-
-
 def yours(bars: Bars) -> dict[str, Any]:
     """What the page says is the reader's."""
     torch.manual_seed(0)
     data = TensorDataset(torch.randn(len(bars), 8), torch.arange(len(bars)))
-    return {"bars": bars, "module": Mine(), "loader": DataLoader(data, 256), "train_loader": DataLoader(data, 256)}
+    return {
+        "bars": bars,
+        "module": StrangersModule(),
+        "loader": DataLoader(data, 256),
+        "train_loader": DataLoader(data, 256),
+    }
 
 
 def test_the_code_runs_block_after_block(

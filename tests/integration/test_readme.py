@@ -12,11 +12,9 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-import lightning.pytorch as pl
 import pytest
 import torch
-from pages import ROOT, SMALL, blocks, commands
-from torch import Tensor
+from pages import ROOT, SMALL, StrangersModule, blocks, commands
 from torch.utils.data import DataLoader, TensorDataset
 
 from trendtrain.cli import main
@@ -24,23 +22,6 @@ from trendtrain.market import synthetic_market
 
 QUICK = "walk={'steps': 1, 'warmup': 0}, replay={'n_batches': 2}, trainer={'enable_progress_bar': False}"
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers.*", "ignore:.*logging interval.*")
-
-
-class Yours(pl.LightningModule):
-    """A module that knows nothing of trends."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.net = torch.nn.Linear(8, 2)
-
-    def training_step(self, batch: list[Tensor], batch_idx: int) -> Tensor:
-        return torch.nn.functional.cross_entropy(self.net(batch[0]), batch[1] % 2)
-
-    def validation_step(self, batch: list[Tensor], batch_idx: int) -> Tensor:
-        return self.net(batch[0])
-
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.SGD(self.parameters(), lr=0.01)
 
 
 def test_the_five_minutes_run(
@@ -52,7 +33,7 @@ def test_the_five_minutes_run(
     torch.manual_seed(0)
     n = 1_500
     data = DataLoader(TensorDataset(torch.randn(n, 8), torch.arange(n)), 256)
-    yours = {"frame": synthetic_market(n, seed=0, timeframe="1h").to_dataframe(), "module": Yours()}
+    yours = {"frame": synthetic_market(n, seed=0, timeframe="1h").to_dataframe(), "module": StrangersModule()}
     names: dict[str, Any] = {**yours, "train_loader": data, "val_loader": data}
     door, judge = blocks("README.md", "python")
     exec(door.replace("seed=1", f"seed=1, {QUICK}"), names)

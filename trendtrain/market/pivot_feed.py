@@ -72,9 +72,11 @@ class PivotFeed:
         if not isinstance(series, Series):
             raise InputError(f"`series` must be a Series of symbol and timeframe, got {series!r}.")
         check_at_least("history", history, 0)
+        if not isinstance(tracker, PivotTracker | PivotRules | None):
+            raise InputError(f"`tracker` must be a PivotTracker or its PivotRules, got {tracker!r}.")
         self.series = series
         self._timeframe = parse_timeframe(series.timeframe)
-        self._tracker = tracker if isinstance(tracker, PivotTracker) else PivotTracker(_checked(tracker))
+        self._tracker = tracker if isinstance(tracker, PivotTracker) else PivotTracker(tracker)
         self._history: deque[PivotEvent] = deque(maxlen=int(history))
         self._subscribers: dict[object, Callback] = {}
         self._is_delivering = False
@@ -84,7 +86,7 @@ class PivotFeed:
         """The last events, oldest first; an event is in it when it is delivered."""
         return tuple(self._history)
 
-    def subscribe(self, callback: Callback) -> Callable[[], None]:
+    def subscribe(self, callback: Callback) -> Callable[[], object]:
         """Call `callback` with each later event, until the function returned is called.
 
         Raises:
@@ -94,11 +96,7 @@ class PivotFeed:
             raise InputError(f"`callback` must be a function of an event, got {callback!r}.")
         key = object()
         self._subscribers[key] = callback
-
-        def unsubscribe() -> None:
-            self._subscribers.pop(key, None)
-
-        return unsubscribe
+        return lambda: self._subscribers.pop(key, None)
 
     def update(self, bars: Bars) -> tuple[PivotEvent, ...]:
         """Deliver and return the pivots that became known with these bars, the next of the series.
@@ -149,9 +147,3 @@ class PivotFeed:
             self._is_delivering = False
         if errors:
             raise ExceptionGroup(f"subscribers to pivots of {'/'.join(self.series)} failed", errors)
-
-
-def _checked(rules: PivotRules | None) -> PivotRules | None:
-    if not isinstance(rules, PivotRules | None):
-        raise InputError(f"`tracker` must be a PivotTracker or its PivotRules, got {rules!r}.")
-    return rules

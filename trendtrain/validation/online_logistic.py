@@ -100,12 +100,8 @@ class OnlineLogistic:
 
     def state_dict(self) -> dict[str, Any]:
         """Return what the next predictions depend on, as arrays."""
-        return {
-            "sums": self._sums.copy(),
-            "coefficients": self._coefficients.copy(),
-            "row": self._row.copy(),
-            "x": self._x.copy(),
-        }
+        parts = {"sums": self._sums, "coefficients": self._coefficients, "row": self._row, "x": self._x}
+        return {name: part.copy() for name, part in parts.items()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore the state returned by `state_dict()`."""

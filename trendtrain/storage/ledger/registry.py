@@ -59,11 +59,11 @@ def add_version(
 
 def versions(connection: Connection, run_id: str | None = None) -> list[ModelVersion]:
     """Return the versions of a run, or of all, in their order."""
-    columns = model_versions.c
-    query = select(model_versions).order_by(columns.run_id, columns.model, columns.version)
-    return [
-        ModelVersion(**row) for row in connection.execute(query).mappings() if run_id is None or row["run_id"] == run_id
-    ]
+    table = model_versions.c
+    query = select(model_versions).order_by(table.run_id, table.model, table.version)
+    if run_id is not None:
+        query = query.where(table.run_id == run_id)
+    return [ModelVersion(**row) for row in connection.execute(query).mappings()]
 
 
 def forget_checkpoint(connection: Connection, version: ModelVersion) -> None:
@@ -123,5 +123,4 @@ def judge_pair(pair: Pair, n_looks: int, now: int) -> PromotionTest:
     if pair.n_blocks >= _FEWEST_BLOCKS and not math.isnan(pair.difference_se):
         low = pair.difference - student_t(pair.n_blocks - 1, 1.0 - alpha / 2.0) * pair.difference_se
     is_promoted = int(low is not None and low > 0.0)
-    names = (pair.run, pair.against_run)
-    return PromotionTest(now, *names, pair.n_events, pair.difference, low, 1.0 - alpha, is_promoted)
+    return PromotionTest(now, pair.run, pair.against_run, pair.n_events, pair.difference, low, 1.0 - alpha, is_promoted)
