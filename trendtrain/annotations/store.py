@@ -69,10 +69,8 @@ class AnnotationStore:
         except InputError as error:
             raise InputError(f"{path}: {error}") from error
         if annotation.annotation_id != annotation_id:
-            got = annotation.annotation_id
-            raise InputError(
-                f"{path}: `annotation_id` must be that of the file's name, {annotation_id!r}, got {got!r}."
-            )
+            rule = f"`annotation_id` must be that of the file's name, {annotation_id!r}"
+            raise InputError(f"{path}: {rule}, got {annotation.annotation_id!r}.")
         return annotation
 
     def load_all(self) -> list[Annotation]:
@@ -88,9 +86,8 @@ class AnnotationStore:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise InputError(
-                f"`folder` must be a folder that can be made, got {self.folder}: {error.strerror}."
-            ) from error
+            got = f"{self.folder}: {error.strerror}"
+            raise InputError(f"`folder` must be a folder that can be made, got {got}.") from error
         with whole_file(self.path(annotation.annotation_id), "annotation") as file:
             file.write(format_annotation(annotation).encode())
 

@@ -248,18 +248,16 @@ def _uneven(
     """
     stray = np.flatnonzero(is_off_grid(times, commonest))
     got = f"got {_format_step(smallest)}, but {_format_step(commonest)} is commoner"
-    fits = [
-        step
-        for step in (smallest, commonest)
-        if not commonest % step and not step % _SECOND and shortest_step(step) <= smallest and named in (None, step)
-    ]
-    fixes = [f"give `--timeframe {_format_step(step)}`" for step in fits[:1]]
+    fixes, row = [], None
+    for step in (commonest, smallest):
+        if not commonest % step and not step % _SECOND and shortest_step(step) <= smallest and named in (None, step):
+            fixes = [f"give `--timeframe {_format_step(step)}`"]  # the smallest that fits
     if len(stray) == 1:
-        got += f", and {times[stray[0]]} alone lies off its grid"
+        row = int(stray[0])
+        got += f", and {times[row]} alone lies off its grid"
         fixes.append("remove that row")
-    rule, fix = "the smallest difference of times must be the commonest", " or ".join(fixes)
-    row = int(stray[0]) if len(stray) == 1 else None
-    return BarsError(f"{rule}, {got}{'; ' if fix else ''}{fix}.", row)
+    fix = f"; {' or '.join(fixes)}" if fixes else ""
+    return BarsError(f"the smallest difference of times must be the commonest, {got}{fix}.", row)
 
 
 def _format_step(step: np.timedelta64) -> str:

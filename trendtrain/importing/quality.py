@@ -115,6 +115,4 @@ def describe(series: Series, bars: Bars) -> QualityReport:
 def _count_jumps(bars: Bars) -> int:
     moves = np.abs(np.diff(np.log(bars.close)))
     moving = moves[moves > 0]
-    if len(moving) == 0:
-        return 0
-    return int(np.sum(moves > min(_JUMP_MEDIANS * float(np.median(moving)), _JUMP_LOG)))
+    return int(np.sum(moves > min(_JUMP_MEDIANS * np.median(moving), _JUMP_LOG))) if len(moving) else 0
