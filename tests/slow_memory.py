@@ -118,10 +118,7 @@ class Story:
         n = min(40, len(self.slow.rows))
         rows = self.random.choice(self.slow.rows, n, replace=False)
         weights = self.random.integers(1, 25, n) / 8.0
-        if self.random.random() < 0.5:
-            self.fast.reweight(rows, weights)
-        else:
-            self.fast.reweight_slots(self.fast.find(rows), weights)
+        self.fast.reweight(self.fast.find(rows), weights)
         self.slow.reweight(rows.tolist(), weights.tolist())
 
     def cut(self) -> None:

@@ -65,7 +65,7 @@ def lessons(rows: np.ndarray, per_event: int) -> Lessons:
 def ours(n_bars: int, batch: int, per_event: int, half_life: float | None) -> Job:
     memory, random, latest = ReplayMemory(), np.random.default_rng(0), first_weights(batch)
     memory.add(lessons(np.arange(n_bars), per_event)._replace(weight=first_weights(n_bars)))
-    return lambda: memory.reweight_slots(memory.draw(batch, random, half_life).slot, latest)
+    return lambda: memory.reweight(memory.draw(batch, random, half_life).slot, latest)
 
 
 def torchrl_sampler(n_bars: int, batch: int) -> Job:

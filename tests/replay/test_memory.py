@@ -232,11 +232,11 @@ def test_a_restored_memory_draws_bit_for_bit_what_it_would_have(seed: int) -> No
 
 def test_a_draw_leaves_nothing_behind() -> None:
     fresh, used = filled(), filled()
-    used.reweight(np.array([0]), np.array([50.0]))  # few proposals are accepted
+    used.reweight(used.find(np.array([0])), np.array([50.0]))  # few proposals are accepted
     used.draw(3_000, np.random.default_rng(0), 2.0)
-    used.reweight(np.array([0]), np.array([1.0]))
-    fresh.reweight(np.array([0]), np.array([50.0]))
-    fresh.reweight(np.array([0]), np.array([1.0]))
+    used.reweight(used.find(np.array([0])), np.array([1.0]))
+    fresh.reweight(fresh.find(np.array([0])), np.array([50.0]))
+    fresh.reweight(fresh.find(np.array([0])), np.array([1.0]))
     assert set(used.state_dict()) == {"rows", "events", "largest_weight"}
     draws = [memory.draw(3_000, np.random.default_rng(1), 5.0) for memory in (fresh, used)]
     np.testing.assert_array_equal(*draws)
@@ -273,26 +273,26 @@ def test_a_weight_that_would_hide_a_row_is_refused(case: str) -> None:
     weights, message = BAD_WEIGHTS[case]
     memory = filled()
     with pytest.raises(InputError, match=f"`weights` must be numbers from 0.0001 to 60000, {message}"):
-        memory.reweight(np.array([0, 1]), np.array(weights))
+        memory.reweight(memory.find(np.array([0, 1])), np.array(weights))
     assert (memory.weight == 1.0).all()
 
 
 def test_reweighting_nothing_changes_nothing() -> None:
     memory = filled()
-    memory.reweight(np.zeros(0, dtype=np.int64), np.zeros(0))
+    memory.reweight(memory.find(np.zeros(0, dtype=np.int64)), np.zeros(0))
     assert memory.largest_weight == 1.0
 
 
 def test_weights_below_one_are_kept_in_proportion() -> None:
     memory = filled()
-    memory.reweight(np.arange(69), np.full(69, 0.25))
+    memory.reweight(memory.find(np.arange(69)), np.full(69, 0.25))
     assert abs(surprise(drawn(memory, 200_000, 2), slow().chances(None))) < 4.0
 
 
 def test_a_smaller_weight_told_later_leaves_the_larger_ones_in_proportion() -> None:
     memory, expected = filled(), slow()
     for row, weight in ((3, 8.0), (5, 0.5)):
-        memory.reweight(np.array([row]), np.array([weight]))
+        memory.reweight(memory.find(np.array([row])), np.array([weight]))
         expected.reweight([row], [weight])
     assert abs(surprise(drawn(memory, 200_000, 3), expected.chances(None))) < 4.0
 
@@ -323,24 +323,19 @@ def test_lessons_that_cannot_be_are_refused_and_leave_the_memory_as_it_was(
 
 
 @pytest.mark.parametrize(
-    ("rows", "weights", "message"),
+    ("slots", "weights", "message"),
     [
-        ([0.0, 1.5], [1.0, 1.0], "`rows` must hold whole numbers"),
-        ([0, -1], [1.0, 1.0], "`rows` must hold whole numbers"),
-        ([0, 1], [1.0], "`weights` must be numbers of shape"),
-        ([0, 70], [1.0, 1.0], "`rows` must be held by the memory, got row 70 at position 1"),
+        ([68.0, 68.5], [1.0, 1.0], "`slots` must hold whole numbers"),
+        ([68], [1.0, 1.0], "`weights` must be numbers of shape"),
+        ([67], [2.0], "`slots` must hold whole numbers from 68 to 68, got 67 at position 0"),
+        ([68, -1], [2.0, 2.0], "`slots` must hold whole numbers from 68 to 68, got -1 at position 1"),
     ],
 )
-def test_weights_are_of_rows_held_one_each(rows: list[float], weights: list[float], message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        filled().reweight(np.array(rows), np.array(weights))
-
-
-def test_weights_of_slots_that_left_are_refused() -> None:
+def test_weights_are_of_slots_held_one_each(slots: list[float], weights: list[float], message: str) -> None:
     memory = filled()
     memory.cut(1)
-    with pytest.raises(InputError, match="`slots` must hold whole numbers from 68 to 68, got 67 at position 0"):
-        memory.reweight_slots(np.array([67]), np.array([2.0]))
+    with pytest.raises(InputError, match=message):
+        memory.reweight(np.array(slots), np.array(weights))
 
 
 def test_an_empty_memory_draws_nothing() -> None:

@@ -133,7 +133,8 @@ def test_draws_come_when_they_are_asked_for() -> None:
     sampler = sampler_of(batch_size=2000, n_batches=2)
     batches = iter(sampler)
     next(batches)
-    sampler.memory.reweight(np.arange(N_ROWS), np.where(EVENT == 7, 1000.0, 1.0))
+    memory = sampler.memory
+    memory.reweight(memory.find(np.arange(N_ROWS)), np.where(EVENT == 7, 1000.0, 1.0))
     assert (EVENT[next(batches).row] == 7).mean() > 0.9
 
 

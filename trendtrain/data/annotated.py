@@ -66,7 +66,7 @@ class AnnotatedDataset(Dataset[Batch]):
             raise InputError(f"`annotations` must hold at least one trade that is closed, got {got}.")
         annotations = closed
         series = _load_all(annotations, bar_store)
-        bar = np.array([_entry_bar(annotation, series) for annotation in annotations])
+        bar = np.array([find_bar(series[_series_of(one)], one.entry_timestamp, one) for one in annotations])
         _check_lengths(annotations, series, bar, window, max_gap)
         number = {name: i for i, name in enumerate(series)}
         self.annotations = annotations
@@ -106,11 +106,6 @@ def _load_all(annotations: Sequence[Annotation], bar_store: BarStore) -> dict[Se
         name: load_range(bar_store, trade, name.timeframe, None, trade.entry_timestamp + _MS)
         for name, trade in last.items()
     }
-
-
-def _entry_bar(annotation: Annotation, series: Mapping[Series, Bars]) -> int:
-    bars = series[_series_of(annotation)]
-    return find_bar(bars, annotation.entry_timestamp, annotation)
 
 
 def _known_at(annotation: Annotation, entry_bar: int, series: Mapping[Series, Bars]) -> np.datetime64:

@@ -5,7 +5,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
 from torch.utils.data import DataLoader
 
 from trendtrain.data.arena import Arena, Batch
@@ -76,8 +75,4 @@ class GatherAhead:
 
     def _gather(self, draw: Draw) -> Batch:
         batch = self.dataset[draw]
-        return {name: _pinned(values) for name, values in batch.items()} if self.pin else batch
-
-
-def _pinned(values: Tensor) -> Tensor:
-    return values.pin_memory()
+        return {name: values.pin_memory() for name, values in batch.items()} if self.pin else batch

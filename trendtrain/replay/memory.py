@@ -68,7 +68,7 @@ class ReplayMemory:
     Example:
         >>> memory = ReplayMemory()
         >>> memory.add(Lessons(np.arange(30), event=np.repeat([5, 6, 9], 10), label=np.ones(30)))
-        >>> memory.reweight(np.arange(20, 30), np.full(10, 3.0))
+        >>> memory.reweight(memory.find(np.arange(20, 30)), np.full(10, 3.0))
         >>> memory.cut(2)
         >>> memory.n_events, memory.n_known, int(memory.draw(50, np.random.default_rng(0)).row.min()) >= 10
         (2, 20, True)
@@ -192,28 +192,16 @@ class ReplayMemory:
         """Return at which position of `event`, `known_at` and `change` the events of slots are."""
         return np.searchsorted(self._end, slots, side="right") - 1
 
-    def reweight(self, rows: IntArray, weights: FloatArray) -> None:
-        """Set the weights of rows; `reweight_slots` does the same without a search.
-
-        Args:
-            rows: Shape (n,).
-            weights: Shape (n,), 0.0001 to 60,000; only their ratios count.
-
-        Raises:
-            InputError: If a row is not held, or a weight lies outside: every row must keep a chance of being drawn.
-        """
-        rows = whole_numbers("rows", rows, 0, _LARGEST_ROW)
-        slots = self.find(rows)
-        if (slots < 0).any():
-            position = int(np.argmin(slots))
-            raise InputError(f"`rows` must be held by the memory, got row {rows[position]} at position {position}.")
-        self.reweight_slots(slots, weights)
-
-    def reweight_slots(self, slots: IntArray, weights: FloatArray, rule: str = "`weights` must be") -> None:
+    def reweight(self, slots: IntArray, weights: FloatArray, rule: str = "`weights` must be") -> None:
         """Set the weights of slots; of a slot that comes twice, the last weight.
 
+        Args:
+            slots: Where the rows are, as `find` gives them, shape (n,).
+            weights: Shape (n,), 0.0001 to 60,000; only their ratios count.
+            rule: What the message of an error begins with.
+
         Raises:
-            InputError: If a slot is not held, or a weight lies outside its range; the message begins with `rule`.
+            InputError: If a slot is not held, or a weight lies outside: every row must keep a chance of being drawn.
         """
         halves = as_weights(weights, len(slots), rule)
         if not len(slots):

@@ -154,7 +154,7 @@ class ReplaySampler:
     def reweight(self, verdicts: Verdicts) -> None:
         """Weigh the rows of verdicts anew; those that the memory does not hold are left out."""
         weight, slot = self._weigh(verdicts), self.memory.find(verdicts.row)
-        self.memory.reweight_slots(slot[slot >= 0], weight[slot >= 0])
+        self.memory.reweight(slot[slot >= 0], weight[slot >= 0])
 
     def _weigh(self, verdicts: Verdicts) -> FloatArray:
         """Return the weight of each verdict's row, as precise as the memory holds it."""
@@ -174,7 +174,7 @@ class ReplaySampler:
         verdicts = self._verdicts(slot, Predictions(rows[is_held], probability[is_held]))
         weight = self.memory.weight[slot - self.memory.first_slot].astype(np.float64)
         self._stats.add_predictions(~verdicts.is_correct, weight)
-        self.memory.reweight_slots(slot, self.weigh(verdicts), _WEIGH_RULE)
+        self.memory.reweight(slot, self.weigh(verdicts), _WEIGH_RULE)
 
     def _slots(self, rows: IntArray) -> IntArray:
         """Return the slots of rows, -1 where they are not held; forget what was drawn."""
