@@ -1,3 +1,4 @@
+import gc
 import json
 import logging
 import os
@@ -6,6 +7,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -231,3 +233,20 @@ def test_a_service_manager_that_is_gone_is_logged_and_stops_nothing(
 def test_without_a_stream_there_is_nothing_to_follow(make_trainer: Make) -> None:
     trainer = make_trainer()
     assert stream_of(trainer) is clock_of(trainer) is pivot_rules_of(trainer) is None
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_the_garbage_collector_leaves_the_set_up_alone_while_the_run_is_watched(
+    fails: bool, tmp_path: Path, ledger: Ledger, make_trainer: Make, make_module: Make, make_datamodule: Make
+) -> None:
+    def count() -> int:
+        if fails and len(watcher.steps) == 3:
+            raise RuntimeError("the disk is gone")
+        return gc.get_freeze_count()
+
+    watcher = Watcher(count)
+    trainer = make_trainer(TrendValidation(), Monitor(tmp_path, "run-1", ledger), watcher)
+    with pytest.raises(RuntimeError, match="the disk is gone") if fails else nullcontext():
+        trainer.fit(make_module(), make_datamodule())
+    assert min(watcher.seen) > 10_000
+    assert gc.get_freeze_count() == 0

@@ -128,7 +128,10 @@ def marks_in_memory() -> np.ndarray:
     gc.collect()
     found = [np.zeros(0)]
     for holder in gc.get_objects():
-        for one in gc.get_referents(holder):
+        held = gc.get_referents(holder)
+        # A dict of arrays alone, such as that of `Bars`, is not among the objects.
+        held += [value for one in held if type(one) is dict and not gc.is_tracked(one) for value in one.values()]
+        for one in held:
             while issubclass(type(one), np.ndarray):  # `isinstance` asks objects, some of which warn
                 if type(one) is np.ndarray and one.dtype == np.float64:
                     values = one.ravel()

@@ -80,6 +80,14 @@ def test_a_tape_keeps_the_newest_bars_and_no_more(cuts: list[int]) -> None:
     assert tape.newest.volume.tolist() == BARS.volume[-540:].tolist()
 
 
+def test_bars_that_come_one_by_one_do_not_pile_up() -> None:
+    tape, bars = tape_of(), synthetic_market(1100, seed=3)
+    for at in range(len(bars)):
+        tape.append(bars[at : at + 1])
+        assert tape.last_open == bars.open_time[at]
+    assert sum(map(len, tape._newest)) == 540 + 20  # what was kept at bar 1080, and what came since
+
+
 @given(cuts, st.integers(1, 900))
 @settings(max_examples=20)
 def test_checksums_do_not_depend_on_chunks_and_count_from_the_first_bar(cuts: list[int], n_bars: int) -> None:

@@ -67,7 +67,7 @@ class SegmentedFeatures:
                 self._tracker = _new_tracker(self.features, self.name)
             is_costly = isinstance(self._tracker, Lookback) and self._tracker.is_costly
             with self._cost.counted() if is_costly else nullcontext():
-                made = np.asarray(self._tracker.update(bars[start:end]))
+                made = np.asarray(self._tracker.update(bars if end - start == len(bars) else bars[start:end]))
             rows.append(made if end - start == len(bars) else made.copy())  # it may fill the same array again
         result = np.concatenate(rows) if len(rows) > 1 else rows[0]
         _check(result, len(bars), self.name)

@@ -1,5 +1,6 @@
 """Follow a live run, and say how it is: in a file of its folder, as metrics, to the service manager."""
 
+import gc
 import json
 import logging
 import os
@@ -33,7 +34,8 @@ _SECONDS_BETWEEN_ENTRIES: Final = 60.0  # of the log while the first step waits
 class Monitor(pl.Callback):
     """Write `live.json` in the run folder once a second, serve metrics, and tell systemd that the process is alive.
 
-    Nothing of this can stop a prediction: a file that cannot be written is logged once.
+    Nothing of this can stop a prediction: a file that cannot be written is logged once. While the run is watched, the
+    garbage collector leaves what the set-up made alone: going through it stopped predictions for 0.4 s.
 
     Args:
         folder: The run folder.
@@ -76,6 +78,8 @@ class Monitor(pl.Callback):
         rules = pivot_rules_of(trainer)
         self._rules = None if rules is None else asdict(rules)
         self._state = "running"
+        gc.collect()
+        gc.freeze()
         notify("READY=1")
         self._beat(stream, is_due=True)
 
@@ -139,6 +143,7 @@ class Monitor(pl.Callback):
 
     def _end(self, stream: Stream | None, state: str) -> None:
         self._state = state
+        gc.unfreeze()
         notify("STOPPING=1")
         self._beat(stream, is_due=True)
         _LOG.removeHandler(self._entries)

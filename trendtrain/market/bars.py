@@ -1,6 +1,6 @@
 """OHLCV bars of one series as equal-length arrays, checked once."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -117,9 +117,9 @@ class Bars:
         if part.step is not None and part.step < 0:
             raise BarsError(f"`bars` must keep their order: a slice's step must be positive, got {part.step}.")
         bars = object.__new__(Bars)  # what was checked once needs no second check: that would cost a live bar 26 us
-        for field in fields(self):
-            value = getattr(self, field.name)
-            object.__setattr__(bars, field.name, value if field.name == "timeframe" else value[part])
+        for name in ("open_time", *PRICES, "volume"):
+            object.__setattr__(bars, name, getattr(self, name)[part])
+        object.__setattr__(bars, "timeframe", self.timeframe)
         return bars
 
     @classmethod

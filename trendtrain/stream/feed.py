@@ -85,12 +85,12 @@ def series_order(series: Series) -> tuple[str, np.timedelta64]:
     return series.symbol, parse_timeframe(series.timeframe)
 
 
-def check_fed(fed: FedBars, newest: Mapping[Series, Bars | None]) -> None:
+def check_fed(fed: FedBars, newest: Mapping[Series, np.datetime64 | None]) -> None:
     """Raise unless the bars of a step have closed, are of their series, and follow its newest ones.
 
     Args:
         fed: What a feed gave.
-        newest: By series, those that came before; None for none.
+        newest: By series, when the newest of those that came before opened; None for none.
 
     Raises:
         InputError: If a bar breaks one of these rules; it names the series.
@@ -107,8 +107,8 @@ def check_fed(fed: FedBars, newest: Mapping[Series, Bars | None]) -> None:
             got = f"one that closes at {bars.close_time[-1]} in {where}"
             raise InputError(f"`feed` must give bars that have closed by {fed.now}, got {got}.")
         last = newest[series]
-        if last is not None and len(bars) and bars.open_time[0] - last.open_time[-1] < shortest_step(bars.timeframe):
-            got = f"{bars.open_time[0]} after {last.open_time[-1]} in {where}"
+        if last is not None and len(bars) and bars.open_time[0] - last < shortest_step(bars.timeframe):
+            got = f"{bars.open_time[0]} after {last} in {where}"
             raise InputError(f"`feed` must give each bar once, and in order, got {got}.")
 
 

@@ -270,7 +270,7 @@ class Stream:
 
     def _append(self, fed: FedBars) -> dict[int, TapeRows]:
         """Append the bars to their tapes, and return what they bring by number of the series; of bad bars, none."""
-        check_fed(fed, dict(zip(self.series, self.newest_bars(), strict=True)))
+        check_fed(fed, {series: tape.last_open for series, tape in zip(self.series, self._tapes, strict=True)})
         rows = {}
         for number, series in enumerate(self.series):
             if len(fed.bars.get(series, ())):

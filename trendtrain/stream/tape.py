@@ -62,7 +62,6 @@ class Tape:
         baselines: Further ones: each gives the direction it predicts at each bar, as features are given.
 
     Attributes:
-        newest: The newest bars, for charts.
         checksums: Of every 256 bars from the first on, and of the rest.
     """
 
@@ -78,7 +77,7 @@ class Tape:
     ) -> None:
         self.number = number
         self.window = window
-        self.newest: Bars | None = None
+        self._newest: list[Bars] = []
         self.checksums: list[int] = []
         self._inputs = InputTracker(features, side, max_gap)
         self._labels = _label_tracker(labeler)
@@ -92,6 +91,17 @@ class Tape:
     def n_bars(self) -> int:
         """Bars so far."""
         return self._inputs.n_bars
+
+    @property
+    def newest(self) -> Bars | None:
+        """The newest bars, for charts; None before the first."""
+        self._trim()
+        return self._newest[0] if self._newest else None
+
+    @property
+    def last_open(self) -> np.datetime64 | None:
+        """When the newest bar opened; None before the first."""
+        return self._newest[-1].open_time[-1] if self._newest else None
 
     def append(self, bars: Bars) -> TapeRows:
         """Return what the next bars of the series bring.
@@ -107,8 +117,10 @@ class Tape:
         rules = self._rules.update(bars, KnownDirections(known.known_at[events], known.direction[events]), lines)
         further = [_directions(name, baseline.update(bars)) for name, baseline in self._baselines.items()]
         self._check_sum(bars, first)
-        older = bars[:0] if self.newest is None else self.newest
-        self.newest = join_bars(older, bars[-_N_NEWEST:])[-_N_NEWEST:]  # a copy: a view would keep all bars
+        if len(bars):
+            self._newest.append(bars)
+        if first // _N_NEWEST != self.n_bars // _N_NEWEST:  # at each live bar it would take as long as a third of all
+            self._trim()
         bar, known_rows = np.arange(first, self.n_bars), self._as_rows(known)
         has_window = self._inputs.has_window(bar, self.window)
         return TapeRows(
@@ -122,6 +134,10 @@ class Tape:
     @property
     def _base(self) -> int:
         return self.number << BAR_BITS
+
+    def _trim(self) -> None:
+        if self._newest:  # as a copy: a view would keep all bars
+            self._newest = [join_bars(self._newest[0][:0], *self._newest)[-_N_NEWEST:]]
 
     def _as_rows(self, known: KnownLabels) -> KnownLabels:
         """Number bars and events as those of this series among all."""
