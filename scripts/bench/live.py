@@ -1,11 +1,12 @@
 #!/usr/bin/env python
 """Soak a live run: replay bars at a high speed with training, and watch what grows.
 
-./scripts/bench/live.py --data FILE [--seconds 3600] [--speed 600] [--every 60] [--json FILE] [key=value]
+./scripts/bench/live.py --data FILE [--seconds 3600] [--speed 600] [--every 60] [--json FILE] [--plot FILE] [key=value]
 
 It runs `trendtrain live feed=replay` in a process of its own, and prints now and then: steps; p50 and p99 of the time
 from the close of a bar to its stored prediction, of the bars since the last line (the replay keeps the time of the
 market, so that a second of ours is `speed` seconds there); memory, open files, and the sizes of ledger and checkpoint.
+`--plot` draws them.
 What is flat stays the same from the second line on; the ledger grows with the predictions.
 """
 
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 from rows import Row, show_rows
 
 from trendtrain.market.timeframe import parse_timeframe
@@ -35,11 +37,14 @@ def main() -> None:
     parser.add_argument("--speed", type=float, default=600.0)
     parser.add_argument("--every", type=float, default=60.0)
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--plot", type=Path)
     parser.add_argument("overrides", nargs="*")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         lines = soak(Path(folder), options)
     show_rows(lines, options.json)
+    if options.plot:
+        plot(lines, options.plot)
 
 
 def soak(folder: Path, options: argparse.Namespace) -> list[Row]:
@@ -63,6 +68,24 @@ def soak(folder: Path, options: argparse.Namespace) -> list[Row]:
         process.send_signal(signal.SIGTERM)
         process.wait()
     return lines
+
+
+def plot(lines: list[Row], path: Path) -> None:
+    """Draw what each line shows over the minutes of the soak."""
+    panels = {"latency, ms": ("p50 ms", "p99 ms"), "memory, MB": ("memory MB",), "open files": ("open files",)}
+    panels |= {"ledger, MB": ("ledger MB",), "checkpoint, MB": ("checkpoint MB",)}
+    figure = Figure(figsize=(8.0, 7.0), layout="constrained")
+    axes = figure.subplots(len(panels), sharex=True)
+    minutes = [float(line["seconds"]) / 60.0 for line in lines[1:]]  # the first line is the start
+    for axis, (label, names) in zip(axes, panels.items(), strict=True):
+        for name in names:
+            axis.plot(minutes, [float(line[name]) for line in lines[1:]], label=name)
+        axis.set_ylabel(label)
+        axis.set_ylim(bottom=0.0)
+        axis.grid(alpha=0.3)
+    axes[0].legend(loc="upper left", ncols=2)
+    axes[-1].set_xlabel("minutes")
+    figure.savefig(path, dpi=110)
 
 
 def _delays(database: Path, seen: int, speed: float) -> tuple[Any, int]:
