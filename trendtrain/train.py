@@ -209,13 +209,16 @@ class _Run:
         """Return the trainer of the configuration; some callbacks also need what only the run has."""
         cfg, folder = self.cfg, self.folder / "checkpoints"
         checkpoint_config = json.dumps({**self.config, "ckpt": None})  # the same for a resumed run
+        run = {"folder": self.folder, "run_id": self.name, "ledger": self.ledger}
         arguments: dict[str, dict[str, Any]] = {
             "ledger": {"ledger": self.ledger, "run_id": self.name, "config": json.dumps(self.config)},
             "checkpoint": {"folder": folder, "config": checkpoint_config},
             "charts": {"config": {"run": {"name": self.name}, **self.config}},
-            "monitor": {"folder": self.folder, "run_id": self.name, "ledger": self.ledger},
+            "monitor": run,
             "subscribers": {"run_id": self.name},
-            "versions": {"folder": folder, "run_id": self.name, "ledger": self.ledger},
+            "versions": run | {"folder": folder},
+            "training": run | {"config": self.config},
+            "handover": run,
         }
         left_out = ("validation",) if cfg.trainer.enable_progress_bar else ("validation", "progress")
         parts = {name: part for name, part in cfg.callbacks.items() if part is not None and name not in left_out}

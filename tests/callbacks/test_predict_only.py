@@ -13,7 +13,9 @@ from trendtrain.validation import Verdicts
 Make = Callable[..., Any]
 
 
-def predict(make: tuple[Make, Make, Make], step: str, temperature: FitTemperature) -> list[tuple[Any, ...]]:
+def predict(
+    make: tuple[Make, Make, Make], step: str, temperature: FitTemperature, **options: bool
+) -> list[tuple[Any, ...]]:
     """Return the judged predictions of a walk without training, by row."""
     make_datamodule, make_module, make_trainer = make
     judged: list[tuple[Any, ...]] = []
@@ -24,7 +26,7 @@ def predict(make: tuple[Make, Make, Make], step: str, temperature: FitTemperatur
         judged.extend(zip(*(column.tolist() for column in columns), strict=True))
 
     walk = Walk(start=0.7, step=step, warmup=0)
-    trainer = make_trainer(TrendValidation(on_verdicts=keep), temperature, PredictOnly())
+    trainer = make_trainer(TrendValidation(on_verdicts=keep), temperature, PredictOnly(**options))
     trainer.fit(make_module(), make_datamodule(walk=walk, live=Live(max_batches=0)))
     assert len(judged) > 400
     return sorted(judged)
@@ -48,3 +50,11 @@ def test_its_temperature_stays_and_verdicts_are_kept_for_a_later_fit(
     n_events = [float(weight.sum()) for _, _, weight in state["judged"]]
     np.testing.assert_allclose(n_events[0], 20)  # and no more: memory stays as it is
     assert sum(n_events) < 22
+
+
+def test_its_temperature_is_fitted_where_another_process_trains(
+    make_datamodule: Make, make_module: Make, make_trainer: Make
+) -> None:
+    fit = FitTemperature(n_events=20)
+    predict((make_datamodule, make_module, make_trainer), "90bars", fit, fixes_temperature=False)
+    assert fit.state_dict()["temperature"] is not None

@@ -10,25 +10,8 @@ from typing import Any
 
 import pytest
 from conftest import IS_FULL
+from live_runs import SMALL, predictions
 from train_runs import RunIn
-
-SMALL = (
-    "data.source.n_bars=420",
-    "data.symbols=[SYNTH-A,SYNTH-B]",
-    "callbacks.checkpoint.every_seconds=0.3",
-    "walk.start=0.4",
-)
-
-
-def predictions(run: RunIn) -> list[tuple[Any, ...]]:
-    """All predictions, with when and by which parameters they were made."""
-    connection = sqlite3.connect(run.folder / "run.db", timeout=60)
-    rows = connection.execute(
-        "SELECT symbol, open_time, direction, confidence, step, parameters, stored_at FROM predictions"
-    )
-    found = sorted(rows.fetchall())
-    connection.close()
-    return found
 
 
 def killed(run: RunIn, n_kills: int, *overrides: str) -> list[list[tuple[Any, ...]]]:
@@ -110,7 +93,7 @@ def test_a_run_that_only_predicts_leaves_the_model_as_it_is(tmp_path: Path) -> N
 
 def test_bad_live_settings_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for key, value, rule in (
-        ("live.trainer", "process", "`live.trainer` must be thread"),
+        ("live.trainer", "thread2", "`live.trainer` must be one of"),
         ("live.train", "perhaps", "`live.train` must be one of"),
         ("live.max_batches", "0", "`live.max_batches` must be an integer of at least 1"),
         ("live.max_bars", "5", "`live.max_bars` must be an integer of at least 24"),

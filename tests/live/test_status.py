@@ -149,7 +149,7 @@ def facts(**changes: Any) -> dict[str, Any]:
     """What a healthy run says of itself at second 1000."""
     one = {"symbol": "BTC", "timeframe": "1m", "newest": 990_000}
     who = {"state": "running", "beat_at": 1000.0, "pid": os.getpid(), "host": socket.gethostname()}
-    return {**who, "clock": 1_000_000, "series": [one], **changes}
+    return {**who, "clock": 1_000_000, "series": [one], "trainer": None, **changes}
 
 
 def test_each_problem_is_named() -> None:
@@ -161,5 +161,8 @@ def test_each_problem_is_named() -> None:
     assert problems(facts(series=[late]), now=1000.0) == ["BTC 1m has brought no bar for 999 s"]
     assert problems(facts(series=[late | {"newest": 820_000}]), now=1000.0) == []  # 180 s: two bars and a minute
     assert problems(facts(series=[late | {"newest": None}]), now=1000.0) == ["BTC 1m has brought no bar yet"]
+    assert problems(facts(trainer={"pid": 7, "lag_seconds": 60.0}), now=1000.0) == []
+    stopped = facts(trainer={"pid": None, "lag_seconds": 60.0})
+    assert problems(stopped, now=1000.0) == ["the process that trains is not there"]
     for state in ("finished", "interrupted", "failed"):
         assert problems(facts(state=state), now=1000.0) == [f"the run has ended: {state}"]

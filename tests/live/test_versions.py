@@ -6,12 +6,14 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from trendtrain.callbacks import AverageWeights, LedgerWriter, TrendValidation, WalkCheckpoint
 from trendtrain.cli import main
 from trendtrain.errors import InputError
+from trendtrain.live.handover import PARAMETERS_FILE, publish
 from trendtrain.live.log import LOG
 from trendtrain.live.versions import KeepVersions, roll_back
 from trendtrain.reports.run_file import RunFile
@@ -94,6 +96,16 @@ def test_a_rollback_brings_back_weights_and_optimizer_and_nothing_else(walk: Cal
     gone_on = walk(10)
     assert gone_on.trainer.global_step == 20
     assert [one.reason for one in gone_on.versions] == [*["saved"] * 4, "before a rollback", version.reason, "saved"]
+
+
+def test_a_rollback_of_a_process_that_trains_hands_the_old_parameters_over(walk: Callable[..., Any]) -> None:
+    run = walk(8)
+    path = run.folder.parent / PARAMETERS_FILE
+    publish(path, 999, np.datetime64("2024-01-01"), state(run.last)["state_dict"])
+    roll_back(run.ledger, "run-1", run.folder, 2)
+    published, last = state(path), state(run.last)
+    torch.testing.assert_close(published["state_dict"], last["state_dict"], rtol=0, atol=0)
+    assert (published["number"], published["known_by"]) == (last["global_step"], last["PivotDataModule"]["now"])
 
 
 def test_a_version_without_a_checkpoint_is_refused(walk: Callable[..., Any]) -> None:

@@ -13,7 +13,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from trendtrain.callbacks.interrupts import delay_interrupts
 from trendtrain.callbacks.listeners import HasStream
 from trendtrain.errors import InputError, StorageError
-from trendtrain.market.bars import Series, TimeArray
+from trendtrain.market.bars import BoolArray, Series, TimeArray
 from trendtrain.market.timeframe import parse_timeframe
 from trendtrain.storage.ledger.ledger import Ledger
 from trendtrain.storage.ledger.rows import LineRows, PredictionRows, Progress, StepRows, VerdictRows
@@ -22,6 +22,8 @@ from trendtrain.validation.predictions import Predictions, Verdicts
 
 _LOG: Final = logging.getLogger("trendtrain.live")
 _SECONDS_BETWEEN: Final = 1.0
+
+Stored = dict[tuple[Series, int], tuple[int, float]]
 
 
 class LedgerWriter(pl.Callback):
@@ -52,7 +54,7 @@ class LedgerWriter(pl.Callback):
         self.config = config
         self.model = model
         self.commits = commits
-        self._stored: dict[tuple[Series, int], tuple[int, float]] = {}  # made before the run went on
+        self._stored: Stored = {}  # made before the run went on
         self._last_step = -1
         self._waiting: list[StepRows] = []
         self._written_at = -_SECONDS_BETWEEN
@@ -94,19 +96,7 @@ class LedgerWriter(pl.Callback):
             return predictions
         rows = prediction_rows(predictions, series, trainer)
         self.ledger.commit(self.run_id, self._name, index, rows)
-        return self._first_made(predictions, rows) if self._stored else predictions
-
-    def _first_made(self, predictions: Predictions, rows: PredictionRows) -> Predictions:
-        """Return the predictions, but those that were stored before as they were."""
-        probability = predictions.probability.copy()
-        keys = zip(rows.series_index.tolist(), rows.open_time.astype(np.int64).tolist(), strict=True)
-        for i, (number, open_time) in enumerate(keys):
-            first = self._stored.pop((rows.series[number], open_time), None)
-            if first is not None and first != (rows.direction[i], rows.confidence[i]):
-                direction, confidence = first
-                probability[i] = (1.0 - confidence) / (probability.shape[1] - 1)
-                probability[i, direction] = confidence
-        return replace(predictions, probability=probability)
+        return as_stored(predictions, rows, self._stored)[0] if self._stored else predictions
 
     def on_walk_step(self, trainer: pl.Trainer, step: WalkStep) -> None:
         """Keep the step, and write if the last write was a second ago."""
@@ -169,6 +159,32 @@ def prediction_rows(predictions: Predictions, series: tuple[Series, ...], traine
     now = datamodule.stream.feed.clock() if isinstance(datamodule, HasStream) else None
     stored_at = None if now is None else int(now.astype("datetime64[ms]").astype(np.int64))
     return PredictionRows(series, *made, n_optimizer_steps(trainer), stored_at)
+
+
+def as_stored(predictions: Predictions, rows: PredictionRows, stored: Stored) -> tuple[Predictions, BoolArray]:
+    """Return the predictions, those that are stored as they are there, and which are; these leave `stored`.
+
+    Args:
+        predictions: Of a step, n of them.
+        rows: The same as rows of the ledger.
+        stored: Direction and confidence by series and open time, ms.
+    """
+    probability = predictions.probability.copy()
+    is_stored = np.zeros(len(predictions), dtype=bool)
+    for i, key in enumerate(stored_keys(rows)):
+        first = stored.pop(key, None)
+        is_stored[i] = first is not None
+        if first is not None and first != (rows.direction[i], rows.confidence[i]):
+            direction, confidence = first
+            probability[i] = (1.0 - confidence) / (probability.shape[1] - 1)
+            probability[i, direction] = confidence
+    return replace(predictions, probability=probability), is_stored
+
+
+def stored_keys(rows: PredictionRows) -> list[tuple[Series, int]]:
+    """Return the series and the open time, ms, of each row."""
+    times = rows.open_time.astype("datetime64[ms]").astype(np.int64).tolist()
+    return [(rows.series[number], time) for number, time in zip(rows.series_index.tolist(), times, strict=True)]
 
 
 def _newest_seen(trainer: pl.Trainer) -> dict[Series, int | None]:

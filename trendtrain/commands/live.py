@@ -81,6 +81,7 @@ def list_models(options: argparse.Namespace) -> int:
 
 def rollback(options: argparse.Namespace) -> int:
     """Put the weights of an earlier version into the last checkpoint of a run, and print how it goes on."""
+    from trendtrain.live.handover import TRAINER_FOLDER
     from trendtrain.live.monitor import STATUS_FILE
     from trendtrain.live.status import is_running, read_facts
     from trendtrain.live.versions import roll_back
@@ -92,8 +93,10 @@ def rollback(options: argparse.Namespace) -> int:
     name = RunFile.read(options.folder).name
     if (options.folder / STATUS_FILE).exists() and is_running(read_facts(options.folder)):
         raise InputError(f"`RUN_FOLDER` must be that of a run which has stopped, got {options.folder}, which runs.")
+    apart = options.folder / TRAINER_FOLDER
+    folder = apart if apart.exists() else options.folder
     with existing_database(options.db) as engine:
-        version = roll_back(Ledger(engine), name, options.folder / "checkpoints", options.to)
+        version = roll_back(Ledger(engine), name, folder / "checkpoints", options.to)
     show(f"{name} goes on as version {version.version}, which is version {options.to}, when it is started again.")
     return 0
 

@@ -25,6 +25,16 @@ _OF_RUN: Final[tuple[tuple[str, str, _Value], ...]] = (
         "When the parameters last changed; their age is time() minus this.",
         lambda facts: facts["parameters"]["learned_at"],
     ),
+    (
+        "trainer_up",
+        "Whether the process that trains is there.",
+        lambda f: f["trainer"] and f["trainer"]["pid"] is not None,
+    ),
+    (
+        "parameters_lag_seconds",
+        "From what the parameters have learned to the newest bar, in time of the market (a process that trains).",
+        lambda facts: facts["trainer"] and facts["trainer"]["lag_seconds"],
+    ),
     ("beat_timestamp_seconds", "When the process last said that it is there.", lambda facts: facts["beat_at"]),
     ("warnings_total", "Warnings in the log since the start.", lambda facts: facts["n_warnings"]),
     ("errors_total", "Errors in the log since the start.", lambda facts: facts["n_errors"]),

@@ -14,11 +14,13 @@ import lightning.pytorch as pl
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from sqlalchemy import URL
 
+from trendtrain.callbacks.ledger_writer import n_optimizer_steps
 from trendtrain.live.facts import Facts
 from trendtrain.live.log import LOG, hide_secrets
 from trendtrain.live.metrics import MetricsServer
 from trendtrain.live.notify import notify
 from trendtrain.live.run_parts import clock_of, pivot_rules_of, stream_of
+from trendtrain.live.trainer_process import TrainerProcess
 from trendtrain.market.bars import Series
 from trendtrain.storage.ledger.ledger import Ledger
 from trendtrain.stream.stream import Stream
@@ -63,6 +65,7 @@ class Monitor(pl.Callback):
         self._entries = _Entries()
         self._state = "starting"
         self._rules: dict[str, Any] | None = None
+        self._training: TrainerProcess | None = None
         self._beat_at = -_SECONDS_BETWEEN
         self._told_at = time.monotonic()
         self._is_written = True
@@ -74,7 +77,9 @@ class Monitor(pl.Callback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Note where the run starts, and say that it is ready."""
         if (stream := stream_of(trainer)) is not None:
-            self._facts.begin(stream.series, stream.newest_bars(), trainer.global_step)
+            self._facts.begin(stream.series, stream.newest_bars(), n_optimizer_steps(trainer))
+        found = (one for one in trainer.callbacks if isinstance(one, TrainerProcess))  # type: ignore[attr-defined]
+        self._training = next(found, None)
         rules = pivot_rules_of(trainer)
         self._rules = None if rules is None else asdict(rules)
         self._state = "running"
@@ -117,7 +122,7 @@ class Monitor(pl.Callback):
 
     def on_walk_step(self, trainer: pl.Trainer, step: WalkStep) -> None:
         """Note what the step brought."""
-        self._facts.add_step(step, trainer.global_step)
+        self._facts.add_step(step, n_optimizer_steps(trainer))
         self._beat(stream_of(trainer))
 
     def on_change(self, trainer: pl.Trainer, step: WalkStep) -> None:
@@ -175,7 +180,8 @@ class Monitor(pl.Callback):
             "pid": os.getpid(),
         }
         when = {"state": self._state, "beat_at": time.time(), "rules": self._rules}
-        return {**who, **when, **self._entries.as_dict(), **self._facts.as_dict()}
+        trainer = None if self._training is None or stream is None else self._training.as_dict(stream.now)
+        return {**who, **when, "trainer": trainer, **self._entries.as_dict(), **self._facts.as_dict()}
 
     def _write(self, facts: dict[str, Any]) -> None:
         """Write the file whole, but without a sync to the disk, which may take long: the next one comes soon."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, Final
 
 from hydra.utils import instantiate
 from omegaconf import DictConfig, open_dict
@@ -23,9 +23,18 @@ from trendtrain.parts import check_source
 from trendtrain.reports.run_file import run_to_go_on_with
 from trendtrain.reports.summary import Summary
 from trendtrain.storage.bars.store import BarStore
+from trendtrain.storage.database import is_in_memory
 from trendtrain.storage.ledger.ledger import Ledger
 from trendtrain.stream.feed import HeldBars, History
 from trendtrain.train import run_folder, train
+
+_PREDICT_ONLY: Final = {"_target_": "trendtrain.callbacks.PredictOnly"}
+_TRAINER_PROCESS: Final = {
+    "_target_": "trendtrain.live.trainer_process.TrainerProcess",
+    "_partial_": True,
+    "_convert_": "all",
+    "_recursive_": False,  # versions are kept in the process that trains
+}
 
 
 def live(cfg: DictConfig, folder: Path | None = None) -> Summary:
@@ -40,9 +49,12 @@ def live(cfg: DictConfig, folder: Path | None = None) -> Summary:
         StorageError: If the database or the disk fails.
     """
     _check(cfg)
-    if not cfg.live.train:
+    if not _trains_here(cfg):
         with open_dict(cfg):
-            cfg.callbacks.predict_only = {"_target_": "trendtrain.callbacks.PredictOnly"}
+            cfg.callbacks.predict_only = {**_PREDICT_ONLY, "fixes_temperature": not cfg.live.train}
+    if cfg.live.trainer == "process":
+        with open_dict(cfg):
+            cfg.callbacks.training = {**_TRAINER_PROCESS, "versions": cfg.callbacks.pop("versions", None)}
     folder = folder or run_folder(cfg)
     parts = _Parts(cfg, folder)
     try:
@@ -101,7 +113,7 @@ class _Parts:
             )
 
         max_batches, max_bars = (None, None) if cfg.live.lockstep else (cfg.live.max_batches, cfg.live.max_bars)
-        return {"series": history, "live": Live(make_feed, max_batches if cfg.live.train else 0, max_bars)}
+        return {"series": history, "live": Live(make_feed, max_batches if _trains_here(cfg) else 0, max_bars)}
 
     def tell_interrupt(self) -> None:
         """Say that the run was interrupted, if it was in the wait of the set-up."""
@@ -144,13 +156,22 @@ def _wait(datamodule: PivotDataModule) -> None:
         call_hooks(datamodule.trainer, "on_wait")
 
 
+def _trains_here(cfg: DictConfig) -> bool:
+    return bool(cfg.live.train and cfg.live.trainer == "thread")
+
+
 def _check(cfg: DictConfig) -> None:
     options = cfg.live
     for name in ("lockstep", "train"):
         check_choice(f"live.{name}", options[name], (True, False))
-    if options.trainer != "thread":
-        rule = "be thread (training in the process, between two bars): a process of its own is not there yet"
-        raise InputError(f"`live.trainer` must {rule}, got {options.trainer}.")
+    check_choice("live.trainer", options.trainer, ("thread", "process"))
+    if options.trainer == "process":
+        for name, rule in (("lockstep", False), ("train", True)):
+            if options[name] != rule:
+                got = str(options[name]).lower()
+                raise InputError(f"`live.{name}` must be {str(rule).lower()} with live.trainer=process, got {got}.")
+        if is_in_memory(cfg.db.url):
+            raise InputError(f"`db.url` must not be in memory with live.trainer=process, got {cfg.db.url}.")
     check_at_least("live.max_batches", options.max_batches, 1)
     if options.max_bars is not None:
         check_at_least("live.max_bars", options.max_bars, 2 * cfg.data.window)

@@ -90,7 +90,9 @@ def problems(facts: dict[str, Any], now: float | None = None) -> list[str]:
         return [f"the process {facts['pid']} is gone; it was last heard of {silent:,.0f} s ago"]
     if silent > _SILENT:
         return [f"the process {facts['pid']} was last heard of {silent:,.0f} s ago"]
-    return [text for part in facts["series"] if (text := _late(part, facts["clock"]))]
+    trainer = facts["trainer"]
+    stopped = ["the process that trains is not there"] if trainer is not None and trainer["pid"] is None else []
+    return stopped + [text for part in facts["series"] if (text := _late(part, facts["clock"]))]
 
 
 def _late(part: dict[str, Any], clock: int | None) -> str | None:

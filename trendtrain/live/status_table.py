@@ -34,11 +34,19 @@ def _head(facts: dict[str, Any]) -> Text:
     text.append(health, "red" if facts["problems"] else "green")
     text.append(f"\n{facts['n_steps']:,} steps{late}")
     text.append(f"\nevent accuracy {accuracy} over {facts['n_events']:,} events, alarms {facts['n_alarms']}")
-    text.append(f"\nparameters after {facts['parameters']['number']:,} batches, {age}")
+    text.append(f"\nparameters after {facts['parameters']['number']:,} batches, {age}{_trainer(facts['trainer'])}")
     text.append(f"\nlog: {facts['n_warnings']} warnings, {facts['n_errors']} errors")
     if (entry := facts["last_entry"]) is not None:
         text.append(f"; the last {duration(time.time() - entry['at'])} ago: {entry['message']}")
     return text
+
+
+def _trainer(trainer: dict[str, Any] | None) -> str:
+    if trainer is None:
+        return ""
+    where = "no process" if trainer["pid"] is None else f"process {trainer['pid']}"
+    lag = "" if trainer["lag_seconds"] is None else f", {duration(trainer['lag_seconds'])} of the market behind"
+    return f", trained by {where}{lag}"
 
 
 def _series(facts: dict[str, Any]) -> Table:

@@ -11,6 +11,7 @@ from typing import Any, Final
 import lightning.pytorch as pl
 import numpy as np
 
+from trendtrain.callbacks.ledger_writer import n_optimizer_steps
 from trendtrain.errors import InputError, check_at_least, check_number
 from trendtrain.live.log import LOG
 from trendtrain.live.run_parts import pivot_rules_of, stream_of
@@ -66,7 +67,7 @@ class Subscribers(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the threads; pivots that are known already are not told."""
-        self._parameters = trainer.global_step
+        self._parameters = n_optimizer_steps(trainer)
         self._channels = [_Channel(name, one, self.most_waiting) for name, one in self.subscribers.items()]
         rules, stream = pivot_rules_of(trainer), stream_of(trainer)
         if stream is not None and rules is not None and self._wants("on_pivot"):
@@ -81,7 +82,7 @@ class Subscribers(pl.Callback):
         """Tell of predictions that have been stored."""
         if self._wants("on_prediction"):
             for message in prediction_messages(predictions, series):
-                self._tell("on_prediction", message | {"step": index, "parameters": trainer.global_step})
+                self._tell("on_prediction", message | {"step": index, "parameters": n_optimizer_steps(trainer)})
         return predictions
 
     def on_walk_step(self, trainer: pl.Trainer, step: WalkStep) -> None:
@@ -93,9 +94,9 @@ class Subscribers(pl.Callback):
         if self._wants("on_verdict"):
             for message in verdict_messages(step.verdicts, step.series):
                 self._tell("on_verdict", message | {"step": step.index})
-        if trainer.global_step != self._parameters:
-            n_batches, self._parameters = trainer.global_step - self._parameters, trainer.global_step
-            message = {"step": step.index, "parameters": self._parameters, "n_batches": n_batches}
+        if (number := n_optimizer_steps(trainer)) != self._parameters:
+            n_batches, self._parameters = number - self._parameters, number
+            message = {"step": step.index, "parameters": number, "n_batches": n_batches}
             self._tell("on_training", message)
 
     def on_change(self, trainer: pl.Trainer, step: WalkStep) -> None:

@@ -13,6 +13,7 @@ import torch
 from trendtrain.callbacks.ledger_writer import model_class
 from trendtrain.callbacks.walk_checkpoint import WalkCheckpoint
 from trendtrain.errors import InputError, check_at_least
+from trendtrain.live.handover import PARAMETERS_FILE, publish
 from trendtrain.live.log import LOG
 from trendtrain.live.run_parts import stream_of
 from trendtrain.market.timeframe import parse_timeframe
@@ -122,7 +123,7 @@ def roll_back(ledger: Ledger, run_id: str, folder: Path, version: int) -> ModelV
     Args:
         ledger: Where the versions are.
         run_id: The run.
-        folder: Its folder `checkpoints`.
+        folder: Its folder `checkpoints`, or that of the process that trains.
         version: Number of the version to go back to.
 
     Raises:
@@ -144,6 +145,8 @@ def roll_back(ledger: Ledger, run_id: str, folder: Path, version: int) -> ModelV
             state = _read(path) | {name: wanted[name] for name in _LEARNED if name in wanted}
             with whole_path(path, "checkpoint", is_only_writer=True) as beside:
                 torch.save(state, beside)
+    if (published := folder.parent / PARAMETERS_FILE).exists():  # by a process that trains
+        publish(published, newest["global_step"], now, wanted["state_dict"])
     reason = f"rollback to version {version}"
     return add_version(ledger, run_id, model, last.path, newest["global_step"], now, reason)
 

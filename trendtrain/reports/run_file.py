@@ -21,6 +21,7 @@ _LEFT: Final = (
     "live.json",
     "checkpoints",
     "tensorboard",
+    "trainer",
 )  # by a run, beside its `run.json`
 _NO_NUMBER: Final = (  # settings that change no number
     "ckpt",
@@ -35,6 +36,7 @@ _LIVE: Final = (  # settings of a live run: whoever runs it may let it learn, mo
     "feed",
     "callbacks.monitor",
     "callbacks.subscribers",
+    "callbacks.training",
     "callbacks.versions",
     "live.grace",
     "live.log",

@@ -15,7 +15,7 @@ from trendtrain.storage.ledger.delete import delete_after, delete_run, delete_ru
 from trendtrain.storage.ledger.newest import NewestPredictions, newest_predictions
 from trendtrain.storage.ledger.rows import PredictionRows, Progress, StepRows, VerdictRows
 from trendtrain.storage.ledger.stats import LedgerStats, count_runs, run_names
-from trendtrain.storage.ledger.write import read_predictions, write_missing, write_steps
+from trendtrain.storage.ledger.write import read_newest, read_predictions, write_missing, write_steps
 from trendtrain.storage.schema import alarms, models, runs
 from trendtrain.storage.series import find_or_add_series
 from trendtrain.storage.upsert import insert_missing, replace_rows
@@ -133,10 +133,15 @@ class Ledger:
         Args:
             run_id: The run.
             model: Its model.
-            after: The time by series; None, and a series that is not there, for all bars.
+            after: The time by series, None for all bars; of a series that is not there, none.
         """
         with self.engine.connect() as connection:
             return read_predictions(connection, run_id, model, after)
+
+    def newest_predicted(self, run_id: str, model: str) -> dict[Series, int]:
+        """Return when the newest bar of each series opened that a model of a run has predicted, ms."""
+        with self.engine.connect() as connection:
+            return read_newest(connection, run_id, model)
 
     def record_alarm(
         self, run_id: str, model: str, step: int, series: Series | None, known_at: Time, kind: str, cut: str

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from functools import cache
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from trendtrain.market.bars import Series
 from trendtrain.market.timeframe import to_milliseconds
@@ -47,20 +47,34 @@ def read_predictions(
         connection: The connection.
         run_id: The run.
         model: Its model.
-        after: The time by series; None, and a series that is not there, for all bars.
+        after: The time by series, None for all bars; of a series that is not there, none.
     """
-    rows, names = prediction_rows.c, series.c
-    query = select(names.symbol, names.timeframe, rows.open_time, rows.direction, rows.confidence)
-    query = query.join(tracks, tracks.c.id == rows.track_id).join(series, names.id == tracks.c.series_id)
-    query = query.where(tracks.c.run_id == run_id, tracks.c.model == model, tracks.c["pass"] == 0)
-    for name, time in after.items():
-        if time is not None:
-            is_other = (names.symbol != name.symbol) | (names.timeframe != name.timeframe)
-            query = query.where(is_other | (rows.open_time > time))
-    return {
-        (Series(one.symbol, one.timeframe), one.open_time): (one.direction, one.confidence)
-        for one in connection.execute(query)
+    rows = prediction_rows.c
+    found: dict[tuple[Series, int], tuple[int, float]] = {}
+    for name, number in read_tracks(connection, run_id, model).items():
+        query = select(rows.open_time, rows.direction, rows.confidence).where(rows.track_id == number)
+        if name in after and (time := after[name]) is not None:
+            query = query.where(rows.open_time > time)
+        if name in after:
+            found |= {(name, one.open_time): (one.direction, one.confidence) for one in connection.execute(query)}
+    return found
+
+
+def read_newest(connection: Connection, run_id: str, model: str) -> dict[Series, int]:
+    """Return when the newest bar of each series opened that a model of a run has predicted, ms."""
+    rows = prediction_rows.c
+    newest = {
+        name: connection.scalar(select(func.max(rows.open_time)).where(rows.track_id == number))
+        for name, number in read_tracks(connection, run_id, model).items()
     }
+    return {name: time for name, time in newest.items() if time is not None}
+
+
+def read_tracks(connection: Connection, run_id: str, model: str) -> dict[Series, int]:
+    """Return the number of the track of each series that a model of a run predicts in its stream."""
+    query = select(series.c.symbol, series.c.timeframe, tracks.c.id).join(series, series.c.id == tracks.c.series_id)
+    query = query.where(tracks.c.run_id == run_id, tracks.c.model == model, tracks.c["pass"] == 0)
+    return {Series(symbol, timeframe): number for symbol, timeframe, number in connection.execute(query)}
 
 
 def find_or_add_tracks(
