@@ -38,7 +38,7 @@ from trendtrain.errors import EXIT_CTRL_C, EXIT_SIGTERM, InputError, check_at_le
 from trendtrain.market.bars import FloatArray
 from trendtrain.market.synthetic import synthetic_market
 from trendtrain.market.timeframe import format_timeframe
-from trendtrain.models.weights import load_weights
+from trendtrain.models.checkpoint_weights import load_weights
 from trendtrain.parts import call, check_kind, check_source, drop_defaults, make, make_labeler, make_replay
 from trendtrain.replay.sampler import ReplaySampler
 from trendtrain.reports.run_file import RunFile, delete_run, run_to_go_on_with

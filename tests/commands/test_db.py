@@ -11,7 +11,7 @@ from ledger_examples import BTC, judged, predicted
 from trendtrain.cli import main
 from trendtrain.market import random_walk, synthetic_market
 from trendtrain.storage import BarStore, Ledger, Progress, open_database
-from trendtrain.storage.versions import VERSION
+from trendtrain.storage.schema_version import VERSION
 from trendtrain.validation.predictions import CORRECT, WRONG
 from trendtrain.validation.stats import TrendStats
 

@@ -69,7 +69,7 @@ def info(options: argparse.Namespace) -> int:
     from trendtrain.reports.summary import show_json
     from trendtrain.reports.terminal import show
     from trendtrain.storage.database_info import database_info
-    from trendtrain.storage.versions import VERSION
+    from trendtrain.storage.schema_version import VERSION
 
     with existing_database(options.db) as engine:
         url, found = str(engine.url), database_info(engine)
@@ -86,7 +86,7 @@ def upgrade(options: argparse.Namespace) -> int:
 
     from trendtrain.reports.terminal import show
     from trendtrain.storage.database import upgrade_database
-    from trendtrain.storage.versions import VERSION
+    from trendtrain.storage.schema_version import VERSION
 
     check_is_kept(options.db)
     before = upgrade_database(options.db)

@@ -1,5 +1,6 @@
 """Nets (B, T, F) -> (B, C), in a module each, and the LightningModules that train them, in `module` and `dqn`."""
 
+from trendtrain.models.checkpoint_weights import load_weights
 from trendtrain.models.cnn import CnnNet
 from trendtrain.models.dqn import DuelingQNet, QModule
 from trendtrain.models.mlp import MlpNet
@@ -7,7 +8,6 @@ from trendtrain.models.module import NetModule, TrendModule
 from trendtrain.models.per_timeframe import PerTimeframe
 from trendtrain.models.transformer import TransformerNet
 from trendtrain.models.two_heads import TwoHeads
-from trendtrain.models.weights import load_weights
 
 __all__ = [
     "CnnNet",

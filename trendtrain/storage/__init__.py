@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from trendtrain.storage.bars.store import BarStore
     from trendtrain.storage.database import open_database
-    from trendtrain.storage.ledger.judge import LedgerJudge
     from trendtrain.storage.ledger.ledger import Ledger
+    from trendtrain.storage.ledger.ledger_judge import LedgerJudge
     from trendtrain.storage.ledger.rows import LineRows, PredictionRows, Progress, VerdictRows
 
 __all__ = [
@@ -27,7 +27,7 @@ __all__ = [
 _MODULES: Final = {
     "BarStore": "bars.store",
     "open_database": "database",
-    "LedgerJudge": "ledger.judge",
+    "LedgerJudge": "ledger.ledger_judge",
     "Ledger": "ledger.ledger",
 }
 

@@ -11,7 +11,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection, ExecutionContext
 from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, NoSuchModuleError, OperationalError
 
 from trendtrain.errors import TRY_AGAIN, DamagedDataError, InputError, StorageError
-from trendtrain.storage.versions import UPGRADABLE, VERSION, create_if_new, upgrade
+from trendtrain.storage.schema_version import UPGRADABLE, VERSION, create_if_new, upgrade
 
 _PRAGMAS = ("journal_mode = WAL", "foreign_keys = ON")
 _BUSY_SECONDS = 30

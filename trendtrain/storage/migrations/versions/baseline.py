@@ -1,4 +1,4 @@
-"""The first schema version that can be upgraded; `trendtrain.storage.versions` creates its tables."""
+"""The first schema version that can be upgraded; `trendtrain.storage.schema_version` creates its tables."""
 
 revision = "6"
 down_revision = None

@@ -128,7 +128,7 @@ def test_bars_that_start_after_a_pending_prediction_are_refused(engine: Any) -> 
 PROCESS = """
 import sys
 sys.path.insert(0, sys.argv[2])
-from test_judge import BARS, live
+from test_ledger_judge import BARS, live
 from trendtrain.storage import Ledger, LedgerJudge, open_database
 
 engine = open_database(sys.argv[1])

@@ -18,10 +18,10 @@ from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 
 from trendtrain.cli import main
 from trendtrain.errors import InputError
-from trendtrain.storage import Ledger, database, open_database, versions
+from trendtrain.storage import Ledger, database, open_database, schema_version
 from trendtrain.storage.database import upgrade_database
 from trendtrain.storage.schema import VIEWS, metadata
-from trendtrain.storage.versions import UPGRADABLE, VERSION, create_if_new, upgrade
+from trendtrain.storage.schema_version import UPGRADABLE, VERSION, create_if_new, upgrade
 from trendtrain.validation.predictions import CORRECT, WRONG
 
 # A revision that a later trendtrain may bring: a new column, filled from the rows that are there.
@@ -47,12 +47,12 @@ IS_FULL = os.environ.get("TRENDTRAIN_FULL") == "1"
 def next_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """Let the code be one version ahead of the databases that are there."""
     folder = tmp_path / "a 100% new folder"
-    shutil.copytree(versions.MIGRATIONS, folder)
+    shutil.copytree(schema_version.MIGRATIONS, folder)
     (folder / "versions" / "next.py").write_text(NEXT)
-    for module in (versions, database):
+    for module in (schema_version, database):
         monkeypatch.setattr(module, "VERSION", "next")
         monkeypatch.setattr(module, "UPGRADABLE", (*UPGRADABLE, "next"))
-    monkeypatch.setattr(versions, "MIGRATIONS", folder)
+    monkeypatch.setattr(schema_version, "MIGRATIONS", folder)
     return "next"
 
 
@@ -60,7 +60,7 @@ def next_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 def old(db_url: str, next_version: str) -> Engine:
     """A database of today's version with rows, which the code is ahead of."""
     with pytest.MonkeyPatch.context() as patch:
-        for module in (versions, database):
+        for module in (schema_version, database):
             patch.setattr(module, "VERSION", TODAY)
         engine = open_database(db_url)
     ledger = Ledger(engine)
@@ -89,7 +89,7 @@ def test_a_new_database_has_the_tables_that_the_code_describes(engine: Engine) -
 
 
 def test_the_newest_revision_is_the_version_of_the_code() -> None:
-    revisions = [path.read_text() for path in (versions.MIGRATIONS / "versions").glob("[!_]*.py")]
+    revisions = [path.read_text() for path in (schema_version.MIGRATIONS / "versions").glob("[!_]*.py")]
     assert sorted(line for text in revisions for line in text.splitlines() if line.startswith("revision = ")) == [
         f'revision = "{version}"' for version in UPGRADABLE
     ]
