@@ -1,4 +1,4 @@
-"""The configuration of `trendtrain train`, and the name that it gives a run."""
+"""The configuration of `trendtrain train` and `live`, and the name that it gives a run."""
 
 import uuid
 from datetime import UTC, datetime
@@ -8,9 +8,10 @@ from omegaconf import OmegaConf
 
 
 def make_run_name() -> str:
-    """Return time, model and data (where Hydra knows which were chosen), and what no other run has."""
+    """Return time, model and data or feed (where Hydra knows which were chosen), and what no other run has."""
     choices = HydraConfig.get().runtime.choices if HydraConfig.initialized() else {}
-    chosen = [str(choices[group]).replace("/", "-") for group in ("model", "data") if group in choices]
+    source = "data" if choices.get("feed", "replay") == "replay" else "feed"
+    chosen = [str(choices[group]).replace("/", "-") for group in ("model", source) if group in choices]
     return "-".join([f"{datetime.now(UTC):%Y%m%d-%H%M%S}", *chosen, uuid.uuid4().hex[:6]])
 
 

@@ -52,7 +52,7 @@ class Followed:
         some = [series for series in self.rows if series.symbol not in without]
         self.until(lambda: all(self.rows[one] and self.rows[one][-1][0] >= newest for one in some))
 
-    def check(self, first: int | None = None, revised: dict[str, Kline] | None = None) -> None:
+    def check(self, first: int | None = None) -> None:
         """Compare everything with the truth: each bar once, in order, with its last values."""
         for series, rows in self.rows.items():
             times = [row[0] for row in rows]
@@ -60,7 +60,7 @@ class Followed:
             if first is not None:
                 assert times[0] == first
             kept = self.kept(series)
-            truth = self.exchange.truth(series.symbol, times[0], times[-1], revised or {})
+            truth = self.exchange.truth(series.symbol, times[0], times[-1])
             assert [kept[time] for time in sorted(kept) if time >= times[0]] == truth
 
 

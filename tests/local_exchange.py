@@ -1,18 +1,21 @@
 """An exchange on loopback in the form of Binance: REST and websocket over a seeded market, with faults on demand.
 
 It runs in a process of its own: `LocalExchange` starts, stops, kills and controls it; the truth is computed on both
-sides. A second of the market takes 1 / `speed` seconds. Only 1-second bars.
+sides. A second of the market takes 1 / `speed` seconds. Only 1-second bars. `python tests/local_exchange.py` is an
+exchange to practise on.
 """
 
 import asyncio
 import json
 import os
+import shlex
 import signal
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -255,7 +258,7 @@ class LocalExchange:
     """
 
     def __init__(self, symbols: list[str], history: int = 100, speed: float = 10.0, n_bars: int = 20_000) -> None:
-        self.symbols, self.missing = symbols, list[list[int]]()
+        self.symbols, self.missing, self.revised = symbols, list[list[int]](), dict[str, Kline]()
         now = int(time.time()) * 1000.0
         self.clock = [now, now, speed]
         with socket.socket() as free:
@@ -270,7 +273,7 @@ class LocalExchange:
         self.process = subprocess.Popen(arguments)
         for _ in range(500):
             try:
-                self.control(clock=self.clock, missing=self.missing)
+                self.control(clock=self.clock, missing=self.missing, revised=self.revised)
                 return
             except OSError:
                 time.sleep(0.02)
@@ -287,7 +290,7 @@ class LocalExchange:
         self, send: tuple[str, ...] = (), cut: bool = False, tear: bool = False, **faults: Any
     ) -> dict[str, Any]:
         """Set faults, send lines to every stream, end every stream; return what the exchange knows."""
-        self.missing = faults.get("missing", self.missing)
+        self.missing, self.revised = faults.get("missing", self.missing), faults.get("revised", self.revised)
         order = {"faults": faults, "send": send, "cut": cut, "tear": tear}
         url = f"http://127.0.0.1:{self.port}/control"
         with urllib.request.urlopen(url, data=json.dumps(order).encode(), timeout=10) as answer:
@@ -295,9 +298,9 @@ class LocalExchange:
         return known
 
     def heal(self) -> None:
-        """Let everything work again; the clock does not go back."""
+        """Let everything work again; what the bars are stays, and the clock does not go back."""
         faults = vars(Faults())
-        self.control(**{name: faults[name] for name in faults if name not in ("clock", "missing")})
+        self.control(**{name: faults[name] for name in faults if name not in ("clock", "missing", "revised")})
 
     def set_clock(self, speed: float | None = None, ahead: int = 0) -> None:
         """Let the market's clock run at another speed from now on, or jump ahead by some ms."""
@@ -308,13 +311,14 @@ class LocalExchange:
         """Return the time of the market, ms."""
         return market_time(self.clock)
 
-    def truth(self, symbol: str, first: int, last: int, revised: dict[str, Kline]) -> list[Kline]:
-        """Return the bars that open from `first` to `last`."""
+    def truth(self, symbol: str, first: int, last: int, is_revised: bool = True) -> list[Kline]:
+        """Return the bars that open from `first` to `last`, as they are or as they were before they were corrected."""
         times = [
             time
             for time in range(first, last + SECOND, SECOND)
             if not any(start <= time <= end for start, end in self.missing)
         ]
+        revised = self.revised if is_revised else {}
         return [revised.get(f"{symbol} {time}") or self.market.row(symbol, time) for time in times]
 
     def settings(self) -> dict[str, Any]:
@@ -324,6 +328,12 @@ class LocalExchange:
         has = {"fetchCurrencies": False}
         return {"urls": {"api": api}, "options": options, "has": has, "rateLimit": 1, "timeout_on_exit": 0}
 
+    def overrides(self, **options: Any) -> list[str]:
+        """Return the overrides by which `trendtrain live` takes its bars from here, and notices trouble soon."""
+        fast = {"grace": 0.2, "history": 300, "max_skew": 1e9, "keep_alive": 1.0, "timeout": 1.0, "reconcile": 0.2}
+        given = {"symbols": self.symbols, "timeframes": "1s", "settings": self.settings(), **fast, **options}
+        return ["feed=ccxt", *(f"feed.{name}={_written(value)}" for name, value in given.items())]
+
     def __enter__(self) -> "LocalExchange":
         self.start()
         return self
@@ -332,5 +342,26 @@ class LocalExchange:
         self.kill()
 
 
+def _written(value: Any) -> str:
+    """Return a value as Hydra's command line takes it."""
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{name}:{_written(one)}" for name, one in value.items()) + "}"
+    return json.dumps(value)
+
+
+def practise() -> None:
+    """Be an exchange until Ctrl-C, and print the command that takes its bars."""
+    with LocalExchange(["BTCUSDT", "ETHUSDT"], history=4000, speed=1.0, n_bars=100_000) as exchange:
+        feed = ("feed=ccxt", "feed.symbols=[BTC/USDT,ETH/USDT]", "feed.timeframes=1s")
+        settings = f"feed.settings={_written(exchange.settings())}"
+        sys.stdout.write(shlex.join(["trendtrain", "live", *feed, settings, "run.name=practice"]) + "\n")
+        sys.stdout.flush()
+        with suppress(KeyboardInterrupt):
+            signal.pause()
+
+
 if __name__ == "__main__":
-    asyncio.run(Server(**json.loads(sys.argv[1])).run(int(sys.argv[2])))
+    if len(sys.argv) == 1:
+        practise()
+    else:
+        asyncio.run(Server(**json.loads(sys.argv[1])).run(int(sys.argv[2])))

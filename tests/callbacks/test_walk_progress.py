@@ -46,6 +46,17 @@ def test_the_line_tells_of_the_warm_up(capsys: pytest.CaptureFixture[str], make_
     assert re.search(r"3/7 warm-up, nothing predicted yet", capsys.readouterr().out)
 
 
+def test_after_a_warm_up_live_steps_have_no_end(
+    capsys: pytest.CaptureFixture[str], make_trainer: Make, finished: SimpleNamespace
+) -> None:
+    progress, trainer = WalkProgress(), make_trainer(enable_progress_bar=True)
+    progress.on_train_start(trainer, trainer.lightning_module)
+    progress.on_warmup(trainer, done=1, total=1)
+    progress.on_walk_step(trainer, replace(finished.recorder.steps[0], n_steps=None))
+    progress.on_fit_end(trainer, trainer.lightning_module)
+    assert "1/? " in capsys.readouterr().out
+
+
 def test_disabled_it_shows_nothing(
     capsys: pytest.CaptureFixture[str], make_trainer: Make, make_module: Make, make_datamodule: Make
 ) -> None:

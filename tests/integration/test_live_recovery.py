@@ -1,17 +1,24 @@
 """A live run that stops, whatever stops it, goes on where it was: each prediction is made and stored once."""
 
+import itertools
 import os
 import random
 import signal
 import sqlite3
 import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import IS_FULL
 from live_runs import SMALL, predictions
+from sqlalchemy import Engine
+from storage_faults import locked_by_another
 from train_runs import RunIn
+
+from trendtrain.storage import Ledger
 
 
 def killed(run: RunIn, n_kills: int, *overrides: str) -> list[list[tuple[Any, ...]]]:
@@ -57,6 +64,49 @@ def test_a_run_killed_at_random_moments_makes_each_prediction_once(is_trained: b
     if not is_trained:
         assert run.ledger() == undisturbed.ledger()
         assert {**run.summary(), "config": None} == {**undisturbed.summary(), "config": None}
+
+
+def locked(engine: Engine) -> AbstractContextManager[None]:
+    return locked_by_another(Path(str(engine.url.database)))
+
+
+@contextmanager
+def full(engine: Engine) -> Iterator[None]:
+    """Let the database grow no more, as on a full disk; the connection is the only one of the run."""
+    with engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA max_page_count = 1")
+    yield
+
+
+@pytest.mark.parametrize(("fault", "reason"), [(locked, "database is locked"), (full, "database or disk is full")])
+def test_a_database_that_fails_ends_the_run_in_one_line_and_the_next_start_goes_on(
+    fault: Callable[[Engine], AbstractContextManager[None]],
+    reason: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    options = (*SMALL, "live.train=false", "walk.steps=60")
+    undisturbed, run = RunIn(tmp_path / "undisturbed", *options), RunIn(tmp_path / "failing", *options)
+    assert undisturbed.live() == 0
+    capsys.readouterr()
+    commit, calls = Ledger.commit, itertools.count()
+    with monkeypatch.context() as patch, ExitStack() as fails:
+
+        def commit_until_it_fails(ledger: Ledger, *arguments: Any) -> None:
+            if next(calls) == 30:
+                fails.enter_context(fault(ledger.engine))
+            commit(ledger, *arguments)
+
+        patch.setattr(Ledger, "commit", commit_until_it_fails)
+        assert run.live(f"db.url='{run.url}?timeout=0.1'") == 1
+    errors = [line for line in capsys.readouterr().err.splitlines() if "error: " in line]
+    assert len(errors) == 1
+    assert reason in errors[0]
+    stored = predictions(run)
+    assert run.live() == 0
+    assert set(stored) <= set(predictions(run))
+    assert run.ledger() == undisturbed.ledger()
 
 
 @pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGINT])

@@ -160,7 +160,7 @@ def test_a_bar_that_the_stream_corrects(exchange: LocalExchange) -> None:
         one.until(lambda: bool(one.revised[FIRST]))
         one.more()
         assert one.revised[FIRST] == {row[0]: row}
-        one.check(revised=revised)
+        one.check()
 
 
 def test_a_bar_that_is_corrected_without_a_word(exchange: LocalExchange) -> None:
@@ -170,7 +170,7 @@ def test_a_bar_that_is_corrected_without_a_word(exchange: LocalExchange) -> None
         ((time, *_),) = revised.values()
         one.until(lambda: time in one.revised[FIRST])
         one.more()
-        one.check(revised=revised)
+        one.check()
 
 
 def test_a_stale_close_after_an_outage(exchange: LocalExchange) -> None:
@@ -235,7 +235,7 @@ def test_a_limit_of_the_rate(exchange: LocalExchange, caplog: pytest.LogCaptureF
     [
         (503, "{}", "unreachable"),
         pytest.param(503, "<html>down</html>", "unreachable", marks=pytest.mark.full),
-        pytest.param(400, '{"code":1,"msg":"System is under maintenance."}', "maintenance", marks=pytest.mark.full),
+        (400, '{"code":1,"msg":"System is under maintenance."}', "maintenance"),
     ],
 )
 def test_an_exchange_that_does_not_serve(

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from hydra import compose, initialize_config_module
+from hydra.core.hydra_config import HydraConfig
 from sqlalchemy import text
 from streams import SERIES
 from train_runs import RunIn
@@ -43,6 +44,14 @@ def test_no_step_of_late_bars_is_longer_than_the_bars_that_are_kept(max_bars: st
     feed = made["live"].feed(SimpleNamespace(walk=Walk("2024-01-01")))
     assert feed._room == most
     assert made["live"].max_bars == cfg.live.max_bars
+
+
+@pytest.mark.parametrize(("feed", "named"), [("ccxt", "-cnn-ccxt-"), ("replay", "-cnn-synthetic-")])
+def test_a_run_is_named_by_where_its_bars_come_from(feed: str, named: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with initialize_config_module("trendtrain.configs", version_base="1.3"):
+        cfg = compose("live", [f"feed={feed}"], return_hydra_config=True)
+    monkeypatch.setattr(HydraConfig.instance(), "cfg", cfg)
+    assert named in cfg.run.name
 
 
 def interrupted(by: signal.Signals, waiting: RunIn) -> int:

@@ -43,8 +43,8 @@ class WalkProgress(ProgressBar):
     def on_walk_step(self, trainer: pl.Trainer, step: WalkStep) -> None:
         """Show the progress of the walk."""
         if self._progress is not None:
-            done = step.index + 1
-            self._progress.update(self._task, completed=done, total=step.n_steps, description=describe(step))
+            self._progress.tasks[0].total = step.n_steps  # an update to None would leave that of the warm-up
+            self._progress.update(self._task, completed=step.index + 1, description=describe(step))
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Remove the bar."""

@@ -86,16 +86,21 @@ def flatten(config: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, An
 def headline(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return what tells runs apart at a glance: `data`, `model`, `lr`, `replay` with its options, `seed`, where given.
 
+    The data of a live run are those of its feed.
+
     Example:
         >>> headline({"seed": 1, "replay": {"weigh": {"_target_": "mine.by_age", "half": 9}}})
         {'replay': 'by_age half 9', 'seed': 1}
+        >>> headline({"feed": {"exchange": "binance", "symbols": ["BTC/USDT", "ETH/USDT"], "timeframes": "1m"}})
+        {'data': 'binance BTC/USDT, ETH/USDT 1m'}
     """
     model, replay = config.get("model", {}), dict(config.get("replay", {}).get("weigh") or {})
     weigh = str(replay.pop("_target_", "")).rpartition(".")[2]
     options = ", ".join(f"{key} {value}" for key, value in replay.items() if key != "_partial_")
     net = (model.get("net") or {}).get("_target_") or model.get("_target_") or ""
-    data = config.get("data") or {}
-    source = data.get("path") or (data.get("source") or {}).get("market")
+    feed = config.get("feed") or {}
+    data = feed if "timeframes" in feed else config.get("data") or {}  # a replay has no bars of its own
+    source = data.get("exchange") or data.get("path") or (data.get("source") or {}).get("market")
     parts = [text_of(part) for part in (source, data.get("symbols"), data.get("timeframes")) if part]
     named = {
         "data": " ".join(parts) or None,
