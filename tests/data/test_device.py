@@ -89,7 +89,7 @@ def test_batches_gathered_ahead_are_the_same() -> None:
     ours, plain = module_of(), module_of()
     for kind in ("train_dataloader", "val_dataloader"):
         plain_loader, their_loader = getattr(plain, kind)(), getattr(ours, kind)()
-        ahead = GatherAhead(their_loader.dataset, their_loader.sampler, pin=False)
+        ahead = GatherAhead(their_loader.dataset, their_loader.sampler)
         assert_same_batches(ahead, plain_loader)
 
 
@@ -104,8 +104,9 @@ def test_a_trainer_walks_with_batches_gathered_ahead_as_with_others(monkeypatch:
         return repr(validation.summary())  # NaN is no NaN
 
     plain = summary()
-    ahead = partial(GatherAhead, pin=False)
-    monkeypatch.setattr("trendtrain.data.datamodule.loader", lambda dataset, sampler, device: ahead(dataset, sampler))
+    monkeypatch.setattr(
+        "trendtrain.data.datamodule.loader", lambda dataset, sampler, device: GatherAhead(dataset, sampler)
+    )
     assert summary() == plain
 
 
@@ -115,7 +116,7 @@ def test_a_batch_gathered_ahead_is_drawn_one_batch_before_it_is_used() -> None:
     replay = datamodule.replay
     draw = replay.draw
     replay.draw = lambda: drawn.append(1) or draw()
-    batches = iter(GatherAhead(datamodule.train_dataloader().dataset, replay, pin=False))
+    batches = iter(GatherAhead(datamodule.train_dataloader().dataset, replay))
     for n_used in range(1, 5):
         next(batches)
         assert len(drawn) == min(n_used + 1, 4)
@@ -125,7 +126,7 @@ def test_a_mistake_in_the_thread_is_told() -> None:
     datamodule = module_of()
     datamodule.arena.gather = lambda row: 1 / 0
     with pytest.raises(ZeroDivisionError):
-        list(GatherAhead(datamodule.train_dataloader().dataset, datamodule.replay, pin=False))
+        list(GatherAhead(datamodule.train_dataloader().dataset, datamodule.replay))
 
 
 @pytest.mark.parametrize("resident", ["always", 2])

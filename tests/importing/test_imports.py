@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from csv_files import ROWS, csv_of, write_csv
 from sqlalchemy import Engine, update
 
 from trendtrain.errors import DamagedDataError, InputError
@@ -13,19 +14,7 @@ from trendtrain.market.bars import Bars, Series
 from trendtrain.storage import BarStore
 from trendtrain.storage.schema import bar_blocks
 
-HEADER = "timestamp,open,high,low,close,volume\n"
-ROWS = ("2024-01-01 00:00,1,2,0.5,1.5,10", "2024-01-01 00:01,1.5,2,1,1,0", "2024-01-01 00:03,1,1,1,1,")
 MakeBars = Callable[..., Bars]
-
-
-def write_csv(folder: Path, text: str, name: str = "BTCUSDT_1m.csv") -> Path:
-    path = folder / name
-    path.write_text(text)
-    return path
-
-
-def csv_of(*rows: str) -> str:
-    return HEADER + "\n".join(rows) + "\n"
 
 
 def table_of(times: object) -> pd.DataFrame:

@@ -44,7 +44,7 @@ def loader(dataset: WindowDataset, sampler: Iterable[Draw], device: torch.device
 
 
 class GatherAhead:
-    """Gather and pin the next batch in a thread while the last one is used.
+    """Gather the next batch in a thread while the last one is used, and pin it: it travels while the GPU works.
 
     Draws are made in the caller's thread, a batch before they are used. The batches are the same, since new verdicts
     change only the draws of the next step. It has no `sampler` to see: Lightning would take it for a `DataLoader`.
@@ -52,13 +52,11 @@ class GatherAhead:
     Args:
         dataset: Gives the batch of a draw.
         sampler: Gives the draws.
-        pin: Whether batches are pinned, so that they travel while the GPU works.
     """
 
-    def __init__(self, dataset: WindowDataset, sampler: Any, pin: bool = True) -> None:
+    def __init__(self, dataset: WindowDataset, sampler: Any) -> None:
         self.dataset = dataset
         self._sampler = sampler
-        self.pin = pin
 
     def __len__(self) -> int:
         return len(self._sampler)
@@ -75,4 +73,4 @@ class GatherAhead:
 
     def _gather(self, draw: Draw) -> Batch:
         batch = self.dataset[draw]
-        return {name: values.pin_memory() for name, values in batch.items()} if self.pin else batch
+        return {name: values.pin_memory() for name, values in batch.items()} if torch.cuda.is_available() else batch

@@ -77,22 +77,9 @@ def _store(transaction: BarTransaction, file: FileBars, quality: QualityReport, 
         rule = f"agree with the bars of {' '.join(file.series)} that are stored or come from an earlier file"
         got = f"other values at {written.replaced[0]} ({len(written.replaced):,} in all)"
         raise InputError(f"{file.path}: bars must {rule}, got {got}.")
-    report = ImportReport(
-        file.series,
-        file.path,
-        quality,
-        written.n_changed,
-        len(written.replaced),
-        file.layout,
-        file.time_rule,
-        file.volume_rule,
-        file.findings,
-    )
-    row = {
-        "series_id": transaction.series_ids[file.series],
-        "imported_at": int(np.datetime64("now", "ms").astype(np.int64)),
-        "file": str(file.path),
-        "report": report.as_json(),
-    }
+    how = (file.layout, file.time_rule, file.volume_rule, file.findings)
+    report = ImportReport(file.series, file.path, quality, written.n_changed, len(written.replaced), *how)
+    now, number = int(np.datetime64("now", "ms").astype(np.int64)), transaction.series_ids[file.series]
+    row = {"series_id": number, "imported_at": now, "file": str(file.path), "report": report.as_json()}
     transaction.connection.execute(insert(import_reports), row)
     return report
