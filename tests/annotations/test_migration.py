@@ -19,7 +19,8 @@ from trendtrain.annotations.migration import migrate
 from trendtrain.errors import InputError, StorageError
 from trendtrain.market import Bars, Series
 from trendtrain.storage import BarStore, open_database
-from trendtrain.storage.bars.store import BarTransaction, Written
+from trendtrain.storage.bars.store import BarTransaction
+from trendtrain.storage.bars.write import Written
 
 MARKETS = {"5m": market("5m"), "1h": market("1h")}
 Values = dict[tuple[str, np.datetime64], tuple[float, ...]]

@@ -2,46 +2,29 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from sqlalchemy import Connection, Engine, delete, select
 
 from trendtrain.errors import DamagedDataError, InputError, NotStoredError
-from trendtrain.market.bars import Bars, BarsError, BoolArray, IntArray, Series, TimeArray, name_series
+from trendtrain.market.bars import Bars, BarsError, Series, name_series
 from trendtrain.market.timeframe import (
     Time,
     format_timeframe,
-    is_off_grid,
     parse_timeframe,
-    shortest_step,
     to_milliseconds,
 )
 from trendtrain.storage import schema
 from trendtrain.storage.bars.blocks import insert_blocks, newest_times, read_blocks, replace_blocks, stored_span
-from trendtrain.storage.bars.columns import BarColumns, bars_of, columns_of, is_changed, merge
+from trendtrain.storage.bars.columns import BarColumns, bars_of, columns_of, is_changed
 from trendtrain.storage.bars.compaction import Compaction, compact_series
 from trendtrain.storage.bars.revisions import BarVersion, add_version, read_versions
+from trendtrain.storage.bars.write import Written, least_apart, write_bars
 from trendtrain.storage.series import find_series, lock_series
 
 _FIRST: Final = -(2**63)
 _END: Final = 2**63 - 1
-_REACH: Final = 8  # timeframes
-
-
-@dataclass(frozen=True, eq=False)
-class Written:
-    """What a write changed.
-
-    Attributes:
-        n_changed: How many bars were new, or differed from the stored bar of their time.
-        replaced: Open times of those that differed, or took the place of a bar off the grid, `datetime64[ms]`, shape
-            (n_replaced,).
-    """
-
-    n_changed: int
-    replaced: TimeArray
 
 
 class BarTransaction:
@@ -61,7 +44,7 @@ class BarTransaction:
         series = _series_of(symbol, timeframe, bars)
         if len(bars) == 0:
             return Written(0, np.zeros(0, "datetime64[ms]"))
-        return _write(self.connection, series, self.series_ids[series], columns_of(bars))
+        return write_bars(self.connection, series, self.series_ids[series], columns_of(bars))
 
     def write_all(self, bars: Mapping[Series, Bars]) -> None:
         """Add bars to several series, as `write` does; one statement adds all that lie behind those that are stored."""
@@ -70,10 +53,10 @@ class BarTransaction:
         behind = {}
         for series, columns in new.items():
             last = newest.get(self.series_ids[series])
-            if last is None or columns.time[0] - last >= _shortest_step(series):
+            if last is None or columns.time[0] - last >= least_apart(series):
                 behind[self.series_ids[series]] = columns
             else:
-                _write(self.connection, series, self.series_ids[series], columns)
+                write_bars(self.connection, series, self.series_ids[series], columns)
         insert_blocks(self.connection, behind)
 
     def revise(self, symbol: str, timeframe: str, bar: Bars, arrived: np.datetime64) -> bool:
@@ -85,7 +68,7 @@ class BarTransaction:
         if not is_changed(before, new)[0]:
             return False
         add_version(self.connection, series_id, before, new, arrived)
-        _write(self.connection, series, series_id, new)
+        write_bars(self.connection, series, series_id, new)
         return True
 
     def replace(self, symbol: str, timeframe: str, bars: Bars) -> None:
@@ -285,56 +268,3 @@ def _series_of(symbol: str, timeframe: str, bars: Bars) -> Series:
         length = format_timeframe(bars.timeframe)
         raise InputError(f"`timeframe` must be that of the bars, {length}, got {timeframe!r}.")
     return series
-
-
-def _write(connection: Connection, series: Series, series_id: int, new: BarColumns) -> Written:
-    step, least = int(parse_timeframe(series.timeframe).astype(np.int64)), _shortest_step(series)
-    # Further on both sides: a stored bar there may lie too close, and its neighbours tell the grid.
-    first, end = int(new.time[0]) - _REACH * step, int(new.time[-1]) + _REACH * step
-    blocks = read_blocks(connection, series, series_id, first, end)
-    is_fresh = is_changed(blocks.bars, new)
-    fresh = new if is_fresh.all() else new.take(is_fresh)
-    strays = fresh.time[:0]
-    if len(fresh.time) > 0:
-        merged, changed = merge(blocks.bars, fresh), fresh.time
-        if (np.diff(merged.time) < least).any():
-            merged, changed = _merge_over_strays(series, blocks.bars, fresh)
-            strays = np.setdiff1d(changed, fresh.time)
-        replace_blocks(connection, series_id, blocks, merged, changed)
-    is_replaced = np.isin(fresh.time, blocks.bars.time, assume_unique=True)
-    if len(strays):
-        is_replaced |= _is_near(fresh.time, strays, least)
-    return Written(len(fresh.time), fresh.time[is_replaced].astype("datetime64[ms]"))
-
-
-def _merge_over_strays(series: Series, old: BarColumns, fresh: BarColumns) -> tuple[BarColumns, IntArray]:
-    """Return old and fresh bars without those old ones that are off the grid and too close; and all times changed."""
-    timeframe = parse_timeframe(series.timeframe)
-    step, merged = _shortest_step(series), merge(old, fresh)
-    is_off = is_off_grid(merged.time, timeframe)
-    is_stray = is_off & ~np.isin(merged.time, fresh.time, assume_unique=True) & _is_near(merged.time, fresh.time, step)
-    is_stray &= np.sum(~is_off) > 1  # one bar alone is no grid
-    kept = merged.take(~is_stray)
-    _check_apart(series, kept, step)
-    return kept, np.union1d(fresh.time, merged.time[is_stray])
-
-
-def _shortest_step(series: Series) -> int:
-    return int(shortest_step(parse_timeframe(series.timeframe)).astype(np.int64))
-
-
-def _is_near(times: IntArray, others: IntArray, step: int) -> BoolArray:
-    """Return which times lie less than `step` from one of `others`, ascending."""
-    first, last = np.searchsorted(others, [times - step + 1, times + step])
-    is_near: BoolArray = last > first
-    return is_near
-
-
-def _check_apart(series: Series, merged: BarColumns, step: int) -> None:
-    is_close = np.diff(merged.time) < step
-    if is_close.any():
-        at = int(np.argmax(is_close))
-        pair = " and ".join(str(time) for time in merged.time[at : at + 2].astype("datetime64[ms]"))
-        raise InputError(
-            f"`bars` must lie at least {series.timeframe} from the other bars of {series.symbol}, got {pair}."
-        )
