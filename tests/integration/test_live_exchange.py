@@ -1,11 +1,15 @@
 """`trendtrain live` on the local exchange: many series in time, while the model learns."""
 
+import faulthandler
+import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -40,6 +44,7 @@ def test_fifty_series_of_one_second_are_predicted_in_time_while_the_model_learns
     `pytest --junitxml FILE -o junit_family=xunit1` writes the figures. TRENDTRAIN_LIVE_SECONDS=600 is the long form.
     """
     seconds = int(os.environ.get("TRENDTRAIN_LIVE_SECONDS", "60"))
+    faulthandler.dump_traceback_later(seconds + 300, exit=True, file=sys.__stderr__)  # pytest ends a test after 600 s
     run = RunIn(tmp_path)
     run.overrides = [one for one in run.overrides if not one.startswith(("walk.", "data.symbols", "data.source"))]
     symbols = [f"C{number:02}USDT" for number in range(50)]
