@@ -105,7 +105,7 @@ def test_live_accuracy_is_that_of_the_window_and_not_of_all_so_far() -> None:
 
 def test_replay_shows_memory_draws_and_live() -> None:
     last = {trace.name: trace.y[-1] for trace in run_figures.draw_replay(history()).data}
-    assert last == pytest.approx({"in the memory": 0.25, "in what was drawn": 0.5, "live, when judged": 0.4})
+    assert last == pytest.approx({"in the memory": 0.25, "in the draws": 0.5, "live, when judged": 0.4})
 
 
 def test_steps_without_a_verdict_have_no_live_accuracy() -> None:

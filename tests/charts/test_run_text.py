@@ -3,8 +3,10 @@
 from typing import Any
 
 import pytest
+from omegaconf import OmegaConf
 
-from trendtrain.charts.run_text import describe_run
+from trendtrain.charts.run_text import describe_run, headline
+from trendtrain.compose import compose_config
 
 OURS: dict[str, Any] = {
     "labels": {"_target_": "trendtrain.market.label_bars"},
@@ -51,3 +53,21 @@ def test_a_users_function_inside_a_part_of_ours_is_named() -> None:
 def test_a_run_that_names_no_functions_gets_no_promise(config: dict[str, Any]) -> None:
     assert PROMISE not in describe_run(config)
     assert "*Not checked: facts from the future.*" in describe_run(config)
+
+
+@pytest.mark.parametrize(
+    ("choice", "named"),
+    [
+        ("gradient", "gradient floor 0.1"),
+        ("incorrect", "incorrect wrong 3.0"),
+        ("naive", "naive wrong 3.0"),
+        ("uniform",) * 2,
+    ],
+)
+def test_a_replay_is_named_as_its_option(choice: str, named: str) -> None:
+    config: Any = OmegaConf.to_container(
+        compose_config(replay=choice, data="synthetic", run={"name": "a"}), resolve=True
+    )
+    assert headline(config)["replay"] == named
+    config["replay"]["weigh"]["_target_"] = "mine.weigh"
+    assert headline(config)["replay"].startswith("weigh ")

@@ -42,7 +42,7 @@ def test_json_names_the_reports_and_their_verdicts(
     assert report(other, "--db", small_run.url, "--json") == 0
     (found,) = json.loads(capsys.readouterr().out)
     assert (found["run"], found["report"]) == (str(other), str(other / "report.html"))
-    assert found["verdict"].endswith("events).")
+    assert found["skill"].endswith("events).")
 
 
 def test_what_is_wrong_is_one_line(

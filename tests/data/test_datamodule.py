@@ -128,7 +128,7 @@ def test_the_stream_brings_each_row_with_a_window_once(case: str) -> None:
     close_time = np.concatenate([bars.close_time for bars in series.values()])
     due = np.flatnonzero(has_window(series, max_gap) & (close_time > start))
     assert sorted(positions(series, rows).tolist()) == due.tolist()
-    assert (np.diff(close_time[positions(series, rows)]) >= np.timedelta64(0)).all()
+    assert (np.diff(close_time[positions(series, rows)]) >= np.timedelta64(0, "ms")).all()
 
 
 def test_the_stream_may_be_asked_again_and_brings_the_same_rows() -> None:

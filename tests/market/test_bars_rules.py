@@ -111,7 +111,7 @@ def test_a_column_of_another_length_is_refused(name: str) -> None:
             START + np.timedelta64(30, "s"),
             r"at least one timeframe \(1m\) apart, got .*00:00:00\.000 then .*00:00:30.* at row 1",
         ),
-        (np.datetime64("NaT"), r"`open_time` must be a time, got none at row 1"),
+        (np.datetime64("NaT", "ms"), r"`open_time` must be a time, got none at row 1"),
     ],
 )
 def test_a_bad_time_is_refused_with_its_rule_and_row(time: np.datetime64, message: str) -> None:

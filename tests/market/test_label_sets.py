@@ -87,7 +87,7 @@ def test_newly_known_steps_partition_everything_known(stacked: Labels, step: int
 
 def test_newly_known_rows_come_in_order_of_time_and_an_events_rows_together(stacked: Labels) -> None:
     rows = stacked.newly_known(None, stacked.close_time.max())
-    assert (np.diff(stacked.close_time[stacked.known_at[rows]]) >= np.timedelta64(0)).all()
+    assert (np.diff(stacked.close_time[stacked.known_at[rows]]) >= np.timedelta64(0, "ms")).all()
     event = stacked.event[rows]
     event = event[event >= 0]
     assert (np.diff(event) != 0).sum() + 1 == len(np.unique(event))

@@ -43,7 +43,7 @@ def test_text_that_is_no_time_is_refused() -> None:
 
 def test_nat_is_refused() -> None:
     with pytest.raises(InputError, match="`end` must be a time, got NaT"):
-        to_milliseconds("end", np.datetime64("NaT"))
+        to_milliseconds("end", np.datetime64("NaT", "ms"))
 
 
 @pytest.mark.parametrize("unit", range(4))

@@ -10,8 +10,8 @@ from rich.console import Console, RenderableType
 from trendtrain.importing.quality import ImportReport, QualityReport
 from trendtrain.market import Series
 from trendtrain.reports.report import import_table, summary_table
+from trendtrain.reports.skill import skill_of
 from trendtrain.reports.summary import Summary
-from trendtrain.reports.verdict import verdict_of
 from trendtrain.validation import TrendStats
 
 NAN = float("nan")
@@ -151,7 +151,7 @@ def test_a_summary_without_verdicts_says_none_yet() -> None:
 
 def test_a_summary_says_in_words_whether_there_is_skill() -> None:
     summary = summary_with()
-    assert verdict_of(summary.values) in row_of(printed(summary_table(summary)), "skill")
+    assert skill_of(summary.values) in row_of(printed(summary_table(summary)), "skill")
 
 
 def test_a_summary_shows_the_surest_and_what_confidence_promised() -> None:

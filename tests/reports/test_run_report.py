@@ -17,7 +17,7 @@ from sqlalchemy import Engine
 from trendtrain.errors import InputError, NotStoredError
 from trendtrain.reports import run_report
 from trendtrain.reports.run_report import report_page, write_report
-from trendtrain.reports.verdict import verdict_of
+from trendtrain.reports.skill import skill_of
 from trendtrain.storage import BarStore, Ledger, open_database
 
 
@@ -54,7 +54,7 @@ def test_a_run_writes_its_report_and_the_command_writes_the_same(
 
 
 def test_the_report_begins_with_the_verdict(page: str, small_run: SimpleNamespace) -> None:
-    assert f'<h1>small</h1><p class="verdict">{verdict_of(small_run.values)}</p>' in page
+    assert f'<h1>small</h1><p class="skill">{skill_of(small_run.values)}</p>' in page
     for text in (f"{small_run.values['n_events']:,}", f"{small_run.values['event_accuracy']:.4f}", "CnnNet"):
         assert f"<dd>{text}" in page
 

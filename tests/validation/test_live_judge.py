@@ -219,7 +219,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "no confidence": ({"confidence": float("nan")}, "`confidence` must be a number from 0.5 to 1.0, got nan"),
     "no time": ({"at": "noon"}, "`at` must be an ISO time such as 2024-01-31T12:00, got 'noon'"),
     "number": ({"at": 17}, "`at` must be a time, got 17"),
-    "NaT": ({"at": np.datetime64("NaT")}, "`at` must be a time, got .*NaT"),
+    "NaT": ({"at": np.datetime64("NaT", "ms")}, "`at` must be a time, got .*NaT"),
     "hindsight": (
         {"at": BARS.close_time[10]},
         "`at` must not lie where labels are known already, before .* in A 5m",

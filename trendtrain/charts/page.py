@@ -55,7 +55,7 @@ def figure(data: Sequence[Any], **layout: Any) -> go.Figure:
 def axis(title: str = "", **options: Any) -> dict[str, Any]:
     """Return an axis in the look of a page."""
     grid = {"gridcolor": "var(--grid)", "linecolor": "var(--muted)", "zeroline": False}
-    return {"title": {"text": title, "font": {"size": 14}}, "automargin": True, **grid, **options}
+    return {"title": {"text": title, "font": {"size": 14}, "standoff": 12}, "automargin": True, **grid, **options}
 
 
 def page(title: str, parts: Sequence[Part]) -> str:

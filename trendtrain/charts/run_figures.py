@@ -101,10 +101,10 @@ def draw_reliability(reliability: Mapping[str, Sequence[float]], n_events: int) 
     half = _NORMAL975 * error
     above, below = (np.minimum(half, room) for room in (1.0 - accuracy, accuracy))
     bars = {"array": above, "arrayminus": below, "symmetric": False, "color": COLOURS[0]}
-    look = {"mode": "markers", "marker": {"size": 9, "color": COLOURS[0]}, "name": "came true, 95 % interval"}
+    look = {"mode": "markers", "marker": {"size": 9, "color": COLOURS[0]}, "name": "share correct, 95 % interval"}
     edge = {"dash": "dot", "color": "var(--muted)"}
     data = [
-        go.Scatter(x=[0, 1], y=[0, 1], mode="lines", line=edge, name="as sure as it is right", hoverinfo="skip"),
+        go.Scatter(x=[0, 1], y=[0, 1], mode="lines", line=edge, name="perfect calibration", hoverinfo="skip"),
         go.Scatter(x=confidence, y=accuracy, error_y=bars, **look),
         go.Bar(x=(low + high) / 2, y=share * n_events, yaxis="y2", marker={"color": COLOURS[0]}, showlegend=False),
     ]
@@ -113,7 +113,7 @@ def draw_reliability(reliability: Mapping[str, Sequence[float]], n_events: int) 
         data,
         height=420,
         xaxis=axis("confidence of the prediction", anchor="y2", range=(least, 1.01), **_PERCENT),
-        yaxis=axis("share that came true", domain=(0.32, 1), range=(0, 1.02), **_PERCENT),
+        yaxis=axis("share correct", domain=(0.32, 1), range=(0, 1.02), **_PERCENT),
         yaxis2=axis("events", domain=(0, 0.24)),
     )
 
@@ -150,10 +150,10 @@ def draw_replay(history: Mapping[str, AnyArray]) -> go.Figure:
     time, live, span = _live(history)
     parts = [
         ("in the memory", _smooth(history["wrong_in_memory"], span), COLOURS[0], None),
-        ("in what was drawn", _smooth(history["wrong_in_draws"], span), COLOURS[1], None),
+        ("in the draws", _smooth(history["wrong_in_draws"], span), COLOURS[1], None),
         ("live, when judged", 1.0 - live, "var(--ink)", "dot"),
     ]
-    return _shares(time, parts, "share that is wrong", history)
+    return _shares(time, parts, "share wrong", history)
 
 
 def draw_training(history: Mapping[str, AnyArray]) -> go.Figure:

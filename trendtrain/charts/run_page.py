@@ -75,11 +75,11 @@ def chart_order(names: Sequence[str]) -> dict[str, dict[str, list[Any]]]:
     if rules:
         intervals["model minus the best simple rule, with its 95 % interval"] = ["Margin", _band("over_best")]
     lines = {
-        "event accuracy of late": ["accuracy_fading"],
-        "negative log-likelihood (0.693: a coin)": ["nll"],
+        "event accuracy, recent": ["accuracy_fading"],
+        "negative log-likelihood (a coin: 0.693)": ["nll"],
         "calibration error": ["ece"],
-        "expected accuracy of what is waiting": ["expected_accuracy"],
-        "predictions that wait for their label": ["pending"],
+        "mean confidence of pending predictions": ["expected_accuracy"],
+        "pending predictions": ["pending"],
         "bars from a prediction to its verdict, median": ["delay_bars"],
     }
     more = {title: ["Multiline", [f"^trend/{tag}$" for tag in tags]] for title, tags in lines.items()}

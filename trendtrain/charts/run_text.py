@@ -4,26 +4,26 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 _NO_FUTURE: Final = """\
-A prediction at the close of a bar uses that bar and earlier ones; a label is used from the close on at which both \
-pivots of its line are certain, and neither lies before the prediction."""
+A prediction at the close of a bar uses that bar and earlier ones. A label is used from the close at which both pivots \
+of its line are certain; both pivots lie after the predicted bar."""
 _UNCHECKED: Final = """\
-A label is used from the close on at which its own rule says that it is known. Whether {parts} look ahead was not \
+A label is used from the close at which its own rule says that it is known. Whether {parts} look ahead was not \
 checked: `trendtrain.laws.check_causal` does."""
 _SAMPLED: Final = """\
-A label is used from the close on at which it is known. {parts} are not the package's own: before the run they were \
+A label is used from the close at which it is known. {parts} are not the package's own: before the run they were \
 called on bars cut off at several places, and gave the same for every earlier bar."""
 _OTHERS: Final = (
     (
         "One line, one observation.",
-        "Event accuracy is the mean over judging lines of the share each found correct; its interval comes from blocks"
-        " of lines close in time, and is missing while there are fewer than 8 blocks.",
+        "A line judges many predictions. Event accuracy is the mean over lines of the share of correct predictions."
+        " Its interval comes from blocks of lines close in time, and is missing while there are fewer than 8 blocks.",
     ),
     (
         "Simple rules on the same verdicts.",
-        "Each `baseline_...` predicted at the same bars and was judged by the same lines. A model that is not above the"
-        " best of them has learned nothing worth having.",
+        "Each `baseline_...` predicted at the same bars and was judged by the same lines. A model that is not better"
+        " than the best of them shows no skill.",
     ),
-    ("Market time.", "Each number stands at the time when it could be known: the close of the step's last bar."),
+    ("Market time.", "Each number has the time at which it was known: the close of the step's last bar."),
 )
 
 
@@ -94,9 +94,7 @@ def headline(config: Mapping[str, Any]) -> dict[str, Any]:
         >>> headline({"feed": {"exchange": "binance", "symbols": ["BTC/USDT", "ETH/USDT"], "timeframes": "1m"}})
         {'data': 'binance BTC/USDT, ETH/USDT 1m'}
     """
-    model, replay = config.get("model", {}), dict(config.get("replay", {}).get("weigh") or {})
-    weigh = str(replay.pop("_target_", "")).rpartition(".")[2]
-    options = ", ".join(f"{key} {value}" for key, value in replay.items() if key != "_partial_")
+    model = config.get("model", {})
     net = (model.get("net") or {}).get("_target_") or model.get("_target_") or ""
     feed = config.get("feed") or {}
     data = feed if "timeframes" in feed else config.get("data") or {}  # a replay has no bars of its own
@@ -106,10 +104,21 @@ def headline(config: Mapping[str, Any]) -> dict[str, Any]:
         "data": " ".join(parts) or None,
         "model": str(net).rpartition(".")[2] or None,
         "lr": model.get("lr"),
-        "replay": f"{weigh} {options}".strip() or None,
+        "replay": _replay(config.get("replay", {})) or None,
         "seed": config.get("seed"),
     }
     return {name: value for name, value in named.items() if value is not None}
+
+
+def _replay(config: Mapping[str, Any]) -> str:
+    """Return the name of the option for `replay`, or the function of one's own, and its options."""
+    options = {key: value for key, value in (config.get("weigh") or {}).items() if key != "_partial_"}
+    weigh = str(options.pop("_target_", ""))
+    if weigh == "trendtrain.replay.weigh" and options == {"wrong": 1.0}:
+        return "uniform"
+    names = {"weigh_by_gradient": "gradient", "weigh": "incorrect" if config.get("beta") else "naive"}
+    name = names[weigh.rpartition(".")[2]] if weigh.startswith("trendtrain.replay.") else weigh.rpartition(".")[2]
+    return f"{name} {', '.join(f'{key} {value}' for key, value in options.items())}".strip()
 
 
 def text_of(value: Any) -> str:

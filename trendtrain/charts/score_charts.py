@@ -36,14 +36,14 @@ def draw_reliability(reliability: Mapping[str, Sequence[float]], n_events: int, 
     middle, width = (columns["low"] + columns["high"])[here] / 2, 0.9 / len(here)
     figure = _figure()
     above, below = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": [3, 1], "hspace": 0.08})
-    above.plot([0, 1], [0, 1], "--", color=muted(), label="as sure as it is right")
+    above.plot([0, 1], [0, 1], "--", color=muted(), label="perfect calibration")
     known = ~np.isnan(error)
     bars = np.minimum(_NORMAL975 * error[known], [accuracy[known], 1.0 - accuracy[known]])  # they end at 0 and at 1
     if known.any():
         above.errorbar(confidence[known], accuracy[known], bars, fmt="o", color=_BLUE, capsize=3, label="95 % interval")
     if not known.all():
         above.plot(confidence[~known], accuracy[~known], "o", mfc="none", color=_BLUE, label="too few events")
-    above.set(ylabel="came true", ylim=(-0.02, 1.02), xlim=(middle.min(initial=0.5) - width, 1.01))
+    above.set(ylabel="share correct", ylim=(-0.02, 1.02), xlim=(middle.min(initial=0.5) - width, 1.01))
     below.bar(middle, columns["share"][here] * n_events, width, color=_BLUE)
     below.set(ylabel="events", xlabel="confidence of the prediction")
     _title(above, f"Reliability: calibration error {_number(ece)}, {n_events:,} events")
@@ -69,8 +69,8 @@ def draw_confusion(confusion: Mapping[str, Any], n_events: int) -> Figure:
         text = f"{value:.1%}\n{_number(of_row, '.0%')} of {classes[i]}"
         chart.text(j, i, text, ha="center", va="center", fontsize=13)
     chart.set_xticks(range(len(classes)), [f"predicted {name}" for name in classes])
-    chart.set_yticks(range(len(classes)), [f"went {name}" for name in classes], rotation=90, va="center")
-    _title(chart, f"What came, and what was predicted: {n_events:,} events")
+    chart.set_yticks(range(len(classes)), [f"true {name}" for name in classes], rotation=90, va="center")
+    _title(chart, f"True and predicted directions: {n_events:,} events")
     return figure
 
 

@@ -2,25 +2,22 @@
 
 from pathlib import Path
 
-from rich.box import SIMPLE
 from rich.console import Group, RenderableType
-from rich.markup import escape
-from rich.table import Table
 from rich.text import Text
 
 from trendtrain.annotations.migration import MigrationReport
+from trendtrain.reports.terminal import Records, number
 
 
 def migration_table(report: MigrationReport, out: Path) -> RenderableType:
     """Return what happened to the bars of each series, then the annotations and their sizes."""
-    table = Table(
-        "series", "embedded", "bars", "new or changed", "overwritten", "conflicts", box=SIMPLE, pad_edge=False
-    )
+    names = ("series", "embedded", "bars", "new or changed", "overwritten", "conflicts")
+    rows = []
     for part in report.series:
         counts = (part.n_embedded, part.n_bars, part.n_changed, part.n_overwritten)
         first = f", first at {part.conflicts[0]}" if part.conflicts else ""
-        table.add_row(escape(" ".join(part.series)), *map("{:,}".format, counts), f"{len(part.conflicts):,}{first}")
-    return Group(table, Text("\n".join(_lines(report, out)), no_wrap=True, overflow="ignore"))
+        rows.append([" ".join(part.series), *map(number, counts), f"{len(part.conflicts):,}{first}"])
+    return Group(Records(names, rows), Text("\n".join(_lines(report, out)), no_wrap=True, overflow="ignore"))
 
 
 def _lines(report: MigrationReport, out: Path) -> list[str]:

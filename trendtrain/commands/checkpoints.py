@@ -1,4 +1,4 @@
-"""Options of commands that take a trained model, and how its checkpoint is found."""
+"""The option of commands that take a trained model, and how its checkpoint is found."""
 
 import argparse
 from pathlib import Path
@@ -9,16 +9,6 @@ from trendtrain.errors import InputError
 
 if TYPE_CHECKING:
     from trendtrain.data.predict import Predictor
-
-
-def add_bars(parser: argparse.ArgumentParser) -> None:
-    """Add the files of bars, the checkpoint, and how files are read."""
-    parser.add_argument("path", nargs="+", type=Path, help="CSV, Parquet, Feather or JSON files, or folders of them")
-    add_ckpt(parser)
-    parser.add_argument("--symbol", help="as in import")
-    parser.add_argument("--timeframe", help="as in import")
-    parser.add_argument("--layout", help="as in import")
-    parser.add_argument("--timezone", help="of times written without one, as in import")
 
 
 def add_ckpt(parser: argparse.ArgumentParser) -> None:

@@ -8,9 +8,9 @@ from typing import Final
 
 import numpy as np
 
+from trendtrain.commands.options import files_of
 from trendtrain.commands.out_files import make_folder_of, read_all
 from trendtrain.errors import InputError, check_at_least
-from trendtrain.importing import find_files
 from trendtrain.market.labelled import Labelled, label_series
 from trendtrain.market.rules import PivotRules
 from trendtrain.market.timeframe import to_milliseconds
@@ -32,7 +32,7 @@ def label_files(options: Namespace) -> int:
     Raises:
         InputError: If an option or a file breaks a rule; nothing is written then.
     """
-    files = [file for path in options.path for file in find_files(path, options.layout)]
+    files = files_of(options)
     draw = _drawing(options, files)
     rules = PivotRules(tuple(options.strength), options.tie, options.inside, options.max_gap, options.flat_band)
     read, targets = read_all(options, files)

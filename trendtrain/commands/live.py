@@ -66,6 +66,7 @@ def status(options: argparse.Namespace) -> int:
 def list_models(options: argparse.Namespace) -> int:
     """Show the versions of models and the tests of shadows."""
     from trendtrain.live.models_table import models_table
+    from trendtrain.reports.summary import show_json
     from trendtrain.reports.terminal import show
     from trendtrain.storage.ledger import registry
 
@@ -73,7 +74,7 @@ def list_models(options: argparse.Namespace) -> int:
         versions, tests = registry.versions(connection), registry.promotion_test_rows(connection)
     if options.json:
         found = {"versions": [asdict(one) for one in versions], "tests": [asdict(one) for one in tests]}
-        sys.stdout.write(json.dumps({"active": registry.active_run(tests), **found}, indent=1) + "\n")
+        show_json({"active": registry.active_run(tests), **found})
     else:
         show(models_table(versions, tests))
     return 0

@@ -4,6 +4,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
+from trendtrain.commands.options import make_folder
 from trendtrain.errors import InputError, check_choice
 from trendtrain.importing import read_bars
 from trendtrain.market.bars import Bars, Series
@@ -69,9 +70,5 @@ def _check_targets(targets: Sequence[Path], files: Sequence[Path]) -> None:
 
 def make_folder_of(targets: Sequence[Path], out: Path) -> None:
     """Make the folder that `--out` names, if it names one."""
-    if targets == [out]:
-        return
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"`--out` must be a folder that can be made, got {out}: {error.strerror}.") from error
+    if targets != [out]:
+        make_folder(out)

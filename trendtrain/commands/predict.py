@@ -2,11 +2,10 @@
 
 import argparse
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trendtrain.commands.checkpoints import add_bars, load_predictor
-from trendtrain.commands.options import add_json
+from trendtrain.commands.checkpoints import add_ckpt, load_predictor
+from trendtrain.commands.options import add_files, add_json, add_out, files_of
 
 if TYPE_CHECKING:
     from trendtrain.data.predict import Predictor
@@ -16,10 +15,9 @@ if TYPE_CHECKING:
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the command and its options."""
     parser = commands.add_parser("predict", help="predictions of a trained model for files of bars; no database needed")
-    add_bars(parser)
-    out = "FILE.parquet or FILE.csv; of several files a folder, for a SYMBOL_TIMEFRAME.parquet each"
-    parser.add_argument("--out", type=Path, required=True, help=out)
-    parser.add_argument("--format", help="of the files in a folder: parquet or csv (parquet)")
+    add_files(parser)
+    add_ckpt(parser)
+    add_out(parser)
     add_json(parser)
     parser.set_defaults(run=run)
 
@@ -27,24 +25,23 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 def run(options: argparse.Namespace) -> int:
     """Predict at every bar of every file, then write everything, and show the newest prediction of each series."""
     from trendtrain.commands.out_files import make_folder_of, read_all
-    from trendtrain.importing import find_files
     from trendtrain.reports.prediction_table import newest_table, newest_values, prediction_table
     from trendtrain.reports.summary import show_json
     from trendtrain.reports.terminal import show
     from trendtrain.storage.table_files import write_table
 
-    files = [file for path in options.path for file in find_files(path, options.layout)]
-    read, targets = read_all(options, files)
+    read, targets = read_all(options, files_of(options))
     predictor = load_predictor(options.ckpt)
     everything = [(series, bars, predictor.predict(bars)) for series, bars in read]
     in_sample = [predictor.in_sample(series, bars) for series, bars in read]
     make_folder_of(targets, options.out)
     for (_, bars, predicted), known, target in zip(everything, in_sample, targets, strict=True):
         write_table(prediction_table(bars, predicted, known), target)
+    newest = newest_values(everything, targets)
     if options.json:
-        show_json(newest_values(everything, targets))
+        show_json(newest)
         return 0
-    show(newest_table(everything, targets))
+    show(newest_table(newest))
     names = [series for series, _ in read]
     for line in (*in_sample_lines(names, in_sample), *unseen(predictor, names)):
         show(line)

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from trendtrain.commands.options import add_db, add_json, existing_database
+from trendtrain.commands.options import add_db, add_json, existing_database, make_folder
 from trendtrain.errors import InputError
 
 
@@ -22,18 +22,18 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 def run(options: argparse.Namespace) -> int:
     """Write the reports, and show where they are and what they say."""
     from trendtrain.reports.run_report import write_report
+    from trendtrain.reports.skill import skill_of
     from trendtrain.reports.summary import read_summary, show_json
     from trendtrain.reports.terminal import show
-    from trendtrain.reports.verdict import verdict_of
 
     folders = list(dict.fromkeys(options.runs))
     targets = _targets(folders, options.out)
     with existing_database(options.db) as engine:
         written = [write_report(folder, engine, target) for folder, target in zip(folders, targets, strict=True)]
-    verdicts = [verdict_of(read_summary(folder)) for folder in folders]
-    found = zip(folders, written, verdicts, strict=True)
+    skills = [skill_of(read_summary(folder)) for folder in folders]
+    found = zip(folders, written, skills, strict=True)
     if options.json:
-        show_json([{"run": str(folder), "report": str(path), "verdict": text} for folder, path, text in found])
+        show_json([{"run": str(folder), "report": str(path), "skill": text} for folder, path, text in found])
     else:
         show("\n".join(f"{path}: {text}" for _, path, text in found))
     return 0
@@ -56,8 +56,5 @@ def _targets(folders: Sequence[Path], out: Path | None) -> list[Path | None]:
     targets = [out / f"{folder.resolve().name}.html" for folder in folders]
     if len(set(targets)) < len(targets):
         raise InputError(f"`--out` must have a name for each run, got folders of one name: {folders[0].name}.")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"`--out` must be a folder that can be made, got {out}: {error.strerror}.") from error
+    make_folder(out)
     return list(targets)

@@ -28,8 +28,7 @@ def announce(overrides: list[str]) -> None:
 
 def run_overrides(overrides: list[str], command: Command = "train") -> int:
     """Let Hydra compose the configuration and call the job; an error of Hydra's is the user's mistake."""
-    options = {one for one in overrides if one.startswith("-")}
-    if options & {"-h", "--help"}:
+    if {"-h", "--help"} & set(overrides):
         from trendtrain.commands.train_help import train_help
 
         sys.stdout.write(train_help(command))
@@ -43,7 +42,6 @@ def run_overrides(overrides: list[str], command: Command = "train") -> int:
     from trendtrain.compose import check_choices, in_our_words
 
     expected = (InputError, StorageError, HydraException, OmegaConfBaseException)
-
     exit_codes: list[int] = []
     is_started = False
 
@@ -53,16 +51,7 @@ def run_overrides(overrides: list[str], command: Command = "train") -> int:
         is_started = True
         if sweep.is_running():
             return sweep.run_job(cfg, expected)
-        try:
-            exit_codes.append(_run_job(cfg, overrides, command))
-        except expected as error:
-            exit_codes.append(report_error(error))
-        except OSError:
-            raise
-        except Exception as error:  # here, so that no frame of Hydra's is shown
-            if not report_own(error):
-                traceback.print_exc()
-            exit_codes.append(EXIT_FAILED)
+        exit_codes.append(_run_job(cfg, overrides, command, expected))
         return None
 
     sweep.reset()
@@ -96,7 +85,21 @@ def _hydras_process(command: Command, overrides: list[str]) -> Iterator[None]:
         sys.argv = argv
 
 
-def _run_job(cfg: "DictConfig", overrides: list[str], command: Command) -> int:
+def _run_job(cfg: "DictConfig", overrides: list[str], command: Command, expected: tuple[type[Exception], ...]) -> int:
+    """Run one job and return its exit code; errors are reported here, so that no frame of Hydra's is shown."""
+    try:
+        return _run(cfg, overrides, command)
+    except expected as error:
+        return report_error(error)
+    except OSError:
+        raise
+    except Exception as error:
+        if not report_own(error):
+            traceback.print_exc()
+        return EXIT_FAILED
+
+
+def _run(cfg: "DictConfig", overrides: list[str], command: Command) -> int:
     from hydra.core.hydra_config import HydraConfig
 
     from trendtrain.callbacks.walk_checkpoint import WalkCheckpoint

@@ -8,7 +8,7 @@ from trendtrain.importing.raw_bars import VALUES, RawBars
 from trendtrain.market.bars import Bars, BarsError, IntArray, obey_price_rules, price_error
 from trendtrain.market.timeframe import format_timeframe, is_off_grid
 
-_NO_TIME = np.timedelta64(0)
+_NO_TIME = np.timedelta64(0, "ms")
 
 
 @dataclass(frozen=True)

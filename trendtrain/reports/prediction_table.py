@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from rich.console import Group, RenderableType
 from rich.text import Text
@@ -32,22 +33,10 @@ def prediction_table(bars: Bars, predicted: Predicted, in_sample: BoolArray) -> 
     return pd.DataFrame({**times, **said, "in_sample": in_sample})
 
 
-def newest_table(everything: Sequence[tuple[Series, Bars, Predicted]], written: Sequence[Path]) -> RenderableType:
-    """Return the newest prediction of each series, and the files written."""
-    rows = []
-    for series, bars, predicted in everything:
-        n_predicted = int((predicted.direction >= 0).sum())
-        newest = (DIRECTION_WORDS[int(predicted.direction[-1])], number(float(predicted.confidence[-1])))
-        counts = (number(len(bars)), number(n_predicted))
-        rows.append([" ".join(series), *counts, format_minute(bars.close_time[-1]), *newest])
-    names = ("series", "bars", "predicted", "newest close", "direction", "confidence")
-    return Group(Records(names, rows), Text("\n".join(f"written: {path}" for path in written), overflow="fold"))
-
-
 def newest_values(
     everything: Sequence[tuple[Series, Bars, Predicted]], written: Sequence[Path]
 ) -> list[dict[str, Any]]:
-    """Return the same as plain values, by series; a confidence may be NaN."""
+    """Return the newest prediction of each series in plain values, and the file written; a confidence may be NaN."""
     return [
         {
             **series._asdict(),
@@ -60,3 +49,19 @@ def newest_values(
         }
         for (series, bars, predicted), path in zip(everything, written, strict=True)
     ]
+
+
+def newest_table(newest: Sequence[dict[str, Any]]) -> RenderableType:
+    """Return `newest_values` as a table, and the files written."""
+    rows = [
+        [
+            f"{one['symbol']} {one['timeframe']}",
+            *(number(one[name]) for name in ("bars", "predicted")),
+            format_minute(np.datetime64(one["made_at"])),
+            one["direction"],
+            number(one["confidence"]),
+        ]
+        for one in newest
+    ]
+    names = ("series", "bars", "predicted", "newest close", "direction", "confidence")
+    return Group(Records(names, rows), Text("\n".join(f"written: {one['written']}" for one in newest), overflow="fold"))

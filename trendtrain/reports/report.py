@@ -17,9 +17,9 @@ from trendtrain.importing.quality import ImportReport
 from trendtrain.market.bars import BarsError
 from trendtrain.market.timeframe import format_minute
 from trendtrain.reports.label_report import LabelReport
+from trendtrain.reports.skill import skill_of
 from trendtrain.reports.summary import Summary
 from trendtrain.reports.terminal import Records, charts_line, from_here, number
-from trendtrain.reports.verdict import verdict_of
 
 _MOST_PARAGRAPHS = 5
 _MOST_SERIES = 12
@@ -87,7 +87,7 @@ def _accuracy_rows(values: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _verdict_rows(values: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    yield "skill", verdict_of(values)
+    yield "skill", skill_of(values)
     expected, n_pending = values["expected_accuracy"], values["stats"]["pending_validations"]
     if not math.isnan(expected["judged"]):
         real = number(values["event_accuracy"])

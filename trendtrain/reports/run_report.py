@@ -24,8 +24,8 @@ from trendtrain.market.rules import PivotRules
 from trendtrain.market.timeframe import format_minute, parse_timeframe
 from trendtrain.reports.run_file import RunFile
 from trendtrain.reports.run_scores import RunScores
+from trendtrain.reports.skill import skill_of
 from trendtrain.reports.summary import read_summary
-from trendtrain.reports.verdict import verdict_of
 from trendtrain.storage.bars.store import BarStore
 from trendtrain.storage.ledger.ledger import Ledger
 from trendtrain.storage.ledger.newest import NO_CODE, NewestPredictions
@@ -103,7 +103,7 @@ def _head(run: RunFile, scores: RunScores, values: Mapping[str, Any]) -> Iterato
         "version": f"{run.version}{f', commit {run.commit[:10]}' if run.commit else ''}",
     }
     rows = "".join(f"<div><dt>{_safe(name)}</dt><dd>{_safe(text)}</dd></div>" for name, text in facts.items())
-    yield f'<h1>{_safe(run.name)}</h1><p class="verdict">{_safe(verdict_of(values))}</p><dl class="facts">{rows}</dl>'
+    yield f'<h1>{_safe(run.name)}</h1><p class="skill">{_safe(skill_of(values))}</p><dl class="facts">{rows}</dl>'
 
 
 def _skill(scores: RunScores, values: Mapping[str, Any]) -> Iterator[Part]:
@@ -173,11 +173,11 @@ def _groups(scores: RunScores) -> Iterator[Part]:
     by_hour = {name: board.breakdown(i)["hour"] for name, (i, _) in judged.items()}
     yield _section(
         "Where and when",
-        "Event accuracy in percent: blue above one half, orange below. Point at a cell for its error and its events;"
-        " few say little.",
+        "Event accuracy in percent: blue above one half, orange below. Point at a cell for its error and the number of"
+        " its events; a cell of few events says little.",
     )
     yield run_figures.draw_groups(by_month, months, "month in which the line was known (UTC)")
-    yield run_figures.draw_groups(by_hour, [str(hour) for hour in range(24)], "hour at which it was predicted (UTC)")
+    yield run_figures.draw_groups(by_hour, [str(hour) for hour in range(24)], "hour of the prediction (UTC)")
 
 
 def _by_month(events: ScoredEvents, every: ScoredEvents) -> dict[str, dict[str, Any]]:
@@ -198,7 +198,7 @@ def _confidence(scores: RunScores, values: Mapping[str, Any]) -> Iterator[Part]:
     board, delay = scores.board, values["label_delay_bars"]
     if not board.n_events:
         return
-    about = f"Expected calibration error {_number(values['ece'])}. Points below the diagonal: too sure."
+    about = f"Expected calibration error {_number(values['ece'])}. Points below the diagonal: overconfident."
     yield '<div class="pair"><div>' + _section("Reliability", about)
     yield run_figures.draw_reliability(board.breakdown()["reliability"], board.n_events)
     yield "</div><div>" + _section("Delay of labels", "How long a prediction waits for the line that judges it.")
@@ -209,10 +209,10 @@ def _confidence(scores: RunScores, values: Mapping[str, Any]) -> Iterator[Part]:
 def _replay(scores: RunScores) -> Iterator[Part]:
     if not len(scores.history.get("now", ())):
         return
-    about = "Wrong predictions are drawn more often; their loss weight corrects for that."
+    about = "The share of wrong predictions. They are drawn more often; the loss weight corrects for that."
     yield '<div class="pair"><div>' + _section("Replay", about)
     yield run_figures.draw_replay(scores.history)
-    about = "A training accuracy far above the live one is what the model remembers and cannot use."
+    about = "Where training accuracy is far above live accuracy, the model has memorised old bars."
     yield "</div><div>" + _section("Training against live", about)
     yield run_figures.draw_training(scores.history)
     yield "</div></div>"
@@ -227,7 +227,7 @@ def _bars(run: RunFile, ledger: Ledger, store: BarStore) -> Iterator[Part]:
     left = f" The first {_MOST_SERIES} of {len(newest)} series are shown." if len(newest) > len(shown) else ""
     yield _section(
         "The newest bars",
-        "Bars, pivots, trend lines, and below each bar what was predicted and what came of it. Point at a bar to see"
+        "Bars, pivots, trend lines, and below each bar its prediction and its verdict. Point at a bar to see"
         " the line that judged it, and when that line was known. Drag to zoom; double-click to go back, and once more"
         f" to see all.{left}",
     )

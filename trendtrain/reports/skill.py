@@ -5,21 +5,21 @@ from collections.abc import Mapping
 from typing import Any
 
 
-def verdict_of(values: Mapping[str, Any]) -> str:
-    """Return the verdict on a run.
+def skill_of(values: Mapping[str, Any]) -> str:
+    """Return whether a run's model is better than the best simple rule.
 
     Args:
         values: Of `summary.json`, or of one series in it: `best_baseline` and `n_events`; NaN may be None.
 
     Example:
         >>> best = {"name": "reversal", "difference": -0.02, "ci95": [-0.03, -0.01]}
-        >>> verdict_of({"best_baseline": best, "n_events": 1200})
+        >>> skill_of({"best_baseline": best, "n_events": 1200})
         'The model is worse than reversal, the best simple rule,
         by 0.0200 (95 % interval 0.0100 to 0.0300; 1,200 events).'
     """
     best, events = values["best_baseline"], f"{values['n_events']:,} events"
     if best is None:
-        return "No prediction has been judged yet, so there is no verdict."
+        return "No prediction has been judged yet."
     rule = f"{best['name']}, the best simple rule"
     difference, (low, high) = best["difference"], best["ci95"]
     if low is None or math.isnan(low):

@@ -2,14 +2,14 @@ from typing import Any
 
 import pytest
 
-from trendtrain.reports.verdict import verdict_of
+from trendtrain.reports.skill import skill_of
 
 NAN = float("nan")
 
 
 def said(difference: float, low: Any, high: Any) -> str:
     best = {"name": "reversal", "difference": difference, "ci95": [low, high]}
-    return verdict_of({"best_baseline": best, "n_events": 1234})
+    return skill_of({"best_baseline": best, "n_events": 1234})
 
 
 @pytest.mark.parametrize(
@@ -30,4 +30,4 @@ def test_a_verdict_says_what_the_interval_shows(case: tuple[float, Any, Any], se
 
 
 def test_a_run_without_a_judged_prediction_has_no_verdict() -> None:
-    assert "no verdict" in verdict_of({"best_baseline": None, "n_events": 0})
+    assert "No prediction has been judged yet" in skill_of({"best_baseline": None, "n_events": 0})
