@@ -215,7 +215,10 @@ def test_two_runs_are_shown_side_by_side(tmp_path: Path, capfd: pytest.CaptureFi
     printed = capfd.readouterr().out
     assert "compared with first net, on the events of both" in printed
     assert "no difference shown: " in printed
-    assert main(["stats", "--db", db, "--compare", "first", "second", "--json"]) == 0
+    (tmp_path / "multirun.yaml").touch()
+    (tmp_path / "tensorboard").mkdir()
+    beside = [str(path) for path in tmp_path.iterdir()]  # as multirun/DATE/TIME/* gives it
+    assert main(["stats", "--db", db, "--compare", "first", *beside, "second", "--json"]) == 0
     found = json.loads(capfd.readouterr().out)
     assert [one["run"] for one in found["runs"]] == ["first", "second"]
     (pair,) = found["pairs"]

@@ -30,8 +30,7 @@ def run(options: argparse.Namespace) -> int:
 
     with existing_database(options.db) as engine:
         if options.compare is not None:
-            names = [name for name in options.compare if not Path(name).is_file()]  # of multirun/DATE/*, the runs alone
-            comparison = Ledger(engine).compare([run_id(name) for name in names])
+            comparison = Ledger(engine).compare([run_id(name) for name in options.compare if _may_be_run(name)])
             found: Any = comparison.as_dict()
             table = comparison_table(comparison)
         else:
@@ -45,6 +44,13 @@ def run(options: argparse.Namespace) -> int:
     else:
         show(table)
     return 0
+
+
+def _may_be_run(name: str) -> bool:
+    """Return whether a name is not that of what a sweep writes beside its runs, as multirun/DATE/TIME/* gives it."""
+    from trendtrain.reports.sweep import CHARTS
+
+    return not (Path(name).is_file() or Path(name).name == CHARTS)
 
 
 def run_id(name: str) -> str:

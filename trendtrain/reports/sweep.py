@@ -16,7 +16,7 @@ _FAILURE_FILE = "failure.json"
 _NOTES = ".runs"  # a folder in the sweep's, with a note on each run
 _RESULTS = ("summary.json", _FAILURE_FILE)  # a run that has ended wrote one of them
 _LONGEST_NAME = 200  # of a file system's 255 bytes
-_CHARTS = "tensorboard"  # in a run's folder; in the sweep's, links to those of the runs, by readable names
+CHARTS = "tensorboard"  # in a run's folder; in the sweep's, links to those of the runs, by readable names
 
 
 @dataclass(frozen=True)
@@ -101,11 +101,11 @@ def read_sweep(sweep: Path, is_cut: bool = False) -> list[SweptRun]:
 
 def link_charts(sweep: Path, runs: Sequence[SweptRun]) -> Path:
     """Link the TensorBoard files of each run by its overrides, and return the folder for TensorBoard to show."""
-    links = sweep / _CHARTS
+    links = sweep / CHARTS
     if links.is_dir():
         shutil.rmtree(links)
     for run in runs:
-        charts = sweep / run.folder / _CHARTS
+        charts = sweep / run.folder / CHARTS
         if charts.is_dir():
             links.mkdir(exist_ok=True)
             name = ",".join([run.folder, *(f"{key}={value}" for key, value in run.overrides.items())])
