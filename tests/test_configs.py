@@ -15,9 +15,9 @@ from trendtrain.data import PivotDataModule
 from trendtrain.market import PivotRules, Series, random_walk
 from trendtrain.models import CnnNet, TwoHeads
 from trendtrain.models.module import NetModule
+from trendtrain.parts import fill_counts
 from trendtrain.replay import ReplaySampler
 from trendtrain.storage import BarStore, open_database
-from trendtrain.train import fill_counts
 
 FOLDER = Path(trendtrain.configs.__file__).parent
 FILES = sorted(FOLDER.rglob("*.yaml"))

@@ -12,7 +12,7 @@ from hydra import compose, initialize_config_module
 from trendtrain.cli import main
 from trendtrain.errors import InputError
 from trendtrain.market import Bars
-from trendtrain.train import fill_counts
+from trendtrain.parts import fill_counts
 
 DOCS = Path(__file__).parents[1] / "docs"
 EXPERIMENT = """# @package _global_

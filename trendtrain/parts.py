@@ -1,6 +1,7 @@
-"""Make the parts that a configuration names by `_target_`, and check that each is what it must be."""
+"""Check a configuration, and make the parts that it names by `_target_`."""
 
 import inspect
+import math
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from importlib.resources import files
@@ -10,9 +11,36 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from trendtrain.errors import InputError, did_you_mean
+from trendtrain.errors import InputError, check_at_least, check_choice, check_number, did_you_mean
 from trendtrain.market.bars import Bars, Series
 from trendtrain.market.labels import Labels
+
+_N_PROBE_BARS = 100  # enough to count columns
+_NEEDED = ("data", "data.source", "data.features", "labels", "model", "replay", "walk", "trainer", "callbacks")
+_WORST = {"event_accuracy": -math.inf, "nll": math.inf, "ece": math.inf}
+_LARGEST_SEED = 2**32 - 1  # of numpy's global generator
+
+
+def check_config(cfg: DictConfig) -> None:
+    """Raise an `InputError` if a part or a number of the configuration cannot be, before anything is loaded."""
+    for key in _NEEDED:
+        part = OmegaConf.select(cfg, key)
+        if not isinstance(part, DictConfig):
+            raise InputError(f"`{key}` must be a part of the configuration, got {part!r}.")
+    if "net" in cfg.model and not isinstance(cfg.model.net, DictConfig):
+        raise InputError(f"`model.net` must be a net with a `_target_`, got {cfg.model.net!r}.")
+    check_choice("metric", cfg.metric, tuple(_WORST))
+    check_at_least("seed", cfg.seed, 0)
+    check_number("seed", cfg.seed, 0, _LARGEST_SEED)
+    if cfg.trainer.get("max_epochs") is not None:
+        check_at_least("trainer.max_epochs", cfg.trainer.max_epochs, -1)
+    if isinstance(max_time := cfg.trainer.get("max_time"), int | float):
+        raise InputError(f"`trainer.max_time` must be DD:HH:MM:SS or such as {{minutes: 90}}, got {max_time}.")
+    check_at_least("n_threads", cfg.n_threads, 1)
+    if cfg.n_classes not in (2, 3):
+        raise InputError(f"`n_classes` must be 2 or 3, got {cfg.n_classes!r}.")
+    if cfg.callbacks.get("validation") is None:
+        raise InputError("`callbacks.validation` must be there: without it nothing is judged, got null.")
 
 
 def drop_defaults(cfg: DictConfig) -> None:
@@ -35,19 +63,49 @@ def drop_defaults(cfg: DictConfig) -> None:
                 raise InputError(f"`{path}.{key}` {rule}, got {node[key]!r}{did_you_mean(key, taken or ())}")
 
 
-def make(cfg: DictConfig, key: str, kind: type, article: str = "a") -> Any:
+def fill_counts(cfg: DictConfig) -> None:
+    """Fill in how many channels and side inputs a net has where the configuration leaves them out, from a few bars.
+
+    Raises:
+        InputError: If the features fail on synthetic bars.
+    """
+    if cfg.data.n_features is not None and cfg.data.n_side is not None:
+        return
+    from trendtrain.market.synthetic import synthetic_market
+    from trendtrain.stream.inputs import InputTracker  # takes a quarter of a second, which no help text needs
+
+    features, side = instantiate(cfg.data.features), instantiate(cfg.data.side)
+    try:
+        inputs = InputTracker(features, side, max_gap=None).update(synthetic_market(_N_PROBE_BARS, seed=0))
+    except InputError:
+        raise
+    except Exception as error:
+        cause = f"{type(error).__name__}: {error}"
+        rule = "must be given where `data.features` or `data.side` fails on bars that are not its own"
+        raise InputError(f"`data.n_features` and `data.n_side` {rule}, got {cause}.") from error
+    for name, count in (("n_features", inputs.n_features), ("n_side", inputs.n_side)):
+        if cfg.data[name] is None:
+            cfg.data[name] = count
+
+
+def worst_value(metric: str) -> float:
+    """Return the worst value of a metric, also of a name that is none: `train` refuses it."""
+    return _WORST.get(metric, math.inf)
+
+
+def make(cfg: DictConfig, key: str, kind: type) -> Any:
     """Return the part at a key.
 
     Raises:
         InputError: If it is not of that kind.
     """
-    return check_kind(key, instantiate(OmegaConf.select(cfg, key)), kind, article)
+    return check_kind(key, instantiate(OmegaConf.select(cfg, key)), kind)
 
 
-def check_kind(key: str, part: Any, kind: type, article: str = "a") -> Any:
+def check_kind(key: str, part: Any, kind: type) -> Any:
     """Return a part, or raise an `InputError` if it is not of that kind."""
     if not isinstance(part, kind):
-        raise InputError(f"`{key}` must be {article} {kind.__name__}, got {_what(part)}.")
+        raise InputError(f"`{key}` must be a {kind.__name__}, got {_what(part)}.")
     return part
 
 

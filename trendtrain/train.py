@@ -3,7 +3,6 @@
 import inspect
 import json
 import logging
-import math
 import re
 import time
 import warnings
@@ -34,12 +33,21 @@ from trendtrain.charts.loggers import finish
 from trendtrain.compose import compose_config
 from trendtrain.data.datamodule import PivotDataModule
 from trendtrain.data.sources import from_memory, held_bars
-from trendtrain.errors import EXIT_CTRL_C, EXIT_SIGTERM, InputError, check_at_least, check_choice, check_number
+from trendtrain.errors import EXIT_CTRL_C, EXIT_SIGTERM, InputError
 from trendtrain.market.bars import FloatArray
-from trendtrain.market.synthetic import synthetic_market
 from trendtrain.market.timeframe import format_timeframe
 from trendtrain.models.checkpoint_weights import load_weights
-from trendtrain.parts import call, check_kind, check_source, drop_defaults, make, make_labeler, make_replay
+from trendtrain.parts import (
+    call,
+    check_config,
+    check_kind,
+    check_source,
+    drop_defaults,
+    fill_counts,
+    make,
+    make_labeler,
+    make_replay,
+)
 from trendtrain.replay.sampler import ReplaySampler
 from trendtrain.reports.run_file import RunFile, delete_run, run_to_go_on_with
 from trendtrain.reports.run_report import write_report
@@ -50,16 +58,11 @@ from trendtrain.storage.bars.store import BarStore
 from trendtrain.storage.database import is_missing, open_database
 from trendtrain.storage.ledger.ledger import Ledger
 from trendtrain.stream.feed import HeldBars
-from trendtrain.stream.inputs import InputTracker
 from trendtrain.stream.walk import Walk
 
 DataParts = Callable[[BarStore], Mapping[str, Any]]
-_N_PROBE_BARS = 100  # enough to count columns
-_NEEDED = ("data", "data.source", "data.features", "labels", "model", "replay", "walk", "trainer", "callbacks")
-_WORST = {"event_accuracy": -math.inf, "nll": math.inf, "ece": math.inf}
 _NOT_OF_THE_CONFIG = ("db", "run", "overwrite", "metric")  # what describes no run: it changes no number
 _OF_ALARMS = ("now", "events_kept", "is_cut")
-_LARGEST_SEED = 2**32 - 1  # of numpy's global generator
 
 
 def train(
@@ -97,7 +100,7 @@ def train(
     elif data is not None or options:
         got = ", ".join(options) or "data"
         raise InputError(f"`cfg` must come without other arguments but `folder`, got {got} too.")
-    _check(cfg)
+    check_config(cfg)
     is_stored = not held and not live and str(cfg.data.source.get("_target_")).endswith(".from_database")
     if is_stored and is_missing(cfg.db.url):
         raise InputError(f"`db.url` must name a database that exists for data=database, got {cfg.db.url}.")
@@ -293,33 +296,6 @@ class _Run:
         return {"start": str(feed.start), "step": format_timeframe(feed.length)}
 
 
-def fill_counts(cfg: DictConfig) -> None:
-    """Fill in how many channels and side inputs a net has where the configuration leaves them out, from a few bars.
-
-    Raises:
-        InputError: If the features fail on synthetic bars.
-    """
-    if cfg.data.n_features is not None and cfg.data.n_side is not None:
-        return
-    features, side = instantiate(cfg.data.features), instantiate(cfg.data.side)
-    try:
-        inputs = InputTracker(features, side, max_gap=None).update(synthetic_market(_N_PROBE_BARS, seed=0))
-    except InputError:
-        raise
-    except Exception as error:
-        cause = f"{type(error).__name__}: {error}"
-        rule = "must be given where `data.features` or `data.side` fails on bars that are not its own"
-        raise InputError(f"`data.n_features` and `data.n_side` {rule}, got {cause}.") from error
-    for name, count in (("n_features", inputs.n_features), ("n_side", inputs.n_side)):
-        if cfg.data[name] is None:
-            cfg.data[name] = count
-
-
-def worst_value(metric: str) -> float:
-    """Return the worst value of a metric, also of a name that is none: `train` refuses it."""
-    return _WORST.get(metric, math.inf)
-
-
 def resolved(cfg: DictConfig) -> dict[str, Any]:
     """Return the configuration in plain types, without what does not describe the run."""
     config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]
@@ -347,27 +323,6 @@ def _kept_name(cfg: DictConfig, kept: RunFile, config: dict[str, Any]) -> str:
     if changes := kept.changes(config, written):
         show(f"{kept.name} goes on with {changes}")
     return kept.name
-
-
-def _check(cfg: DictConfig) -> None:
-    for key in _NEEDED:
-        part = OmegaConf.select(cfg, key)
-        if not isinstance(part, DictConfig):
-            raise InputError(f"`{key}` must be a part of the configuration, got {part!r}.")
-    if "net" in cfg.model and not isinstance(cfg.model.net, DictConfig):
-        raise InputError(f"`model.net` must be a net with a `_target_`, got {cfg.model.net!r}.")
-    check_choice("metric", cfg.metric, tuple(_WORST))
-    check_at_least("seed", cfg.seed, 0)
-    check_number("seed", cfg.seed, 0, _LARGEST_SEED)
-    if cfg.trainer.get("max_epochs") is not None:
-        check_at_least("trainer.max_epochs", cfg.trainer.max_epochs, -1)
-    if isinstance(max_time := cfg.trainer.get("max_time"), int | float):
-        raise InputError(f"`trainer.max_time` must be DD:HH:MM:SS or such as {{minutes: 90}}, got {max_time}.")
-    check_at_least("n_threads", cfg.n_threads, 1)
-    if cfg.n_classes not in (2, 3):
-        raise InputError(f"`n_classes` must be 2 or 3, got {cfg.n_classes!r}.")
-    if cfg.callbacks.get("validation") is None:
-        raise InputError("`callbacks.validation` must be there: without it nothing is judged, got null.")
 
 
 def _stored(cfg: DictConfig, held: HeldBars | None, store: BarStore) -> dict[str, Any]:

@@ -74,7 +74,8 @@ def config_of(model: str, folder: Path, options: argparse.Namespace) -> DictConf
 
 def ours(cfg: DictConfig, folder: Path) -> float:
     """Return the seconds of our walk."""
-    from trendtrain.train import fill_counts, train
+    from trendtrain.parts import fill_counts
+    from trendtrain.train import train
 
     folder.mkdir()
     fill_counts(cfg)

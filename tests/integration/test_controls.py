@@ -13,7 +13,7 @@ from hydra.utils import instantiate
 from trendtrain.callbacks import ReseedGenerators, TrendValidation
 from trendtrain.data import PivotDataModule, Walk
 from trendtrain.market import Bars, Series, bayes_filter, planted_market, random_walk
-from trendtrain.train import fill_counts
+from trendtrain.parts import fill_counts
 
 torch.set_num_threads(1)  # small nets: on busy cores a second thread costs tenfold, and gains nothing
 

@@ -12,7 +12,7 @@ from hydra.utils import instantiate
 
 from trendtrain.laws import check_causal
 from trendtrain.market import Bars, label_bars, planted_market, random_walk
-from trendtrain.train import fill_counts
+from trendtrain.parts import fill_counts
 
 SCRIPTS = Path(__file__).parents[2] / "scripts" / "bench"
 sys.path.insert(0, str(SCRIPTS))

@@ -93,11 +93,12 @@ def run_job(cfg: DictConfig, expected: tuple[type[Exception], ...]) -> float:
     A failure is reported and kept in the run's folder, and the other runs go on. It counts as the worst value, as does
     a run without one: many sweepers end at NaN.
     """
+    from trendtrain.parts import worst_value
     from trendtrain.reports.run_file import has_run
     from trendtrain.reports.sweep import note_failure, note_run
     from trendtrain.reports.sweep_report import run_line
     from trendtrain.reports.terminal import show
-    from trendtrain.train import train, worst_value
+    from trendtrain.train import train
 
     hydra = HydraConfig.get()
     folder = Path(hydra.runtime.output_dir)

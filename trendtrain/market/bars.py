@@ -154,10 +154,10 @@ class Bars:
         return self.open_time + self.timeframe
 
 
-def check_bars(bars: object, name: str = "bars") -> None:
+def check_bars(bars: object) -> None:
     """Raise an `InputError` that says how to make bars, unless `bars` are some."""
     if not isinstance(bars, Bars):
-        raise InputError(f"`{name}` must be Bars (Bars.from_dataframe makes them), got {type(bars).__name__}.")
+        raise InputError(f"`bars` must be Bars (Bars.from_dataframe makes them), got {type(bars).__name__}.")
 
 
 def join_bars(bars: Bars, *later: Bars) -> Bars:
