@@ -364,4 +364,5 @@ if __name__ == "__main__":
     if len(sys.argv) == 1:
         practise()
     else:
-        asyncio.run(Server(**json.loads(sys.argv[1])).run(int(sys.argv[2])))
+        with suppress(KeyboardInterrupt):  # of whoever practises: both processes hear it
+            asyncio.run(Server(**json.loads(sys.argv[1])).run(int(sys.argv[2])))

@@ -56,7 +56,7 @@ def _series(facts: dict[str, Any]) -> Table:
         stats = part["stats"]
         table.add_row(
             _name(part),
-            "none yet" if part["newest"] is None else format_minute(part["newest"]),
+            "none yet" if part["newest"] is None else _when(part["newest"], part),
             duration((facts["clock"] - part["newest"]) / 1000) if part["newest"] and facts["clock"] else "",
             f"{part['n_bars']:,}",
             f"{part['n_missing']:,}",
@@ -71,7 +71,7 @@ def _pending(facts: dict[str, Any]) -> RenderableType:
     table = _table("pending", "number", "first", "last", "waits for")
     for part in facts["series"]:
         for group in part["pending"]:
-            times = (format_minute(group["first"]), format_minute(group["last"]))
+            times = (_when(group["first"], part), _when(group["last"], part))
             table.add_row(_name(part), f"{group['n']:,}", *times, group["waits_for"])
     return table if table.row_count else Text("nothing is pending\n")
 
@@ -79,7 +79,7 @@ def _pending(facts: dict[str, Any]) -> RenderableType:
 def _verdicts(facts: dict[str, Any]) -> RenderableType:
     table = _table("last verdicts", "bar", "known at", "predicted", "truth", "outcome", "by")
     for one in facts["verdicts"]:
-        times = (format_minute(one["open_time"]), format_minute(one["known_at"]))
+        times = (_when(one["open_time"], one), _when(one["known_at"], one))
         table.add_row(_name(one), *times, one["direction"], one["truth"], one["outcome"], one["kind"] or "no line")
     return table if table.row_count else Text("no verdict yet\n")
 
@@ -94,6 +94,17 @@ def _table(*names: str) -> Table:
 
 def _name(part: dict[str, Any]) -> str:
     return escape(f"{part['symbol']} {part['timeframe']}")
+
+
+def _when(time: int, part: dict[str, Any]) -> str:
+    """Return a time to the minute, of bars that are shorter to the second.
+
+    Example:
+        >>> _when(1_704_067_261_000, {"timeframe": "1s"}), _when(1_704_067_261_000, {"timeframe": "1m"})
+        ('2024-01-01 00:01:01', '2024-01-01 00:01')
+    """
+    seconds = str(np.datetime64(time, "ms"))[16:19] if part["timeframe"].endswith("s") else ""
+    return format_minute(time) + seconds
 
 
 def _share(value: float | None) -> str:
