@@ -15,21 +15,20 @@ from typing import Any
 
 import numpy as np
 import pytest
+from live_runs import predictions
 from local_exchange import SECOND, LocalExchange, message
 from sqlalchemy import text
 from storage_faults import locked_by_another, small_disk
 from train_runs import RunIn
 
-from trendtrain.live.closed_bars import Row
-from trendtrain.live.inbox import bars_of_rows
 from trendtrain.storage import BarStore, open_database
+from trendtrain.storage.bars.revisions import bars_as_of
 
 pytest.importorskip("ccxt", reason="ccxt is not installed")
 pytestmark = pytest.mark.full
 SYMBOLS = ["BTCUSDT", "ETHUSDT"]
 HOUR = 3600 * SECOND
 N_STEPS = 80
-ONE_SECOND = np.timedelta64(1, "s")
 COLUMNS = {
     "predictions": "symbol, open_time, direction, confidence",
     "verdicts": "symbol, open_time, outcome, truth, known_at, kind, first_time, last_time",
@@ -167,13 +166,24 @@ def test_a_fault_leaves_the_ledger_of_an_undisturbed_run(
         done = thread.submit(once_it_predicts, exchange, run, fault)
         assert run.live() == 0
         done.result()
-        check(exchange, run)
+        check(exchange, run, is_exact=fault is not stale_close)  # it says that a wrong close is final
     assert f"kind={FAULTS[fault]}" in capsys.readouterr().err
 
 
-def test_a_process_that_is_killed_again_and_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize("fault", [kill, hour_without_exchange, locked], ids=lambda fault: fault.__name__)
+def test_a_fault_leaves_each_bar_predicted_once_where_the_model_learns(fault: Fault, tmp_path: Path) -> None:
+    with LocalExchange(SYMBOLS, history=400, speed=1.0) as exchange, ThreadPoolExecutor(1) as thread:
+        run = disturbed(exchange, tmp_path, is_trained=True)
+        done = thread.submit(once_it_predicts, exchange, run, fault)
+        assert run.live() == 0
+        done.result()
+        check_each_once(exchange, run)
+
+
+@pytest.mark.parametrize("is_trained", [False, True], ids=["predicting", "training"])
+def test_a_process_that_is_killed_again_and_again(is_trained: bool, tmp_path: Path) -> None:
     with LocalExchange(SYMBOLS, history=400, speed=1.0) as exchange:
-        run = disturbed(exchange, tmp_path)
+        run, stored = disturbed(exchange, tmp_path, is_trained), set[tuple[Any, ...]]()
         for n_kills in range(3):
             process = run.start("walk.steps=150", command="live")
             once_it_predicts(exchange, run, nothing if n_kills else revised)
@@ -181,9 +191,13 @@ def test_a_process_that_is_killed_again_and_again(tmp_path: Path) -> None:
             time.sleep(1.0)
             process.kill()
             process.communicate()
+            stored |= set(predictions(run))
         exchange.set_clock(speed=10.0)
         assert run.live("walk.steps=150") == 0
-        check(exchange, run)
+        assert stored <= set(predictions(run))  # none was made again, or replaced
+        check_each_once(exchange, run)
+        if not is_trained:
+            check(exchange, run)
 
 
 def test_a_disk_that_is_full_ends_the_run_in_one_line_and_loses_nothing(tmp_path: Path) -> None:
@@ -215,10 +229,11 @@ def test_a_clock_that_is_skewed_beyond_the_limit_is_refused(tmp_path: Path, caps
     assert not rows(run)["predictions"]
 
 
-def disturbed(exchange: LocalExchange, folder: Path, **options: Any) -> RunIn:
-    """Return a run that predicts, and learns nothing."""
+def disturbed(exchange: LocalExchange, folder: Path, is_trained: bool = False, **options: Any) -> RunIn:
+    """Return a run that takes its bars from the exchange."""
+    learns = f"live.train={str(is_trained).lower()}"
     overrides = exchange.overrides(look_back=300, **options)
-    run = RunIn(folder, *overrides, "live.train=false", "live.grace=5", "logger=none", f"walk.steps={N_STEPS}")
+    run = RunIn(folder, *overrides, learns, "live.grace=5", "logger=none", f"walk.steps={N_STEPS}")
     run.overrides = [one for one in run.overrides if not one.startswith("data.source")]
     return run
 
@@ -243,25 +258,44 @@ def fill(file: Path) -> None:
     subprocess.run(["dd", "if=/dev/zero", f"of={file}", "bs=64k"], capture_output=True)
 
 
-def check(exchange: LocalExchange, run: RunIn, folder: Path | None = None) -> None:
-    """Compare the stored bars with the truth, and the ledger with that of a run over the same bars, as they came."""
-    found = rows(run)
-    undisturbed = RunIn(
-        folder or run.folder / "undisturbed", "feed=replay", "live.train=false", "logger=none", "data=database"
-    )
-    engine, other = open_database(run.url), open_database(undisturbed.url)
+def check_bars(exchange: LocalExchange, run: RunIn) -> dict[str, list[int]]:
+    """Compare the stored bars of each symbol with the truth, and return when they open."""
+    found, engine = {}, open_database(run.url)
     for symbol in SYMBOLS:
         bars = BarStore(engine).load(symbol, "1s")
-        first, last = (int(bars.open_time[at].astype(np.int64)) for at in (0, -1))
-        assert bars.close.tolist() == [row[4] for row in exchange.truth(symbol, first, last)]
-        last_predicted = max(row[1] for row in found["predictions"] if row[0] == symbol)
-        seen = exchange.truth(symbol, first, last_predicted, is_revised=False)
-        BarStore(other).write(symbol, "1s", bars_of_rows([Row.of(row) for row in seen], ONE_SECOND))
+        found[symbol] = times = bars.open_time.astype(np.int64).tolist()
+        assert bars.close.tolist() == [row[4] for row in exchange.truth(symbol, times[0], times[-1])]
+    engine.dispose()
+    return found
+
+
+def check_each_once(exchange: LocalExchange, run: RunIn) -> None:
+    """Check that each bar since the start of the run was predicted once, and none was left out."""
+    for symbol, times in check_bars(exchange, run).items():
+        predicted = [row[1] for row in rows(run)["predictions"] if row[0] == symbol]
+        assert len(predicted) >= N_STEPS - 20
+        assert predicted == [time for time in times if predicted[0] <= time <= predicted[-1]]
+
+
+def check(exchange: LocalExchange, run: RunIn, folder: Path | None = None, is_exact: bool = True) -> None:
+    """Compare the ledger with that of a run over the same bars, as they first came: exact, or corrected later."""
+    found = rows(run)
+    undisturbed = RunIn(folder or run.folder / "undisturbed", "feed=replay", "live.train=false", "logger=none")
+    engine, other = open_database(run.url), open_database(undisturbed.url)
+    store = BarStore(engine)
+    for symbol, times in check_bars(exchange, run).items():
+        last = max(row[1] for row in found["predictions"] if row[0] == symbol)
+        bars = store.load(symbol, "1s", end=np.datetime64(last + SECOND, "ms"))
+        first_seen = bars_as_of(bars, store.versions(symbol, "1s"), np.datetime64(0, "ms"))
+        if is_exact:
+            assert first_seen.close.tolist() == [row[4] for row in exchange.truth(symbol, times[0], last, False)]
+        BarStore(other).write(symbol, "1s", first_seen)
     engine.dispose()
     other.dispose()
     start = np.datetime64(min(row[1] for row in found["predictions"]), "ms")
     undisturbed.overrides = [one for one in undisturbed.overrides if not one.startswith("data.source")]
-    assert undisturbed.live(f"data.symbols=[{','.join(SYMBOLS)}]", f"walk.start={start}") == 0
+    stored = ("data=database", f"data.symbols=[{','.join(SYMBOLS)}]", f"walk.start={start}")
+    assert undisturbed.live(*stored) == 0
     expected = rows(undisturbed)
     for name in COLUMNS:
         assert found[name] == expected[name], name
