@@ -144,7 +144,7 @@ def test_a_summary_without_verdicts_says_none_yet() -> None:
         assert "none yet" in row_of(text, name)
     assert "too few events for an interval" in text
     assert "No prediction has been judged yet" in row_of(text, "skill")
-    assert "surest" not in text
+    assert "most confident" not in text
     assert "5 predictions, mean confidence 0.5600" in row_of(text, "pending ")
     assert "calibration" not in text
 
@@ -154,9 +154,9 @@ def test_a_summary_says_in_words_whether_there_is_skill() -> None:
     assert skill_of(summary.values) in row_of(printed(summary_table(summary)), "skill")
 
 
-def test_a_summary_shows_the_surest_and_what_confidence_promised() -> None:
+def test_a_summary_shows_the_most_confident_and_what_confidence_promised() -> None:
     text = printed(summary_table(summary_with()))
-    assert "0.5700 +- 0.0200, 300 predictions in 321 events" in row_of(text, "surest 20 %")
+    assert "0.5700 +- 0.0200, 300 predictions in 321 events" in row_of(text, "most confident 20 %")
     assert "mean confidence 0.5400, event accuracy 0.5300" in row_of(text, "calibration")
     assert "40 predictions, mean confidence 0.5600" in row_of(text, "pending ")
 

@@ -4,7 +4,8 @@ Plotly draws: it is maintained, has candlesticks, zoom and hover, and its JavaSc
 """
 
 import html
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from importlib.resources import files
 from typing import Any, Final, TypeAlias
 
@@ -78,6 +79,31 @@ def page(title: str, parts: Sequence[Part]) -> str:
         data=data,
         script=ours.joinpath("page.js").read_text(),
     )
+
+
+def section(title: str, about: str) -> str:
+    """Return a heading and what it is about."""
+    return f'<h2>{safe(title)}</h2><p class="note">{safe(about)}</p>'
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]], n_texts: int) -> str:
+    """Return a table of HTML cells; all columns but the first `n_texts` are numbers."""
+    looks = ["" if i < n_texts else ' class="number"' for i in range(len(heads))]
+    head = "".join(f"<th{look}>{safe(name)}</th>" for name, look in zip(heads, looks, strict=True))
+    body = "".join(
+        f"<tr>{''.join(f'<td{look}>{cell}</td>' for cell, look in zip(row, looks, strict=True))}</tr>" for row in rows
+    )
+    return f'<div class="wide"><table><tr>{head}</tr>{body}</table></div>'
+
+
+def coded(text: str) -> str:
+    """Return plain text as HTML; what is in backticks becomes code."""
+    return re.sub("`([^`]+)`", r"<code>\1</code>", safe(text))
+
+
+def safe(text: str) -> str:
+    """Return plain text as HTML."""
+    return html.escape(text)
 
 
 def _place(chart: go.Figure, number: int) -> str:

@@ -21,7 +21,7 @@ def evaluation_lines(name: Series, scores: Mapping[str, Any]) -> Iterator[str]:
     yield f"  event accuracy  {accuracy}{_interval(scores['accuracy_ci95'], '.4f')}"
     if (best := scores["best_baseline"]) is not None:
         yield f"  best rule       {best['name']} {number(scores['baselines'][best['name']]['event_accuracy'])}"
-        yield f"  model beyond it {best['difference']:+.4f}{_interval(best['ci95'], '+.4f')}"
+        yield f"  model minus it  {best['difference']:+.4f}{_interval(best['ci95'], '+.4f')}"
 
 
 def _interval(ci95: tuple[float, float], form: str) -> str:

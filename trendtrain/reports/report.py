@@ -81,7 +81,7 @@ def _accuracy_rows(values: dict[str, Any]) -> Iterator[tuple[str, str]]:
     top = values["breakdown"]["confidence"]["top_20"]
     if top["n_events"]:
         score = f"{number(top['event_accuracy'])}{_error(top['accuracy_se'])}"
-        yield "  surest 20 %", f"{score}, {top['n_predictions']:,} predictions in {top['n_events']:,} events"
+        yield "  most confident 20 %", f"{score}, {top['n_predictions']:,} predictions in {top['n_events']:,} events"
     for name, scores in values["baselines"].items():
         yield f"  {name}", f"{number(scores['event_accuracy'])}  {_difference(scores)}"
 
@@ -190,7 +190,7 @@ def _share(share: float) -> str:
 def labels_table(reports: Sequence[LabelReport], written: Sequence[Path]) -> RenderableType:
     """Return what the labels of each series are like, and the files written."""
     levels = [f"L{level} highs+lows" for level in range(1, len(reports[0].n_pivots) + 1)]
-    names = ("series", "bars", *levels, "lines", "labelled", "up", "down", "flat", "delay p50", "p95", "events")
+    names = ("series", "bars", *levels, "lines", "labelled", "up", "down", "flat", "delay p50", "delay p95", "events")
     rows = [
         [
             " ".join(report.series),

@@ -1,9 +1,7 @@
 """`report.html`: a run on one page, from its folder and the database."""
 
-import html
 import math
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,44 +9,22 @@ import numpy as np
 from sqlalchemy import Engine
 
 from trendtrain.charts import run_figures
-from trendtrain.charts.bar_chart import Strip, bar_chart, bar_text, line_text
-from trendtrain.charts.page import Part, page
+from trendtrain.charts.page import Part, coded, page, safe, section, table
 from trendtrain.charts.run_text import flatten, headline, promises, text_of
-from trendtrain.errors import InputError, NotStoredError
-from trendtrain.market.bars import Bars
-from trendtrain.market.directions import DIRECTION_COLOURS, DIRECTION_WORDS, DOWN, FLAT, UP
-from trendtrain.market.labels import label_bars
-from trendtrain.market.lines import NO_LINES
-from trendtrain.market.pivots import find_pivots
-from trendtrain.market.rules import PivotRules
-from trendtrain.market.timeframe import format_minute, parse_timeframe
+from trendtrain.market.timeframe import format_minute
+from trendtrain.reports.newest_bars import newest_bars
 from trendtrain.reports.run_file import RunFile
 from trendtrain.reports.run_scores import RunScores
 from trendtrain.reports.skill import skill_of
 from trendtrain.reports.summary import read_summary
 from trendtrain.storage.bars.store import BarStore
 from trendtrain.storage.ledger.ledger import Ledger
-from trendtrain.storage.ledger.newest import NO_CODE, NewestPredictions
 from trendtrain.storage.whole_file import whole_file
 from trendtrain.validation.breakdown import ScoredEvents
 from trendtrain.validation.edge import course_of
-from trendtrain.validation.predictions import CORRECT, VOID_FLAT, VOID_GAP, WRONG
 from trendtrain.validation.score import DIFFERENCES, SHARES, estimate
 
 FILE: Final = "report.html"
-
-_MOST_BARS: Final = 4_000  # of all series: with them a page stays below 8 MB
-_MOST_BARS_EACH: Final = 1_500
-_MOST_SERIES: Final = 8
-_BEFORE: Final = 300  # bars read besides, so that the first pivots are those of the whole series
-_PENDING: Final = -1
-_VERDICTS: Final = {  # distinguishable with any kind of colour vision, also from the directions
-    CORRECT: ("correct", "#009e73"),
-    WRONG: ("wrong", "#c2528b"),
-    _PENDING: ("pending", "var(--muted)"),
-    VOID_FLAT: ("void", "#b8860b"),
-}
-_PREDICTED: Final = {code: (f"predicted {DIRECTION_WORDS[code]}", DIRECTION_COLOURS[code]) for code in (UP, DOWN, FLAT)}
 
 
 def write_report(folder: Path, engine: Engine, out: Path | None = None) -> Path:
@@ -78,7 +54,7 @@ def report_page(folder: Path, engine: Engine) -> str:
         *_groups(scores),
         *_confidence(scores, values),
         *_replay(scores),
-        *_bars(run, Ledger(engine), BarStore(engine)),
+        *newest_bars(run, Ledger(engine), BarStore(engine)),
         *_terms(run, values),
     ]
     return page(f"{run.name}: report", parts)
@@ -102,8 +78,8 @@ def _head(run: RunFile, scores: RunScores, values: Mapping[str, Any]) -> Iterato
         "run": f"{values['status']} after {values['steps']:,} steps",
         "version": f"{run.version}{f', commit {run.commit[:10]}' if run.commit else ''}",
     }
-    rows = "".join(f"<div><dt>{_safe(name)}</dt><dd>{_safe(text)}</dd></div>" for name, text in facts.items())
-    yield f'<h1>{_safe(run.name)}</h1><p class="skill">{_safe(skill_of(values))}</p><dl class="facts">{rows}</dl>'
+    rows = "".join(f"<div><dt>{safe(name)}</dt><dd>{safe(text)}</dd></div>" for name, text in facts.items())
+    yield f'<h1>{safe(run.name)}</h1><p class="skill">{safe(skill_of(values))}</p><dl class="facts">{rows}</dl>'
 
 
 def _skill(scores: RunScores, values: Mapping[str, Any]) -> Iterator[Part]:
@@ -116,16 +92,16 @@ def _skill(scores: RunScores, values: Mapping[str, Any]) -> Iterator[Part]:
     columns = [events.values[:, 0], *events.values[:, 2:].T]
     time, block = events.known_time.astype("datetime64[ms]"), events.block
     courses = {name: course_of(column, time, block, SHARES) for name, column in zip(names, columns, strict=True)}
-    yield _section(
+    yield section(
         "The model and the simple rules",
         "Event accuracy so far. Every rule predicted at the same bars and was judged by the same lines as the model.",
     )
-    yield _table(("", "event accuracy", "model minus it", "95 % interval"), _rule_rows(names, values), n_texts=1)
+    yield table(("", "event accuracy", "model minus it", "95 % interval"), _rule_rows(names, values), n_texts=1)
     yield run_figures.draw_rules(courses)
     lead = columns[0] - columns[names.index(best["name"])]
     width = max(8, len(courses["model"]) // 10)
     so_far, recent = (course_of(lead, time, block, DIFFERENCES, one) for one in (None, width))
-    yield _section(
+    yield section(
         f"Lead over {best['name']}, the best simple rule",
         "Event accuracy of the model minus that of the rule, at market time, with its 95 % interval. Skill is an"
         " interval above 0. The rule is the best of the whole run, chosen afterwards, which favours the rules.",
@@ -139,13 +115,13 @@ def _skill(scores: RunScores, values: Mapping[str, Any]) -> Iterator[Part]:
     if len(per_series) > 1:
         yield "<h3>By series</h3>"
         heads = ("series", "best rule", "events", "event accuracy", "+-", "model minus best rule", "+-")
-        yield _table(heads, [_series_row(*row) for row in per_series if row[1]["n_events"]], n_texts=2)
+        yield table(heads, [_series_row(*row) for row in per_series if row[1]["n_events"]], n_texts=2)
 
 
 def _rule_rows(names: Sequence[str], values: Mapping[str, Any]) -> Iterator[list[str]]:
     for place, name in enumerate(names):
         scores = values["baselines"].get(name)
-        swatch = f'<span class="swatch" style="background:{run_figures.colour_of(place)}"></span>{_safe(name)}'
+        swatch = f'<span class="swatch" style="background:{run_figures.colour_of(place)}"></span>{safe(name)}'
         if scores is None:
             yield [swatch, _number(values["event_accuracy"]), "", ""]
             continue
@@ -158,7 +134,7 @@ def _series_row(name: str, scores: Mapping[str, Any]) -> list[str]:
     best = scores["best_baseline"] or {"name": "", "difference": None, "se": None}
     accuracy = [f"{scores['n_events']:,}", _number(scores["event_accuracy"]), _number(scores["accuracy_se"])]
     lead = "" if best["difference"] is None else f"{best['difference']:+.4f}"
-    return [_safe(name), _safe(best["name"]), *accuracy, lead, _number(best["se"])]
+    return [safe(name), safe(best["name"]), *accuracy, lead, _number(best["se"])]
 
 
 def _groups(scores: RunScores) -> Iterator[Part]:
@@ -171,7 +147,7 @@ def _groups(scores: RunScores) -> Iterator[Part]:
     by_month = {name: _by_month(events, board.events()) for name, (_, events) in judged.items()}
     months = sorted({month for groups in by_month.values() for month in groups})
     by_hour = {name: board.breakdown(i)["hour"] for name, (i, _) in judged.items()}
-    yield _section(
+    yield section(
         "Where and when",
         "Event accuracy in percent: blue above one half, orange below. Point at a cell for its error and the number of"
         " its events; a cell of few events says little.",
@@ -199,9 +175,9 @@ def _confidence(scores: RunScores, values: Mapping[str, Any]) -> Iterator[Part]:
     if not board.n_events:
         return
     about = f"Expected calibration error {_number(values['ece'])}. Points below the diagonal: overconfident."
-    yield '<div class="pair"><div>' + _section("Reliability", about)
+    yield '<div class="pair"><div>' + section("Reliability", about)
     yield run_figures.draw_reliability(board.breakdown()["reliability"], board.n_events)
-    yield "</div><div>" + _section("Delay of labels", "How long a prediction waits for the line that judges it.")
+    yield "</div><div>" + section("Delay of labels", "How long a prediction waits for the line that judges it.")
     yield run_figures.draw_delays(board.delays(), delay["p50"], delay["p95"])
     yield "</div></div>"
 
@@ -210,115 +186,22 @@ def _replay(scores: RunScores) -> Iterator[Part]:
     if not len(scores.history.get("now", ())):
         return
     about = "The share of wrong predictions. They are drawn more often; the loss weight corrects for that."
-    yield '<div class="pair"><div>' + _section("Replay", about)
+    yield '<div class="pair"><div>' + section("Replay", about)
     yield run_figures.draw_replay(scores.history)
     about = "Where training accuracy is far above live accuracy, the model has memorised old bars."
-    yield "</div><div>" + _section("Training against live", about)
+    yield "</div><div>" + section("Training against live", about)
     yield run_figures.draw_training(scores.history)
     yield "</div></div>"
 
 
-def _bars(run: RunFile, ledger: Ledger, store: BarStore) -> Iterator[Part]:
-    """Yield a chart of the newest bars of each series."""
-    newest = [one for one in ledger.newest(run.name, _MOST_BARS_EACH) if len(one.rows)]
-    if not newest:
-        return
-    shown = newest[:_MOST_SERIES]
-    left = f" The first {_MOST_SERIES} of {len(newest)} series are shown." if len(newest) > len(shown) else ""
-    yield _section(
-        "The newest bars",
-        "Bars, pivots, trend lines, and below each bar its prediction and its verdict. Point at a bar to see"
-        " the line that judged it, and when that line was known. Drag to zoom; double-click to go back, and once more"
-        f" to see all.{left}",
-    )
-    for place, one in enumerate(shown):
-        yield f"<details{'' if place else ' open'}><summary>{_safe(' '.join(one.series))}</summary>"
-        yield _bars_of(one, run.config, store, min(_MOST_BARS_EACH, _MOST_BARS // len(shown)))
-        yield "</details>"
-
-
-def _bars_of(newest: NewestPredictions, config: Mapping[str, Any], store: BarStore, n: int) -> Part:
-    rows = newest.rows[-n:]
-    made = rows["open_time"].astype("datetime64[ms]")
-    timeframe = parse_timeframe(newest.series.timeframe)
-    before = 2 * _BEFORE * timeframe  # some bars may be missing
-    try:
-        bars = store.load(*newest.series, start=made[0] - before, end=made[-1] + timeframe)
-    except NotStoredError:
-        return '<p class="note">The database no longer holds these bars.</p>'
-    part = slice(int(np.searchsorted(bars.open_time, made[0])), len(bars))
-    place = np.searchsorted(bars.open_time[part], made)
-    direction, outcome = np.full((2, part.stop - part.start), NO_CODE)
-    notes = [bar_text(bars, bar) for bar in range(part.start, part.stop)]
-    for at, row in zip(place.tolist(), rows, strict=True):
-        if at < len(notes) and bars.open_time[part.start + at] == row["open_time"].astype("datetime64[ms]"):
-            direction[at] = row["direction"]
-            is_void = row["outcome"] in (VOID_FLAT, VOID_GAP)
-            outcome[at] = VOID_FLAT if is_void else _PENDING if row["outcome"] == NO_CODE else row["outcome"]
-            notes[at] += f"\n{_note(row, bars, outcome[at])}"
-    strips = [Strip("predicted", direction, _PREDICTED), Strip("verdict", outcome, _VERDICTS)]
-    rules = _rules_of(config)
-    lines = NO_LINES if rules is None else label_bars(bars, rules).lines
-    return bar_chart(bars, find_pivots(bars, rules or PivotRules()), lines, part, strips, notes)
-
-
-def _note(row: Any, bars: Bars, outcome: int) -> str:
-    """Return a prediction, its verdict, and the line that judged it, in words."""
-    said = f"predicted {DIRECTION_WORDS[int(row['direction'])]}, confidence {row['confidence']:.3f}"
-    if outcome == _PENDING:
-        return f"{said}\npending: no line has judged it yet"
-    known_at = row["known_at"].astype("datetime64[ms]")
-    later = round((known_at - row["open_time"].astype("datetime64[ms]")) / bars.timeframe) - 1
-    word = _VERDICTS[outcome][0]
-    if not row["kind"]:
-        return f"{said}\n{word}, known {format_minute(known_at)}"
-    times, prices = ((row[f"first_{name}"], row[f"last_{name}"]) for name in ("time", "price"))
-    ends = [time.astype("datetime64[ms]") for time in times]
-    line = line_text(str(row["kind"]), int(row["line_direction"]), ends, prices)
-    return f"{said}\n{word}, judged by the {line}\nknown {format_minute(known_at)}, {later:,} bars later"
-
-
-def _rules_of(config: Mapping[str, Any]) -> PivotRules | None:
-    """Return the rules of a run's labels; None where a function of the user's own labels."""
-    options = {name: value for name, value in (config.get("labels") or {}).items() if name != "_partial_"}
-    if str(options.pop("_target_", "")).rpartition(".")[2] != label_bars.__name__:
-        return None
-    try:
-        return PivotRules(**options)
-    except (TypeError, InputError):
-        return None
-
-
 def _terms(run: RunFile, values: Mapping[str, Any]) -> Iterator[Part]:
-    told = "".join(f"<li><strong>{_coded(title)}</strong> {_coded(text)}</li>" for title, text in promises(run.config))
-    rows = ([f"<code>{_safe(key)}</code>", _safe(text_of(value))] for key, value in flatten(run.config))
+    told = "".join(f"<li><strong>{coded(title)}</strong> {coded(text)}</li>" for title, text in promises(run.config))
+    rows = ([f"<code>{safe(key)}</code>", safe(text_of(value))] for key, value in flatten(run.config))
     yield f"<h2>What this run promises</h2><ul>{told}</ul>"
-    table = _table(("key", "value"), rows, n_texts=2)
-    yield f"<h2>Configuration</h2><details><summary>every setting</summary>{table}</details>"
-    yield f'<p class="note">{values["wall_seconds"]:.0f} s. Written by trendtrain {_safe(run.version)}.</p>'
-
-
-def _section(title: str, about: str) -> str:
-    return f'<h2>{_safe(title)}</h2><p class="note">{_safe(about)}</p>'
-
-
-def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], n_texts: int) -> str:
-    """Return a table of HTML cells; all columns but the first `n_texts` are numbers."""
-    looks = ["" if i < n_texts else ' class="number"' for i in range(len(heads))]
-    head = "".join(f"<th{look}>{_safe(name)}</th>" for name, look in zip(heads, looks, strict=True))
-    body = "".join(
-        f"<tr>{''.join(f'<td{look}>{cell}</td>' for cell, look in zip(row, looks, strict=True))}</tr>" for row in rows
-    )
-    return f'<div class="wide"><table><tr>{head}</tr>{body}</table></div>'
+    settings = table(("key", "value"), rows, n_texts=2)
+    yield f"<h2>Configuration</h2><details><summary>every setting</summary>{settings}</details>"
+    yield f'<p class="note">{values["wall_seconds"]:.0f} s. Written by trendtrain {safe(run.version)}.</p>'
 
 
 def _number(value: float | None) -> str:
     return "" if value is None or math.isnan(value) else f"{value:.4f}"
-
-
-def _coded(text: str) -> str:
-    return re.sub("`([^`]+)`", r"<code>\1</code>", _safe(text))
-
-
-def _safe(text: str) -> str:
-    return html.escape(text)

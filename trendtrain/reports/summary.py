@@ -42,7 +42,7 @@ class Summary:
         accuracy = number(values["event_accuracy"]) + ("" if math.isnan(error) else f" +- {error:.4f}")
         words.append(("event accuracy", f"{accuracy}, {values['n_events']:,} events"))
         if (best := values["best_baseline"]) is not None:
-            words.append(("beyond the best rule", f"{best['difference']:+.4f} ({best['name']})"))
+            words.append(("minus the best rule", f"{best['difference']:+.4f} ({best['name']})"))
         return [*words, ("folder", str(self.folder))]
 
     def save(self) -> Path:
