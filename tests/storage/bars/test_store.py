@@ -13,6 +13,7 @@ from stored import assert_same, stored_rows
 from trendtrain.errors import InputError
 from trendtrain.market.bars import Bars, Series
 from trendtrain.storage import BarStore
+from trendtrain.storage import series as numbered
 from trendtrain.storage.bars import blocks
 from trendtrain.storage.schema import bar_blocks, series
 
@@ -214,6 +215,20 @@ def test_a_transaction_over_several_series_stores_all_or_nothing(engine: Engine,
     assert store.series() == []
     write_both("1m")
     assert store.series() == sorted(names)
+
+
+def test_a_transaction_may_name_more_series_than_a_statement(
+    engine: Engine, make_bars: MakeBars, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(numbered, "_AT_ONCE", 2)
+    store, names = BarStore(engine), [Series(symbol, "1m") for symbol in "EBADC"]
+    for at in range(2):  # they get their numbers, then have them
+        with store.transaction(*names) as transaction:
+            assert list(transaction.series_ids) == names
+            assert len(set(transaction.series_ids.values())) == len(names)
+            for price, name in enumerate(names, start=5):
+                transaction.write(*name, make_bars([at], price=price))
+    assert [store.load(*name).close.tolist() for name in names] == [[price, price] for price in range(5, 10)]
 
 
 def test_a_write_in_a_transaction_names_the_bars_it_replaces(engine: Engine, make_bars: MakeBars) -> None:
