@@ -11,9 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from conftest import IS_FULL
 from live_runs import SMALL, predictions
 from train_runs import RunIn
+
+from trendtrain.live.handover import PARAMETERS_FILE, TRAINER_FOLDER
 
 PROCESS = "live.trainer=process"
 
@@ -41,15 +44,33 @@ def facts(run: RunIn) -> dict[str, Any]:
 
 
 def trainer_at(run: RunIn, process: "subprocess.Popen[str]", n: int, other_than: int | None = None) -> int:
-    """Wait for so many predictions, and for a process that trains; return its number."""
+    """Wait for so many predictions, and for parameters of a process that trains; return its number."""
+    begun = time.time_ns()
 
     def pid() -> int | None:
         found = facts(run)
         return found["trainer"]["pid"] if found.get("pid") == process.pid and found["trainer"] else None
 
-    wait_until(lambda: pid() not in (None, other_than) and len(predictions(run)) >= n, process)
+    def has_published() -> bool:
+        path = run.folder / TRAINER_FOLDER / PARAMETERS_FILE
+        return path.exists() and path.stat().st_mtime_ns > begun
+
+    wait_until(lambda: pid() not in (None, other_than) and has_published() and len(predictions(run)) >= n, process)
     found = pid()
     assert found is not None
+    return found
+
+
+def published(run: RunIn) -> int:
+    """How many batches the published parameters have learned from."""
+    found: int = torch.load(run.folder / TRAINER_FOLDER / PARAMETERS_FILE, weights_only=True)["number"]
+    return found
+
+
+def saved(run: RunIn) -> int:
+    """How many batches the last checkpoint of the process that trains has; 0 where there is none."""
+    path = run.folder / TRAINER_FOLDER / "checkpoints" / "last.ckpt"
+    found: int = torch.load(path, weights_only=True)["global_step"] if path.exists() else 0
     return found
 
 
@@ -79,17 +100,20 @@ def test_a_slow_net_delays_no_prediction_and_hands_its_parameters_over(tmp_path:
     assert delays[int(0.9 * len(delays))] < 1.0  # seconds: half a batch, and two batches in the process that predicts
 
 
-def test_either_process_is_killed_and_both_go_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize("seed", range(5 if IS_FULL else 1))
+def test_either_process_is_killed_and_both_go_on(seed: int, tmp_path: Path) -> None:
     undisturbed, run = RunIn(tmp_path / "undisturbed", *SMALL), RunIn(tmp_path / "killed", *SMALL, PROCESS)
     assert undisturbed.live("live.train=false") == 0
-    moments, before = random.Random(0), [predictions(undisturbed)[:0]]
-    for _ in range(10 if IS_FULL else 1):
-        process = run.start("feed.speed=900", command="live")
+    moments, before = random.Random(seed), [predictions(undisturbed)[:0]]
+    for _ in range(2 if IS_FULL else 1):
+        process = run.start("feed.speed=300", command="live")
         trainer = trainer_at(run, process, len(before[-1]) + moments.randrange(1, 8))
         time.sleep(moments.uniform(0.0, 0.2))
         os.kill(trainer, signal.SIGKILL)
+        n_batches = saved(run)
         before.append(predictions(run))
         trainer = trainer_at(run, process, len(before[-1]) + moments.randrange(1, 8), other_than=trainer)
+        assert published(run) > n_batches  # it went on from its checkpoint
         time.sleep(moments.uniform(0.0, 0.2))
         process.kill()
         assert "the process that trains has ended with -9; predictions go on" in process.communicate()[1]

@@ -68,6 +68,31 @@ def walk(make_trainer: Make, make_module: Make, make_datamodule: Make) -> Callab
     return run
 
 
+def test_trouble_in_the_log_is_an_alarm_once(
+    make_trainer: Make, make_module: Make, make_datamodule: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EXCHANGE_TOKEN", "s3cr3t-text")
+    log, keeps = logging.getLogger(LOG), Keeps()
+
+    class Trouble(pl.Callback):
+        def on_walk_step(self, trainer: pl.Trainer, step: WalkStep) -> None:
+            if step.index == 2:
+                log.info("all is well", extra={"event": "open"})
+                log.error("no answer with %s", "s3cr3t-text", extra={"event": "unreachable"})
+                log.warning("told otherwise", extra={"event": "change"})
+                log.warning("of a subscriber, without end", extra={"event": "subscriber"})
+
+    for _ in range(2):  # the second walk tells it once too
+        trainer = make_trainer(TrendValidation(), Subscribers("run-1", {"mine": keeps}), Trouble())
+        trainer.fit(make_module(), make_datamodule())
+    alarms = keeps.messages["on_alarm"]
+    assert [(one["kind"], one["level"], one["message"]) for one in alarms] == [
+        ("unreachable", "error", "no answer with ***")
+    ] * 2
+    assert all(one["run"] == "run-1" and one["at"].endswith("Z") for one in alarms)
+    log.warning("nobody listens any more", extra={"event": "unreachable"})
+
+
 def test_every_verdict_training_and_alarm_is_told_once(walk: Callable[..., list[WalkStep]]) -> None:
     keeps = Keeps()
     steps = walk({"mine": keeps})

@@ -48,7 +48,7 @@ def predict(tmp_path: Path, ledger: Ledger, make_trainer: Make, make_module: Mak
     """Walk with a process that trains, which is a given program; call a function after each step."""
 
     def run(program: str, at_step: Callable[[int, pl.Trainer], None]) -> SimpleNamespace:
-        config = {"callbacks": {"ledger": {"model": None}}, "trainer": {}}
+        config = {"callbacks": {"ledger": {"model": None}}, "trainer": {}, "data": {}}
         process = TrainerProcess(tmp_path, "run-1", ledger, config)
         writer = LedgerWriter(ledger, "run-1", commits=True)
         trainer = make_trainer(TrendValidation(), writer, PredictOnly(), AtStep(at_step), process)

@@ -3,7 +3,7 @@
 import logging
 import queue
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from typing import Any, Final
@@ -13,7 +13,7 @@ import numpy as np
 
 from trendtrain.callbacks.ledger_writer import n_optimizer_steps
 from trendtrain.errors import InputError, check_at_least, check_number
-from trendtrain.live.log import LOG
+from trendtrain.live.log import LOG, hide_secrets
 from trendtrain.live.run_parts import pivot_rules_of, stream_of
 from trendtrain.market.bars import Series
 from trendtrain.market.directions import DIRECTION_WORDS
@@ -62,6 +62,7 @@ class Subscribers(pl.Callback):
                 got = type(subscriber).__name__
                 raise InputError(f"`live.subscribers.{name}` must have one of {', '.join(HOOKS)}, got {got}.")
         self._channels: list[_Channel] = []
+        self._troubles = _Troubles(lambda message: self._tell("on_alarm", message))
         self._pivots: dict[Series, PivotFeed] = {}
         self._parameters = 0
 
@@ -69,6 +70,7 @@ class Subscribers(pl.Callback):
         """Start the threads; pivots that are known already are not told."""
         self._parameters = n_optimizer_steps(trainer)
         self._channels = [_Channel(name, one, self.most_waiting) for name, one in self.subscribers.items()]
+        _LOG.addHandler(self._troubles)
         rules, stream = pivot_rules_of(trainer), stream_of(trainer)
         if stream is not None and rules is not None and self._wants("on_pivot"):
             for series, bars in zip(stream.series, stream.newest_bars(), strict=True):
@@ -120,11 +122,28 @@ class Subscribers(pl.Callback):
             channel.put(hook, {"run": self.run_id, **message})
 
     def _end(self) -> None:
+        _LOG.removeHandler(self._troubles)
         channels, self._channels, self._pivots = self._channels, [], {}
         for channel in channels:
             channel.end()
         for channel in channels:
             channel.join(self.patience)
+
+
+class _Troubles(logging.Handler):
+    """Tells of warnings and errors of the log: of the feed, of the process that trains, and others."""
+
+    def __init__(self, tell: Callable[[Message], None]) -> None:
+        super().__init__(logging.WARNING)
+        self._call = tell
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Tell of an entry, but not of one that is told otherwise."""
+        kind = getattr(record, "event", None)
+        if kind not in ("change", "subscriber"):
+            at = np.datetime64(int(1000 * record.created), "ms")
+            level, text = record.levelname.lower(), hide_secrets(record.getMessage())
+            self._call({"kind": kind, "level": level, "message": text, "at": _text(at)})
 
 
 class _Channel:

@@ -26,7 +26,16 @@ from trendtrain.stream.walk_step import WalkStep
 _LOG: Final = logging.getLogger(LOG)
 _LONGEST_PAUSE: Final = 60.0  # seconds between two starts
 # What the process that predicts does alone.
-_NOT_IN_TRAINER: Final = ("ledger", "charts", "history", "progress", "temperature", "monitor", "subscribers")
+_NOT_IN_TRAINER: Final = (
+    "ledger",
+    "charts",
+    "history",
+    "progress",
+    "temperature",
+    "monitor",
+    "subscribers",
+    "early_stopping",
+)
 
 
 class TrainerProcess(pl.Callback):
@@ -118,8 +127,13 @@ class TrainerProcess(pl.Callback):
         model = self.config["callbacks"]["ledger"].get("model") or model
         handover = {"_target_": "trendtrain.live.handover.Handover", "_partial_": True, "model": model}
         callbacks |= {"versions": self.versions, "handover": handover}
-        trainer = {**self.config["trainer"], "enable_progress_bar": False}
-        return {**self.config, "callbacks": callbacks, "trainer": trainer, "ckpt": "auto"}
+        trainer = {
+            **self.config["trainer"],
+            "enable_progress_bar": False,
+            "max_time": None,
+        }  # it ends with this process
+        data = {**self.config["data"], "check_causal": False}  # this one has checked it
+        return {**self.config, "callbacks": callbacks, "trainer": trainer, "data": data, "ckpt": "auto"}
 
     def _start(self) -> None:
         command = [sys.executable, "-m", "trendtrain.live.trainer"]
