@@ -102,7 +102,7 @@ def test_values_of_python_become_those_of_the_configuration() -> None:
 
 
 MISTAKES = {
-    "key": ({"modle": "mlp"}, "`modle` must be a key that something reads, got modle; did you mean `model`"),
+    "key": ({"modle": "mlp"}, "`modle` must be a known key, got modle; did you mean `model`"),
     "choice": ({"model": "mpl"}, "`model` must be one of .*, got 'mpl'; did you mean `mlp`"),
     "inner key": ({"walk": {"stepz": 3}}, "`walk.stepz` must be .*; did you mean `walk.step`"),
     "sweep": ({"experiment": "model_comparison"}, r"`experiment` must be a single run here .*, got model_comparison"),

@@ -94,7 +94,7 @@ def choices_of(group: str) -> list[str]:
 
 
 def _unread(key: str, known: set[str], written: Mapping[str, Any]) -> InputError:
-    return InputError(f"`{key}` must be a key that something reads, got {key}{_nearest(key, known, written)}")
+    return InputError(f"`{key}` must be a known key, got {key}{_nearest(key, known, written)}")
 
 
 def main_configuration() -> dict[str, Any]:

@@ -353,14 +353,14 @@ def test_an_interrupted_run_prints_the_line_that_resumes_it(by: signal.Signals, 
 # -- keys -------------------------------------------------------------------------------------------------------------
 
 UNREAD = {
-    "+modle=mlp": "`modle` must be a key that something reads, got modle; did you mean `model`?",
-    "modle=mlp": "`modle` must be a key that something reads, got modle; did you mean `model`?",
-    "+lr=0.1": "`lr` must be a key that something reads, got lr; did you mean `model.lr`?",
-    "++sede=1": "`sede` must be a key that something reads, got sede; did you mean `seed`?",
-    "+data.pth=x": "`data.pth` must be a key that something reads, got data.pth; did you mean `data.path`?",
-    "+db.ulr=x": "`db.ulr` must be a key that something reads, got db.ulr; did you mean `db.url`?",
-    "+run.nmae=x": "`run.nmae` must be a key that something reads, got run.nmae; did you mean `run.name`?",
-    "+xyzzy=1": "`xyzzy` must be a key that something reads, got xyzzy.",
+    "+modle=mlp": "`modle` must be a known key, got modle; did you mean `model`?",
+    "modle=mlp": "`modle` must be a known key, got modle; did you mean `model`?",
+    "+lr=0.1": "`lr` must be a known key, got lr; did you mean `model.lr`?",
+    "++sede=1": "`sede` must be a known key, got sede; did you mean `seed`?",
+    "+data.pth=x": "`data.pth` must be a known key, got data.pth; did you mean `data.path`?",
+    "+db.ulr=x": "`db.ulr` must be a known key, got db.ulr; did you mean `db.url`?",
+    "+run.nmae=x": "`run.nmae` must be a known key, got run.nmae; did you mean `run.name`?",
+    "+xyzzy=1": "`xyzzy` must be a known key, got xyzzy.",
 }
 
 
@@ -377,7 +377,7 @@ def test_a_key_that_others_refer_to_is_read() -> None:
 
 def test_in_a_sweep_too_a_key_that_nothing_reads_is_refused(capfd: pytest.CaptureFixture[str]) -> None:
     assert train("hydra.mode=MULTIRUN", "hydra/launcher=basic", "+modle=mlp,cnn") == 2
-    assert capfd.readouterr().err.count("`modle` must be a key that something reads") == 2
+    assert capfd.readouterr().err.count("`modle` must be a known key") == 2
 
 
 # -- whole processes --------------------------------------------------------------------------------------------------

@@ -56,13 +56,13 @@ def test_the_command_or_option_meant_is_named_in_one_line(command: str, capfd: p
 
 OVERRIDES = {
     "model=mpl": "`model` must be one of cnn, dqn, mlp, transformer, two_heads, got 'mpl'; did you mean `mlp`?",
-    "modle=mlp": "`modle` must be a key that something reads, got modle; did you mean `model`?",
-    "walk.stepz=3": "`walk.stepz` must be a key that something reads, got walk.stepz; did you mean `walk.step`?",
+    "modle=mlp": "`modle` must be a known key, got modle; did you mean `model`?",
+    "walk.stepz=3": "`walk.stepz` must be a known key, got walk.stepz; did you mean `walk.step`?",
     "model.net.widht=8": "got model.net.widht; did you mean `model.net.width`?",
     "+model.net.widht=8": "(~model.net.widht) for trendtrain.models.CnnNet, which does not take it, got 8; did",
     "trainer.max_epoch=3": "got trainer.max_epoch; did you mean `trainer.max_epochs`?",
     "trainer.limit_train_batches=3": "since the configuration has no such key yet: +trainer.limit_train_batches=3",
-    "hydra.run.dri=x": "`hydra.run.dri` must be a key that something reads, got hydra.run.dri.",
+    "hydra.run.dri=x": "`hydra.run.dri` must be a known key, got hydra.run.dri.",
     "labels.tie=stirct": "`tie` must be one of plateau, strict, got 'stirct'; did you mean `strict`?",
 }
 
