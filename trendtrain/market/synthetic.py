@@ -6,7 +6,7 @@ from itertools import accumulate
 import numpy as np
 
 from trendtrain.errors import check_at_least, check_number
-from trendtrain.market.bars import Bars, BoolArray, FloatArray, IntArray
+from trendtrain.market.bars import Bars, BoolArray, FloatArray
 from trendtrain.market.timeframe import parse_timeframe
 
 _N_SUB_STEPS = 6  # prices seen inside a bar; they make its high and low
@@ -17,19 +17,24 @@ def synthetic_market(
     n_bars: int,
     seed: int,
     timeframe: str = "5m",
-    drift: float = 0.2,
-    dwell: float = 250.0,
+    drift: float = 0.4,
+    block: int = 16,
     tick: float = 0.01,
     missing: float = 0.01,
 ) -> Bars:
-    """Return a market of up, down and sideways regimes, volatility clusters, tick-rounded prices and missing bars.
+    """Return a market whose moves go on after low volume and turn after high volume, with ties and missing bars.
+
+    Blocks of bars drift up or down, and have a low or a high volume; each volume is drawn by a fair coin. A block of
+    low volume is followed by one of the same direction, a block of high volume by one of the other. So the directions
+    too are fair coins: earlier prices alone say nothing about the next block, volume alone neither, and a regression
+    on both, without their product, no more. docs/markets.md says how much both together say. Volatility has clusters.
 
     Args:
         n_bars: How many bars, the missing ones not counted.
         seed: The same seed gives the same bars.
         timeframe: Length of a bar, such as `5m`.
-        drift: Mean return a bar in an up regime, in units of the bar's volatility (0.001).
-        dwell: Mean length of a regime, in bars.
+        drift: Mean return a bar, up or down, in units of the bar's volatility (about 0.001).
+        block: Bars of equal drift and level of volume, the missing ones counted.
         tick: Smallest price step, around a price of 100: it makes ties.
         missing: Share of bars left out, in holes of 5 bars on average.
 
@@ -37,14 +42,18 @@ def synthetic_market(
         InputError: If a number lies outside its range.
     """
     check_at_least("n_bars", n_bars, 1)
+    check_at_least("block", block, 1)
     check_number("missing", missing, 0.0, 0.9)
     check_number("tick", tick, 0.0)
     random = np.random.default_rng(seed)
     is_there = _holes(n_bars, missing, random)
-    regime = _markov(len(is_there), dwell, n_states=3, random=random).astype(np.float64) - 1.0
-    volatility = 1e-3 * _volatility_clusters(len(is_there), random)
-    returns = _sub_returns(drift * regime, volatility, random)
-    return _bars(returns, timeframe, random, tick=tick, is_there=is_there)
+    n_slots = len(is_there)
+    goes_on = _coins(n_slots // block + 1, random)
+    direction = np.cumprod(np.concatenate([_coins(1, random), goes_on[:-1]]))
+    volatility = 1e-3 * _volatility_clusters(n_slots, random)
+    returns = _sub_returns(drift * np.repeat(direction, block)[:n_slots], volatility, random)
+    bars = _bars(returns, timeframe, random, tick=tick, is_there=is_there)
+    return replace(bars, volume=bars.volume * np.exp(-np.repeat(goes_on, block)[:n_slots][is_there]))
 
 
 def random_walk(n_bars: int, seed: int, timeframe: str = "1m") -> Bars:
@@ -78,7 +87,7 @@ def planted_market(
     check_at_least("n_bars", n_bars, 1)
     check_number("dwell", dwell, 1.0)
     random = np.random.default_rng(seed)
-    state = 2.0 * _markov(n_bars, dwell, n_states=2, random=random).astype(np.float64) - 1.0
+    state = _two_states(n_bars, dwell, random)
     return _bars(_sub_returns(drift * state, np.full(n_bars, 1e-3), random), timeframe, random)
 
 
@@ -113,7 +122,7 @@ def flipping_market(
     check_number("dwell", dwell, 1.0)
     check_number("pull", pull, 0.0, 1.0)
     random = np.random.default_rng(seed)
-    mean = drift * (2.0 * _markov(n_bars, dwell, n_states=2, random=random).astype(np.float64) - 1.0)
+    mean = drift * _two_states(n_bars, dwell, random)
     noise = _sub_returns(np.zeros(n_bars), np.full(n_bars, 1e-3), random)
     for start in range(block, n_bars, 2 * block):
         shocks = noise[start : start + block].sum(axis=1).tolist()
@@ -146,7 +155,7 @@ def foretold_market(
     check_at_least("block", block, 1)
     random = np.random.default_rng(seed)
     n_blocks = (n_bars + lag) // block + 1
-    sign = np.repeat(2.0 * random.integers(0, 2, n_blocks) - 1.0, block)[: n_bars + lag]
+    sign = np.repeat(_coins(n_blocks, random), block)[: n_bars + lag]
     bars = _bars(_sub_returns(drift * sign[:n_bars], np.full(n_bars, 1e-3), random), timeframe, random)
     return replace(bars, volume=bars.volume * np.exp(sign[lag:]))
 
@@ -161,7 +170,7 @@ def random_signs(bars: Bars, seed: int) -> Bars:
         bars: Any bars.
         seed: The same seed gives the same signs.
     """
-    sign = 2.0 * np.random.default_rng(seed).integers(0, 2, len(bars)) - 1.0
+    sign = _coins(len(bars), np.random.default_rng(seed))
     before = np.concatenate([bars.open[:1], bars.close[:-1]])
     steps = [sign * np.log(getattr(bars, name) / before) for name in ("open", "high", "low", "close")]
     start = np.log(bars.open[0]) + np.concatenate([[0.0], np.cumsum(steps[3])[:-1]])
@@ -191,11 +200,15 @@ def bayes_filter(bars: Bars, drift: float = 0.21, dwell: float = 300.0) -> Float
     return 1.0 / (1.0 + np.exp(-log_odds))
 
 
-def _markov(n_bars: int, dwell: float, n_states: int, random: np.random.Generator) -> IntArray:
-    """Return states that last `dwell` bars on average and then change to any other, all equally likely."""
-    is_switch = random.random(n_bars) < 1.0 / dwell
-    jump = np.where(is_switch, random.integers(1, n_states, n_bars) if n_states > 1 else 0, 0)
-    return (int(random.integers(n_states)) + np.cumsum(jump)) % n_states
+def _coins(n: int, random: np.random.Generator) -> FloatArray:
+    """Return fair coins, 1 or -1, shape (n,)."""
+    return 2.0 * random.integers(0, 2, n) - 1.0
+
+
+def _two_states(n_bars: int, dwell: float, random: np.random.Generator) -> FloatArray:
+    """Return a state, 1 or -1, that lasts `dwell` bars on average, shape (n_bars,)."""
+    n_switches = np.cumsum(random.random(n_bars) < 1.0 / dwell)
+    return 2.0 * ((int(random.integers(2)) + n_switches) % 2) - 1.0
 
 
 def _volatility_clusters(n_bars: int, random: np.random.Generator) -> FloatArray:
