@@ -18,16 +18,18 @@ def synthetic_market(
     seed: int,
     timeframe: str = "5m",
     drift: float = 0.4,
-    block: int = 16,
+    block: int = 24,
     tick: float = 0.01,
     missing: float = 0.01,
 ) -> Bars:
-    """Return a market whose moves go on after low volume and turn after high volume, with ties and missing bars.
+    """Return a market that leaves its average after low volume and returns to it after high volume.
 
-    Blocks of bars drift up or down, and have a low or a high volume; each volume is drawn by a fair coin. A block of
-    low volume is followed by one of the same direction, a block of high volume by one of the other. So the directions
-    too are fair coins: earlier prices alone say nothing about the next block, volume alone neither, and a regression
-    on both, without their product, no more. docs/markets.md says how much both together say. Volatility has clusters.
+    Blocks of bars have a low or a high volume, drawn by a fair coin. At the end of a block of low volume, the side of
+    its 100-bar EMA on which the close lies is the direction in which the next block drifts; after a block of high
+    volume, it is the other. So earlier prices alone say nothing about the next block, volume alone neither, and a
+    regression on both, without their product, no more. docs/markets.md says how much both together say.
+
+    Volatility has clusters, prices are rounded to ticks, and bars are missing.
 
     Args:
         n_bars: How many bars, the missing ones not counted.
@@ -47,13 +49,14 @@ def synthetic_market(
     check_number("tick", tick, 0.0)
     random = np.random.default_rng(seed)
     is_there = _holes(n_bars, missing, random)
-    n_slots = len(is_there)
-    goes_on = _coins(n_slots // block + 1, random)
-    direction = np.cumprod(np.concatenate([_coins(1, random), goes_on[:-1]]))
-    volatility = 1e-3 * _volatility_clusters(n_slots, random)
-    returns = _sub_returns(drift * np.repeat(direction, block)[:n_slots], volatility, random)
-    bars = _bars(returns, timeframe, random, tick=tick, is_there=is_there)
-    return replace(bars, volume=bars.volume * np.exp(-np.repeat(goes_on, block)[:n_slots][is_there]))
+    n_blocks = -(-len(is_there) // block)
+    is_there = np.pad(is_there, (0, n_blocks * block - len(is_there)))  # whole blocks
+    leaves = _coins(n_blocks, random)
+    volatility = 1e-3 * _volatility_clusters(len(is_there), random)
+    noise = _sub_returns(np.zeros(len(is_there)), volatility, random)
+    drifts = _drifts(noise.sum(axis=1), drift * volatility, leaves)
+    bars = _bars(noise + drifts[:, None] / _N_SUB_STEPS, timeframe, random, tick=tick, is_there=is_there)
+    return replace(bars, volume=bars.volume * np.exp(-np.repeat(leaves, block)[is_there]))
 
 
 def random_walk(n_bars: int, seed: int, timeframe: str = "1m") -> Bars:
@@ -202,13 +205,33 @@ def bayes_filter(bars: Bars, drift: float = 0.21, dwell: float = 300.0) -> Float
 
 def _coins(n: int, random: np.random.Generator) -> FloatArray:
     """Return fair coins, 1 or -1, shape (n,)."""
-    return 2.0 * random.integers(0, 2, n) - 1.0
+    return np.where(random.integers(0, 2, n), 1.0, -1.0)
+
+
+def _drifts(noise: FloatArray, size: FloatArray, leaves: FloatArray) -> FloatArray:
+    """Return the drift of each bar: a block drifts away from the 100-bar EMA or to it, as the block before says.
+
+    Args:
+        noise: Log return of each bar without drift, shape (n_bars,).
+        size: Size of each bar's drift, shape (n_bars,).
+        leaves: 1 where the block after this one drifts away from the EMA, -1 where to it, shape (n_blocks,).
+    """
+    noise, drifts = noise.reshape(len(leaves), -1), size.reshape(len(leaves), -1).copy()
+    keep = (1.0 - 2.0 / 101.0) ** np.arange(noise.shape[1], -1, -1.0)  # of an older close, at the end of the block
+    price = average = 0.0
+    sign = 1.0
+    for i, leave in enumerate(leaves):
+        drifts[i] *= sign
+        closes = price + np.cumsum(noise[i] + drifts[i])
+        price, average = closes[-1], keep[0] * average + 2.0 / 101.0 * keep[1:] @ closes
+        sign = leave if price >= average else -leave
+    return drifts.ravel()
 
 
 def _two_states(n_bars: int, dwell: float, random: np.random.Generator) -> FloatArray:
     """Return a state, 1 or -1, that lasts `dwell` bars on average, shape (n_bars,)."""
     n_switches = np.cumsum(random.random(n_bars) < 1.0 / dwell)
-    return 2.0 * ((int(random.integers(2)) + n_switches) % 2) - 1.0
+    return np.where((int(random.integers(2)) + n_switches) % 2, 1.0, -1.0)
 
 
 def _volatility_clusters(n_bars: int, random: np.random.Generator) -> FloatArray:
