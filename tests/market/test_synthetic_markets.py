@@ -22,7 +22,7 @@ from trendtrain.market import (
     synthetic_market,
 )
 from trendtrain.stream.pass_judge import attach
-from trendtrain.validation import Pending, Predictions, Scoreboard
+from trendtrain.validation import Pending, Predictions, Scoreboard, baseline_directions
 
 Market = Callable[[int, int], Bars]
 MARKETS = [synthetic_market, random_walk, planted_market, flipping_market, foretold_market]
@@ -70,6 +70,7 @@ def test_without_missing_bars_a_synthetic_market_has_no_hole() -> None:
     ("options", "message"),
     [
         ({"n_bars": 0}, "`n_bars` must be an integer of at least 1, got 0"),
+        ({"n_bars": 10, "block": 0}, "`block` must be an integer of at least 1, got 0"),
         ({"n_bars": 10, "missing": 1.0}, r"`missing` must be a number from 0\.0 to 0\.9, got 1\.0"),
         ({"n_bars": 10, "tick": -1.0}, r"`tick` must be a number of at least 0\.0, got -1\.0"),
     ],
@@ -77,6 +78,34 @@ def test_without_missing_bars_a_synthetic_market_has_no_hole() -> None:
 def test_a_bad_option_of_a_synthetic_market_is_refused(options: dict[str, float], message: str) -> None:
     with pytest.raises(InputError, match=message):
         synthetic_market(seed=0, **options)
+
+
+def next_block_rises(n_bars: int, seed: int) -> np.ndarray:
+    """Return whether the block after that of each bar drifts up: where a little more drift makes the bars rise more."""
+    bars, twin = (synthetic_market(n_bars, seed, drift=drift, tick=0.0) for drift in (0.4, 0.4 + 1e-6))
+    numbers = (bars.open_time - bars.open_time[0]) // bars.timeframe // 24
+    rises = pd.Series(twin.close / twin.open > bars.close / bars.open)
+    assert (rises.groupby(numbers).nunique() == 1).all()
+    return rises.groupby(numbers).first().reindex(numbers + 1, fill_value=True).to_numpy()
+
+
+def test_a_synthetic_market_leaves_its_average_after_low_volume_and_returns_after_high_volume() -> None:
+    bars = synthetic_market(48_000, seed=0, missing=0.0)
+    close = pd.Series(np.log(bars.close))
+    side = np.sign(close - close.ewm(span=100, adjust=False).mean()).to_numpy()[23:-1:24]
+    volume = np.log(bars.volume).reshape(-1, 24).mean(axis=1)[:-1]
+    after = np.sign(np.diff(close[23::24]))
+    leaves = np.where(volume < np.median(volume), 1.0, -1.0)
+    assert np.mean(side * leaves * after > 0) > 0.94
+    for alone in (side[1:], leaves[1:], after[:-1], side[1:] * after[:-1]):
+        assert abs(np.mean(alone * after[1:])) < 4.0 / math.sqrt(len(after))
+
+
+def test_who_is_told_the_next_block_of_a_synthetic_market_is_right_and_no_simple_rule_has_skill() -> None:
+    bars = synthetic_market(60_000, seed=2)
+    rules = {name: event_accuracy(bars, up) for name, up in baseline_directions(bars, label_bars(bars)).items()}
+    assert event_accuracy(bars, next_block_rises(60_000, seed=2).astype(np.float64)) > 0.7
+    assert all(abs(accuracy - 0.5) < 0.04 for accuracy in rules.values()), rules
 
 
 def slow_chances(bars: Bars, drift: float, dwell: float) -> list[float]:
