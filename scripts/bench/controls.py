@@ -11,6 +11,8 @@ planted: two hidden states (--drifts, in bar sigmas); the edge over one half bes
 the same events, walk.start=0.5.
 foretold: volume tells the drift 64 bars ahead; walk.start=0.5, window inputs alone. With data.window=4
 'model.net.kernels=[4]' the CNN cannot see it.
+regimes: the market of the default job (--bars 30000); the lead over the best simple rule, beside what a rule reaches
+that is told the next block, and one that turns the side of the 100-bar EMA where volume is high.
 """
 
 import argparse
@@ -23,18 +25,28 @@ from dataclasses import asdict, dataclass
 from itertools import product
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 from hydra import compose, initialize_config_module
 from rows import Row, show_rows
 from sqlalchemy import text
 
 from trendtrain.importing import read_bars
-from trendtrain.market import Bars, bayes_filter, foretold_market, planted_market, random_signs, random_walk
+from trendtrain.market import (
+    Bars,
+    bayes_filter,
+    foretold_market,
+    planted_market,
+    random_signs,
+    random_walk,
+    synthetic_market,
+)
 from trendtrain.market.timeframe import format_timeframe
 from trendtrain.storage import BarStore, open_database
 
-_CONTROLS = ("random_walk", "signs", "planted", "foretold")
+_CONTROLS = ("random_walk", "signs", "planted", "foretold", "regimes")
 _VERDICTS = """
 select v.open_time, v.kind, v.first_time, v.last_time, v.truth from verdicts v where v.outcome < 2
 """
@@ -59,6 +71,8 @@ class Job:
             return planted_market(self.bars, self.seed, drift=float(self.market))
         if self.control == "foretold":
             return foretold_market(self.bars, self.seed)
+        if self.control == "regimes":
+            return synthetic_market(self.bars, self.seed)
         return random_signs(read_bars(Path(self.market))[1], self.seed)
 
     def settings(self, url: str) -> list[str]:
@@ -101,20 +115,55 @@ def run(job: Job) -> Row:
             "ece": found["ece"],
             "seconds": found["wall_seconds"],
         }
-        if job.control == "planted":
-            row["filter"] = filter_accuracy(url, bars, float(job.market))
-            row["share of edge"] = (found["event_accuracy"] - 0.5) / (row["filter"] - 0.5)
+        row |= row_beside(job, bars, found, url)
         engine.dispose()
     return row
 
 
-def filter_accuracy(url: str, bars: Bars, drift: float) -> float:
-    """Return the event accuracy of the Bayes filter on the verdicts in a ledger."""
+def row_beside(job: Job, bars: Bars, found: dict[str, Any], url: str) -> Row:
+    """Return what rules that know how the market is made reach on the same events, and the lead over the others."""
+    if job.control == "planted":
+        best = accuracy_of(pd.Series(bayes_filter(bars, float(job.market)) > 0.5, _times(bars)), url)
+        return {"filter": best, "share of edge": (found["event_accuracy"] - 0.5) / (best - 0.5)}
+    if job.control == "regimes":
+        best = found["best_baseline"]
+        return {
+            "best rule": best["name"],
+            "lead": best["difference"],
+            "lead se": best["se"],
+            "lead z": best["difference"] / best["se"],
+            "told": accuracy_of(next_block_rises(job.bars, job.seed), url),
+            "product": accuracy_of(turned_by_volume(bars), url),
+        }
+    return {}
+
+
+def next_block_rises(n_bars: int, seed: int, block: int = 24) -> pd.Series:
+    """Return whether the block after that of each bar drifts up: where a little more drift makes the bars rise more."""
+    bars, twin = (synthetic_market(n_bars, seed, drift=drift, tick=0.0) for drift in (0.4, 0.4 + 1e-6))
+    numbers = (bars.open_time - bars.open_time[0]) // bars.timeframe // block
+    rises = pd.Series(twin.close / twin.open > bars.close / bars.open).groupby(numbers).first()
+    return pd.Series(rises.reindex(numbers + 1, fill_value=True).to_numpy(), _times(bars))
+
+
+def turned_by_volume(bars: Bars) -> pd.Series:
+    """Return whether the close is above its 100-bar EMA, or below it where the volume of 4 bars is high."""
+    close, volume = (pd.Series(np.log(values), _times(bars)) for values in (bars.close, bars.volume))
+    is_above = close > close.ewm(span=100, adjust=False).mean()
+    is_high = volume.rolling(4, min_periods=1).mean() > volume.ewm(span=200, adjust=False).mean()
+    return is_above != is_high
+
+
+def _times(bars: Bars) -> pd.Index:
+    return pd.Index(bars.open_time.astype("int64"))
+
+
+def accuracy_of(is_up: pd.Series, url: str) -> float:
+    """Return the event accuracy of a rule, given by open time, on the verdicts in a ledger."""
     engine = open_database(url)
     with engine.connect() as connection:
         verdicts = pd.read_sql(text(_VERDICTS), connection)
     engine.dispose()
-    is_up = pd.Series(bayes_filter(bars, drift) > 0.5, index=bars.open_time.astype("int64"))
     verdicts["is_right"] = is_up.loc[verdicts.open_time].to_numpy() == (verdicts.truth == 1)
     return float(verdicts.groupby(["kind", "first_time", "last_time"]).is_right.mean().mean())
 
@@ -148,6 +197,9 @@ def means(rows: list[Row]) -> list[Row]:
             row |= {"filter": part["filter"].mean(), "share of edge": part["share of edge"].mean()}
             row |= {"+- ": part["share of edge"].sem() if n > 1 else math.nan, "lowest": part["share of edge"].min()}
         else:
+            if control == "regimes":
+                row |= {name: part[name].mean() for name in ("lead", "lead z", "told", "product")}
+                row["lowest lead z"] = part["lead z"].min()
             row |= {"mean z x sqrt(n)": part["z"].mean() * math.sqrt(n), "worst z": part["z"].abs().max()}
         result.append(row | {"seconds": part["seconds"].mean()})
     return result
