@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Make the README's pictures of TensorBoard from the default job: ./scripts/readme_pictures.py (needs chromium)."""
+"""Make the pictures of the default job in the README and the docs: ./scripts/readme_pictures.py (needs chromium)."""
 
 import io
 import re
@@ -13,11 +13,17 @@ import urllib.request
 from pathlib import Path
 
 from hydra import compose, initialize_config_module
+from matplotlib.dates import ConciseDateFormatter
+from matplotlib.figure import Figure
 from PIL import Image
 from playwright.sync_api import sync_playwright
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from trendtrain.charts.look import light, muted
+from trendtrain.charts.run_figures import COLOURS
+from trendtrain.reports.run_scores import RunScores
 from trendtrain.train import train
+from trendtrain.validation.edge import course_of
 
 _FOLDER = Path(__file__).parents[1] / "docs" / "images"
 _FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--enable-unsafe-swiftshader", "--no-first-run"]
@@ -30,8 +36,32 @@ def main() -> None:
         with initialize_config_module("trendtrain.configs", version_base="1.3"):
             cfg = compose("train", [f"db.url=sqlite:///{scratch}/bars.db", "trainer.enable_progress_bar=false"])
         train(cfg, run)
+        save("lead", draw_lead(run))
         save("pivots", newest_image(run / "tensorboard", "figures/pivots/SYNTH/5m"))
         save("dashboard", screenshot(run))
+
+
+def draw_lead(run: Path) -> bytes:
+    """Return the picture of the lead over the best simple rule so far, with its 95 % interval."""
+    scores = RunScores.read(run).board
+    best = scores.scores()["best_baseline"]["name"]
+    events = scores.events()
+    lead = 100.0 * (events.values[:, 0] - events.values[:, 2 + scores.baselines.index(best)])
+    course = course_of(lead, events.known_time.astype("datetime64[ms]"), events.block, (-100.0, 100.0))
+    with light():
+        figure = Figure(figsize=(8.8, 3.6), layout="constrained")
+        chart = figure.subplots()
+        chart.axhline(0.0, color=muted(), linewidth=1.0)
+        chart.fill_between(course.time, course.low, course.high, color=COLOURS[0], alpha=0.25, linewidth=0)
+        chart.plot(course.time, course.mean, color=COLOURS[0], linewidth=2.4)
+        chart.text(0.985, 0.06, "0: no better than the best rule", transform=chart.transAxes, ha="right")
+        chart.set_ylabel("lead in points of accuracy")
+        chart.xaxis.set_major_formatter(ConciseDateFormatter(chart.xaxis.get_major_locator()))
+        title = "The model's lead over the best simple rule so far, with its 95 % interval"
+        chart.set_title(title, loc="left", weight="bold")
+        file = io.BytesIO()
+        figure.savefig(file, format="png", dpi=120)
+    return file.getvalue()
 
 
 def newest_image(folder: Path, tag: str) -> bytes:

@@ -91,7 +91,7 @@ def small_run(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     """A finished run on two small markets: its `folder`, the `url` of its database, its summary's `values`."""
     from small_run import walk  # torch and Lightning take seconds
 
-    return walk(tmp_path_factory.mktemp("runs") / "small", "data.symbols=[SYNTH-A,SYNTH-B]")
+    return walk(tmp_path_factory.mktemp("runs") / "small", "data.symbols=[SYNTH-A,SYNTH-B]", "data.source.n_bars=4500")
 
 
 @pytest.fixture

@@ -196,10 +196,10 @@ def means(rows: list[Row]) -> list[Row]:
         if control == "planted":
             row |= {"filter": part["filter"].mean(), "share of edge": part["share of edge"].mean()}
             row |= {"+- ": part["share of edge"].sem() if n > 1 else math.nan, "lowest": part["share of edge"].min()}
+        elif control == "regimes":
+            row |= {name: part[name].mean() for name in ("lead", "lead z", "told", "product")}
+            row["lowest lead z"] = part["lead z"].min()
         else:
-            if control == "regimes":
-                row |= {name: part[name].mean() for name in ("lead", "lead z", "told", "product")}
-                row["lowest lead z"] = part["lead z"].min()
             row |= {"mean z x sqrt(n)": part["z"].mean() * math.sqrt(n), "worst z": part["z"].abs().max()}
         result.append(row | {"seconds": part["seconds"].mean()})
     return result

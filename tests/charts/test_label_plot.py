@@ -21,7 +21,7 @@ LAST = slice(700, 1000)
 
 
 def labelled(symbol: str = "ETH", n: int = 1000, rules: PivotRules | None = None) -> Labelled:
-    return label_series(Series(symbol, "5m"), synthetic_market(n, seed=5), rules or PivotRules())
+    return label_series(Series(symbol, "5m"), synthetic_market(n, seed=25), rules or PivotRules())
 
 
 def points(figure: Figure, marker: str) -> list[tuple[float, float]]:

@@ -54,7 +54,7 @@ class NewestBars(pl.Callback):
 @pytest.fixture(scope="module")
 def walked(make_trainer: Make, make_module: Make, make_datamodule: Make) -> NewestBars:
     """A walk over two series whose rules void some predictions."""
-    labeler = partial(label_bars, max_gap=12, strength=(2, 1), flat_band=0.0005)
+    labeler = partial(label_bars, max_gap=12, strength=(2, 1), flat_band=0.002)
     datamodule = make_datamodule(labeler=labeler, walk=Walk(start=0.3, step="150bars", warmup=0))
     recents = NewestBars(datamodule)
     make_trainer(TrendValidation(), recents).fit(make_module(), datamodule)
@@ -86,7 +86,7 @@ def test_the_pivots_drawn_are_those_of_the_whole_series(walked: NewestBars) -> N
 
 def test_the_lines_drawn_are_those_that_judge(walked: NewestBars) -> None:
     for i, (name, recent) in enumerate(walked.recents[-1].items()):
-        labels = labels_of(SERIES, 12, strength=(2, 1), flat_band=0.0005)
+        labels = labels_of(SERIES, 12, strength=(2, 1), flat_band=0.002)
         first, last = recent.bars.open_time[recent.first], recent.bars.open_time[-1]
         is_of_it = labels.series_index[labels.lines.first_bar] == i
         expected = labels.lines[is_of_it & (labels.lines.known_at <= labels.offset[i] + len(SERIES[name]) - 1)]

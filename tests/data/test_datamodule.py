@@ -241,7 +241,7 @@ def test_a_restored_datamodule_goes_on_as_if_never_stopped(n_epochs: int) -> Non
     def batches(datamodule: PivotDataModule) -> list[dict[str, torch.Tensor]]:
         return [batch for loader in (datamodule.train_dataloader(), datamodule.val_dataloader()) for batch in loader]
 
-    walk = Walk(start=0.3, step="40bars", batch_size=16, warmup=14)
+    walk = Walk(start=0.3, step="40bars", batch_size=16, warmup=20)
     original = module_of(TWO, walk=walk)
     assert original.n_warmup > 3
     for _ in range(n_epochs):

@@ -15,8 +15,8 @@ from trendtrain.validation import Pending, Predictions, Scoreboard, Verdicts
 from trendtrain.validation.score import calendar_blocks, estimate
 
 PARTS = {
-    Series("A", "5m"): synthetic_market(6000, seed=11, missing=0.01, tick=0.1),
-    Series("B", "5m"): synthetic_market(5000, seed=12, missing=0.01, tick=0.1),
+    Series("A", "5m"): synthetic_market(8000, seed=11, missing=0.01, tick=0.1),
+    Series("B", "5m"): synthetic_market(7000, seed=12, missing=0.01, tick=0.1),
     Series("A", "1h"): synthetic_market(2000, seed=13, timeframe="1h"),
 }
 LABELS = Labels.stack({name: label_bars(bars, max_gap=3, flat_band=0.0005) for name, bars in PARTS.items()})

@@ -207,7 +207,7 @@ def test_what_is_kept_does_not_grow_with_history() -> None:
     for bar in range(len(BARS)):
         judge.update("A", "5m", BARS[bar : bar + 1])
         most = max(most, sum(len(stream.close_time) for stream in judge._judges.values()))
-    assert most < 100
+    assert most < 150
 
 
 MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
