@@ -154,7 +154,7 @@ class Intervals(pl.Callback):
 @pytest.fixture(scope="module")
 def start(make_datamodule: Make, make_module: Make, make_trainer: Make) -> Make:
     """A way to start, and to resume, a walk of 60 steps over some 250 lines."""
-    bars = {Series("AAA", "5m"): synthetic_market(6000, seed=4)}
+    bars = {Series("AAA", "5m"): synthetic_market(7000, seed=4)}
 
     def start(folder: Path, *more: pl.Callback, config: Any = CONFIG) -> None:
         checkpoint = WalkCheckpoint(folder / "checkpoints", every_n_steps=4)
@@ -162,7 +162,7 @@ def start(make_datamodule: Make, make_module: Make, make_trainer: Make) -> Make:
         first = torch.load(resumed, weights_only=True)["PivotDataModule"]["step"] if resumed else 0
         logger = TensorBoardLogger(folder, name="tb", version="", default_hp_metric=False, purge_step=first)
         parts = (TrendValidation(), TrendCharts(config), checkpoint, ReseedGenerators(0), *more)
-        datamodule = make_datamodule(series=bars, walk=Walk(start=0.4, step="60bars", warmup=0))
+        datamodule = make_datamodule(series=bars, walk=Walk(start=0.4, step="70bars", warmup=0))
         make_trainer(*parts, logger=logger).fit(make_module(), datamodule, ckpt_path=resumed, weights_only=True)
 
     return start
