@@ -16,7 +16,7 @@ from trendtrain.replay import make_sampler, weigh
 torch.set_num_threads(1)  # small nets: on busy cores a second thread costs tenfold, and gains nothing
 
 SERIES = {
-    Series("AAA", "5m"): synthetic_market(1400, seed=2, timeframe="5m"),
+    Series("AAA", "5m"): synthetic_market(1400, seed=10, timeframe="5m"),
     Series("BBB", "15m"): synthetic_market(500, seed=1, timeframe="15m"),
 }
 

@@ -154,7 +154,7 @@ class Intervals(pl.Callback):
 @pytest.fixture(scope="module")
 def start(make_datamodule: Make, make_module: Make, make_trainer: Make) -> Make:
     """A way to start, and to resume, a walk of 60 steps over some 250 lines."""
-    bars = {Series("AAA", "5m"): synthetic_market(7000, seed=4)}
+    bars = {Series("AAA", "5m"): synthetic_market(9000, seed=4)}
 
     def start(folder: Path, *more: pl.Callback, config: Any = CONFIG) -> None:
         checkpoint = WalkCheckpoint(folder / "checkpoints", every_n_steps=4)
@@ -162,7 +162,7 @@ def start(make_datamodule: Make, make_module: Make, make_trainer: Make) -> Make:
         first = torch.load(resumed, weights_only=True)["PivotDataModule"]["step"] if resumed else 0
         logger = TensorBoardLogger(folder, name="tb", version="", default_hp_metric=False, purge_step=first)
         parts = (TrendValidation(), TrendCharts(config), checkpoint, ReseedGenerators(0), *more)
-        datamodule = make_datamodule(series=bars, walk=Walk(start=0.4, step="70bars", warmup=0))
+        datamodule = make_datamodule(series=bars, walk=Walk(start=0.4, step="90bars", warmup=0))
         make_trainer(*parts, logger=logger).fit(make_module(), datamodule, ckpt_path=resumed, weights_only=True)
 
     return start
@@ -187,11 +187,11 @@ def test_the_band_ends_as_the_interval_of_the_summary(long: SimpleNamespace) -> 
 
 def test_a_band_is_never_far_from_the_interval_of_its_step(long: SimpleNamespace) -> None:
     low, high = (values(long.charts, f"trend/event_accuracy_{end}") for end in ("low", "high"))
-    assert len(low) > 10
+    assert len(low) > 20
+    assert set(low) == set(range(min(low), max(long.scores) + 1))
     for step, scores in long.scores.items():
         exact = np.subtract(*scores["accuracy_ci95"][::-1])
-        assert np.isnan(exact) == (step not in low)
-        if step in low:
+        if step in low:  # a band begins when its width is next computed, not always with the eighth block
             assert high[step] - low[step] == pytest.approx(exact, rel=0.2)  # blocks are few, and move
 
 
