@@ -46,11 +46,10 @@ def wait(seconds: float, one: Followed) -> None:
 
 
 def test_bars_come_as_they_close(exchange: LocalExchange) -> None:
-    with followed(exchange, history=30) as one:
-        start = exchange.now()
+    with followed(exchange, history=300) as one:
         one.more()
         one.check()
-        assert one.rows[FIRST][0][0] <= start - 29 * SECOND
+        assert len(one.rows[FIRST]) >= 300
         assert not one.source.is_done
 
 

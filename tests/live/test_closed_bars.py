@@ -204,6 +204,20 @@ def test_bars_wait_for_an_earlier_one() -> None:
     assert bars.take() == [one(4), one(5), one(6), one(7)]
 
 
+@pytest.mark.parametrize("is_final", [True, None])
+def test_what_a_session_sends_of_the_time_before_it_proves_nothing(is_final: bool | None) -> None:
+    bars, session = ClosedBars(STEP, newest=2 * STEP), 5 * STEP + 1
+    bars.stream(one(2), is_final, session)
+    for time in (3, 4, 5):
+        bars.stream(one(time, 9.0), is_final, session)
+    assert (bars.take(), bars.is_missing) == ([], True)
+    bars.page([one(3), one(4), one(5), one(6)], since=3 * STEP)
+    assert bars.take() == [one(3), one(4), one(5)]
+    for time in (6, 7):
+        bars.stream(one(time), is_final, session)
+    assert bars.take()[0] == one(6)
+
+
 def test_the_next_bar_of_another_session_proves_nothing() -> None:
     bars = ClosedBars(STEP, newest=3 * STEP)
     for time, session in ((3, 1), (4, 1), (5, 2), (6, 2)):

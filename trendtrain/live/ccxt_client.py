@@ -1,4 +1,4 @@
-"""A ccxt client that numbers its connections, reads the closed flag of rows, and tells how long it is refused."""
+"""A ccxt client that tells its connections apart, reads the closed flag of rows, and tells how long it is refused."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -29,7 +29,7 @@ def new_client(
     Args:
         exchange: Name of the exchange in ccxt, such as `binance`.
         settings: More settings of the ccxt class.
-        next_session: Gives each connection its number, its `connection_number`.
+        next_session: Gives each connection when it began, ms, its `connected_at`.
         on_row: Called with each row of a stream that tells whether it is final, where the client `tells_final`.
         on_refusal: Called with the status and the seconds of Retry-After (0 where there is none) of a refused request.
 
@@ -46,12 +46,12 @@ def new_client(
     read_flags = _READERS.get(next((name for name in _READERS if issubclass(base, getattr(ccxt, name))), ""))
 
     class Client(base):  # type: ignore[misc, valid-type]
-        connection_number = 0
+        connected_at = 0
         tells_final = read_flags is not None
 
         def on_connected(self, client: Any, message: Any = None) -> None:
             """Begin a session; what an earlier one left in the cache may have a stale close."""
-            self.connection_number = next_session()
+            self.connected_at = next_session()
             self.ohlcvs: dict[str, Any] = {}
             super().on_connected(client, message)
 

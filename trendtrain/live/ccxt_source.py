@@ -1,7 +1,6 @@
 """Bring the closed bars of an exchange through ccxt: websocket for speed, REST for what it lacks."""
 
 import asyncio
-import itertools
 import logging
 import threading
 import time
@@ -133,7 +132,7 @@ class _Run:
         self.state = "starting"
         self._after = after
         stamina.instrumentation.set_on_retry_hooks(())  # `_tell_state` tells it once
-        self._sessions = itertools.count(1)
+        self._session = 0
         self._refused_until = self._began = 0.0
         self._n_recycled = 0
         self._by_market: dict[tuple[str, str], _Watched] = {}
@@ -177,7 +176,7 @@ class _Run:
             self._began = self._loop.time()
             self._broken.clear()
             self._client = new_client(
-                self.source.exchange, self._settings(), lambda: next(self._sessions), self._on_row, self._on_refusal
+                self.source.exchange, self._settings(), self._next_session, self._on_row, self._on_refusal
             )
             try:
                 if markets is not None:
@@ -266,13 +265,18 @@ class _Run:
                     for row in rows:
                         self._take_row(one, Row.of(row), None)
 
+    def _next_session(self) -> int:
+        """Return when a connection begins on the exchange's clock, ms; each has another."""
+        self._session = max(self._now(), self._session + 1)
+        return self._session
+
     def _on_row(self, market: str, interval: str, row: Row, is_final: bool) -> None:
         one = self._by_market.get((market, interval))
         if one is not None:
             self._take_row(one, row, is_final)
 
     def _take_row(self, one: _Watched, row: Row, is_final: bool | None) -> None:
-        session, needs = self._client.connection_number, one.needs
+        session, needs = self._client.connected_at, one.needs
         one.is_due |= one.session not in (0, session)  # after each reconnect
         one.session, one.heard, one.unheard_since = session, max(one.heard, row.time), None
         one.is_heard = True

@@ -39,8 +39,9 @@ class ClosedBars:
     """Bring each closed bar of a series once and in order, and those that were corrected later.
 
     A bar has closed where the exchange says so (`is_final`); where the next bar follows in the same unbroken session of
-    an exchange that never says so; or where REST returns a later bar with it. The first bar of a session began before
-    it, so it comes from REST, as do the bars between two sessions. A row of an earlier session proves nothing.
+    an exchange that never says so; or where REST returns a later bar with it. Bars that opened before a session come
+    from REST: its first rows may be of the past, with a stale close, and it lacks a part of the bar under way. A row of
+    an earlier session proves nothing.
 
     Args:
         timeframe: Length of a bar, ms.
@@ -65,7 +66,7 @@ class ClosedBars:
         self.newest = newest
         self._next = None if newest is None else newest + timeframe  # where the next bar opens, as far as is known
         self._session: int | None = None
-        self._first = 0  # open time of the session's first row
+        self._first = 0  # later bars than this one opened in the session
         self._forming: Row | None = None  # the newest row of the session, where the exchange never says `is_final`
         self._seen: int | None = None  # the latest open time in the stream
         self._doubted: int | None = None  # the earliest bar that the stream now gives otherwise
@@ -81,10 +82,10 @@ class ClosedBars:
         Args:
             row: The bar as it is now.
             is_final: Whether the exchange says that the bar is final; None where this exchange never says it.
-            session: Number of the connection; each new one has another.
+            session: When the connection began, ms; each new one has another. A wrong clock costs requests of REST.
         """
         if session != self._session:
-            self._session, self._first, self._forming = session, row.time, None
+            self._session, self._first, self._forming = session, max(row.time, session - 1), None
         if self.newest is not None and row.time <= self.newest:
             self._compare(row, is_final)
             return
