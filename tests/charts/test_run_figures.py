@@ -96,11 +96,11 @@ def test_delays_add_up_to_all_but_the_longest() -> None:
 def test_live_accuracy_is_that_of_the_window_and_not_of_all_so_far() -> None:
     held = history()
     held["correct"] = np.cumsum(np.where(held["step"] < 20, 2.0, 8.0))
-    training, live = run_figures.draw_training(held).data
-    assert live.y[5] == pytest.approx(0.2)
-    assert live.y[-1] == pytest.approx(0.8)
-    assert np.isnan(training.y[:3]).all()
-    assert training.y[-1] == pytest.approx(0.75)
+    memory, _, live = run_figures.draw_replay(held).data
+    assert live.y[5] == pytest.approx(0.8)
+    assert live.y[-1] == pytest.approx(0.2)
+    assert np.isnan(memory.y[:3]).all()
+    assert memory.y[-1] == pytest.approx(0.25)
 
 
 def test_replay_shows_memory_draws_and_live() -> None:
@@ -111,4 +111,4 @@ def test_replay_shows_memory_draws_and_live() -> None:
 def test_steps_without_a_verdict_have_no_live_accuracy() -> None:
     held = history()
     held["validated"][:] = held["correct"][:] = 0.0
-    assert np.isnan(run_figures.draw_training(held).data[1].y).all()
+    assert np.isnan(run_figures.draw_replay(held).data[2].y).all()

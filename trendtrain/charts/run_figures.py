@@ -153,33 +153,13 @@ def draw_replay(history: Mapping[str, AnyArray]) -> go.Figure:
         ("in the draws", _smooth(history["wrong_in_draws"], span), COLOURS[1], None),
         ("live, when judged", 1.0 - live, "var(--ink)", "dot"),
     ]
-    return _shares(time, parts, "share wrong", history)
-
-
-def draw_training(history: Mapping[str, AnyArray]) -> go.Figure:
-    """Draw the accuracy on what is being learned against the accuracy on new bars.
-
-    Args:
-        history: From `RunHistory.arrays`.
-    """
-    time, live, span = _live(history)
-    memory = 1.0 - _smooth(history["wrong_in_memory"], span)
-    parts = [
-        ("training: bars in the memory", memory, COLOURS[0], None),
-        ("live: new bars, when judged", live, "var(--ink)", "dot"),
-    ]
-    return _shares(time, parts, "accuracy of predictions", history)
-
-
-def _shares(
-    time: AnyArray, parts: Sequence[tuple[str, FloatArray, str, str | None]], title: str, history: Mapping[str, Any]
-) -> go.Figure:
     data = [
         go.Scatter(x=time, y=values, name=name, mode="lines", line={"color": colour, "width": 2, "dash": dash})
         for name, values, colour, dash in parts
     ]
     shapes = [_level("y", 0.5), *_alarms(history)]
-    return figure(data, hovermode="x unified", shapes=shapes, xaxis=axis(type="date"), yaxis=axis(title, **_PERCENT))
+    y = axis("share wrong", **_PERCENT)
+    return figure(data, hovermode="x unified", shapes=shapes, xaxis=axis(type="date"), yaxis=y)
 
 
 def _live(history: Mapping[str, AnyArray]) -> tuple[AnyArray, FloatArray, int]:

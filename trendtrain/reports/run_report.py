@@ -185,13 +185,13 @@ def _confidence(scores: RunScores, values: Mapping[str, Any]) -> Iterator[Part]:
 def _replay(scores: RunScores) -> Iterator[Part]:
     if not len(scores.history.get("now", ())):
         return
-    about = "The share of wrong predictions. They are drawn more often; the loss weight corrects for that."
-    yield '<div class="pair"><div>' + section("Replay", about)
+    yield section(
+        "Replay: training against live",
+        "The share of wrong predictions: in the memory, in what was drawn from it, and live. Wrong ones are drawn more"
+        " often; the loss weight corrects for that. Where the share in the memory is far below the live one, the model"
+        " has memorised old bars.",
+    )
     yield run_figures.draw_replay(scores.history)
-    about = "Where training accuracy is far above live accuracy, the model has memorised old bars."
-    yield "</div><div>" + section("Training against live", about)
-    yield run_figures.draw_training(scores.history)
-    yield "</div></div>"
 
 
 def _terms(run: RunFile, values: Mapping[str, Any]) -> Iterator[Part]:
