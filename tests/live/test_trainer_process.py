@@ -113,10 +113,12 @@ def test_published_parameters_predict_from_the_next_step_on_and_older_ones_never
     facts = run.process.as_dict(run.datamodule.stream.now)
     assert facts["pid"] is None  # it is ended with the run
     assert facts["lag_seconds"] > 3600
-    again = predict("/bin/cat", lambda index, trainer: None)
+    numbers: list[int] = []
+    again = predict("/bin/cat", lambda index, trainer: numbers.append(n_optimizer_steps(trainer)))
+    assert numbers == [130] * N_STEPS  # from the start
     with ledger.engine.connect() as connection:
         assert connection.execute(text("SELECT count(DISTINCT step) FROM prediction_rows")).scalar() == N_STEPS
-    assert again.process.as_dict(again.datamodule.stream.now)["lag_seconds"] is not None  # it began with them
+    assert again.process.as_dict(again.datamodule.stream.now)["lag_seconds"] is not None
 
 
 def test_the_process_that_trains_judges_stored_predictions_and_publishes_after_each_step(

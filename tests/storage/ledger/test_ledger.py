@@ -120,6 +120,18 @@ def test_stats_are_per_model_and_series_in_order(ledger: Ledger) -> None:
     assert names == [("cnn", "BTCUSDT"), ("cnn", "ETHUSDT"), ("dqn", "BTCUSDT")]
 
 
+def test_stored_predictions_are_read_by_series_and_time(ledger: Ledger) -> None:
+    assert ledger.newest_predicted("one", "net") == {}
+    for series, minutes in ((BTC, [0, 1, 5]), (ETH, [0, 5])):
+        ledger.record("one", "net", 0, predicted(minutes, series), None)
+    ledger.record("one", "another", 0, predicted([9]), None)
+    minute = 60_000
+    assert ledger.newest_predicted("one", "net") == {BTC: 5 * minute, ETH: 5 * minute}
+    made = (1, 0.75)
+    assert ledger.stored("one", "net", {BTC: 0}) == {(BTC, minute): made, (BTC, 5 * minute): made}
+    assert ledger.stored("one", "net", {ETH: None}) == {(ETH, 0): made, (ETH, 5 * minute): made}
+
+
 def test_verdicts_of_another_model_do_not_count(ledger: Ledger) -> None:
     ledger.record("one", "cnn", 0, predicted([0]), None)
     ledger.record("one", "dqn", 0, predicted([0]), judged({0: CORRECT}))
