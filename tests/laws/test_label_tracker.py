@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from trendtrain.errors import InputError
 from trendtrain.market import Bars, LabelTracker, PivotTracker, label_bars, synthetic_market
-from trendtrain.market.kernel import find_pivots_in_bars, join_pivots
+from trendtrain.market.kernel import find_pivots_in_bars
+from trendtrain.market.line_kernel import join_pivots
 from trendtrain.market.lines import LabelRuns
 
 OPTIONS: list[dict[str, Any]] = [

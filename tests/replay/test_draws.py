@@ -17,8 +17,8 @@ def uniform_of(seed: int, n: int) -> np.ndarray:
 
 
 def ages_of(uniform: np.ndarray, n_events: int, half_life: float) -> np.ndarray:
-    ages = np.empty(len(uniform), dtype=np.int64)
-    fill_ages(uniform, n_events, half_life, ages)
+    ages, mantissa = np.empty(len(uniform), dtype=np.int64), np.empty(len(uniform))
+    fill_ages(uniform, n_events, half_life, ages, mantissa, mantissa.view(np.int64))
     return ages
 
 

@@ -91,7 +91,9 @@ def slow_draw(memory: ReplayMemory, n: int, random: np.random.Generator, half_li
         with np.errstate(over="ignore"):
             fill_uniform(seed, uniform.reshape(-1))
             seed += np.uint64(2 * n_proposed) * STRIDE
-        fill_ages(uniform[0], memory.n_events, np.inf if half_life is None else half_life, age)
+        mantissa = np.empty(n_proposed)
+        half = np.inf if half_life is None else half_life
+        fill_ages(uniform[0], memory.n_events, half, age, mantissa, mantissa.view(np.int64))
         for back, number in zip(age.tolist(), uniform[1], strict=True):
             rows = events[-1 - back]
             place = number * len(rows)

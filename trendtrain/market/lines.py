@@ -6,26 +6,17 @@ from typing import Any
 import numpy as np
 
 from trendtrain.market.bars import BoolArray, FloatArray, IntArray, TimeArray, make_read_only
-from trendtrain.market.kernel import (
-    BAR,
+from trendtrain.market.kernel import BAR, HIGH, KNOWN_AT, PRICE, PROMINENCE, SEGMENT, TIME, Codes, Floats, Ints
+from trendtrain.market.line_kernel import (
     END_TIME,
     FIRST_BAR,
-    HIGH,
-    KNOWN_AT,
     LAST_BAR,
     LINE_KNOWN_AT,
-    PRICE,
-    PROMINENCE,
     RUN_END,
     RUN_EVENT,
     RUN_KNOWN_AT,
     RUN_START,
-    SEGMENT,
     START_TIME,
-    TIME,
-    Codes,
-    Floats,
-    Ints,
     join_pivots,
 )
 from trendtrain.market.pivots import NO_HOLES, PivotRows, Pivots, restore_arrays

@@ -15,6 +15,9 @@ from trendtrain.market.kernel import (
     KNOWN_AT,
     LATER,
     LOW,
+    N_BITS,
+    N_PICKED_ROWS,
+    N_POINT_ROWS,
     PRICE,
     PROMINENCE,
     SEGMENT,
@@ -22,7 +25,6 @@ from trendtrain.market.kernel import (
     Codes,
     Floats,
     Ints,
-    PivotArrays,
     find_pivots_in_bars,
 )
 from trendtrain.market.rules import PivotRules, rules_from
@@ -117,7 +119,7 @@ class PivotTracker:
         self.lowest = lowest
         n_levels, room = len(self.rules.strength), 2 * max(self.rules.strength)
         strength, is_strict = np.array(self.rules.strength, np.int64), self.rules.tie == "strict"
-        self._values = (strength, is_strict, self.rules.inside == "skip", lowest, _BLOCK)
+        self._values = (strength, is_strict, self.rules.inside == "skip", lowest)
         self._state = (
             np.zeros(3, np.int64),
             np.tile([np.inf, -np.inf], (2, 1)),
@@ -155,7 +157,8 @@ class PivotTracker:
         arrays = (kernel_view(bars.high), kernel_view(bars.low), kernel_view(bars.open_time).view(np.int64))
         out = self._few if len(bars) <= _FEW else self._room(len(bars))
         holes = self._holes(bars)
-        return PivotRows(*out, *find_pivots_in_bars(arrays, self._values, holes, self._state, out), holes)
+        arguments = (*arrays, *self._values, holes, *self._state, *out)
+        return PivotRows(*out[:3], *find_pivots_in_bars(*arguments), holes)
 
     def _holes(self, bars: Bars) -> Ints:
         """Return the number of each bar before which more than `max_gap` bars are missing."""
@@ -166,10 +169,19 @@ class PivotTracker:
         longest = min((self.rules.max_gap + 1) * int(bars.timeframe.astype(np.int64)), LATER)
         return n_bars + np.flatnonzero(wait > np.timedelta64(longest, "ms"))
 
-    def _room(self, n_bars: int) -> PivotArrays:
-        """Return arrays for all pivots that so many bars can make certain: no two neighbours are pivots."""
-        n = n_bars // 2 ** (self.lowest - 1) + len(self.rules.strength) + 1
-        return np.zeros((2, 4, n), np.int64), np.empty((2, 2, n)), np.empty((2, n), np.int8)
+    def _room(self, n_bars: int) -> tuple[Ints, Floats, Codes, Ints, Floats, Ints]:
+        """Return arrays for all pivots that so many bars can make certain, and those in which the kernel works."""
+        n_levels, room = len(self.rules.strength), 2 * max(self.rules.strength)
+        n = n_bars // 2 ** (self.lowest - 1) + n_levels + 1  # no two neighbours are pivots
+        size = room + N_BITS + max(min(n_bars, _BLOCK), 1)
+        return (
+            np.zeros((2, 4, n), np.int64),
+            np.empty((2, 2, n)),
+            np.empty((2, n), np.int8),
+            np.empty((n_levels + 1, N_POINT_ROWS, size), np.int64),
+            np.empty((n_levels + 1, 2, size)),
+            np.empty((N_PICKED_ROWS, size), np.int64),
+        )
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state, in plain types; a few points a level."""

@@ -16,7 +16,7 @@ _30, _27, _31, _11 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(11)
 _HALF_ROOT = np.int64(0x3FE6A09E667F3BCD)  # the bits of sqrt(1 / 2)
 _LOG_2 = float(np.log(2.0))
 # Half precision has 5 bits of exponent, biased by 15, and 10 of fraction; no weight is small enough to be subnormal.
-_SCALE = 2.0 ** (np.arange(32) - 25.0)
+SCALE: FloatArray = np.ldexp(1.0, np.arange(32) - 25)
 
 
 @compiled
@@ -26,10 +26,13 @@ def draw_rows(
     half_life: float,
     rows: IntArray,
     weight: npt.NDArray[np.uint16],
-    largest: float,
+    scale: FloatArray,
     slot: IntArray,
     drawn: IntArray,
     age: IntArray,
+    uniform: FloatArray,
+    bits: IntArray,
+    found: IntArray,
 ) -> None:
     """Fill `slot` and `drawn` with rows, and `age` with the number of events younger than theirs.
 
@@ -42,11 +45,10 @@ def draw_rows(
         half_life: In events; infinity draws all events alike.
         rows: The rows, the first that of slot `span[0, 0]`.
         weight: The bits of each row's float16 weight, a normal number.
-        largest: At least the largest weight.
+        scale: `SCALE` over at least the largest weight.
         slot, drawn, age: The results, shape (n,), int64.
+        uniform, bits, found: What `working_room` returned; arrays made here would take longer to compile.
     """
-    scale = _SCALE / largest
-    uniform, found = np.empty((2, _PART)), np.empty((3, _PART), dtype=np.int64)  # of the part: age, place, weight
     newest, first_slot = len(span) - 2, span[0, 0]
     n_drawn = 0
     while n_drawn < len(drawn):
@@ -55,7 +57,7 @@ def draw_rows(
             n, before = min(_PART, n_proposed - start), n_drawn
             for j in range(2):
                 fill_uniform(seed + np.uint64(j * n_proposed + start) * _STRIDE, uniform[j, :n])
-            fill_ages(uniform[0, :n], newest + 1, half_life, found[0])
+            fill_ages(uniform[0, :n], newest + 1, half_life, found[0], uniform[2], bits[2])
             for i in range(n):
                 event = newest - found[0, i]
                 place = uniform[1, i] * (span[event + 1, 0] - span[event, 0])
@@ -74,6 +76,12 @@ def draw_rows(
         seed += np.uint64(2 * n_proposed) * _STRIDE
 
 
+def working_room() -> tuple[FloatArray, IntArray, IntArray]:
+    """Return arrays for a part: two uniform numbers each and a mantissa, their bits; age, place and weight."""
+    uniform = np.empty((3, _PART))
+    return uniform, uniform.view(np.int64), np.empty((3, _PART), dtype=np.int64)
+
+
 @inlined
 def fill_uniform(seed: np.uint64, uniform: FloatArray) -> None:
     """Fill `uniform` with random numbers from 0 to 1, 1 excluded; the seed of those that follow is n strides on."""
@@ -85,7 +93,9 @@ def fill_uniform(seed: np.uint64, uniform: FloatArray) -> None:
 
 
 @inlined
-def fill_ages(uniform: FloatArray, n_events: int, half_life: float, age: IntArray) -> None:
+def fill_ages(
+    uniform: FloatArray, n_events: int, half_life: float, age: IntArray, m: FloatArray, bits: IntArray
+) -> None:
     """Map uniform numbers to ages in events, 0 (the newest) to `n_events` - 1.
 
     With q = 2^(-1 / half_life) the probability of age a is proportional to q^a, a geometric law truncated at the oldest
@@ -93,6 +103,7 @@ def fill_ages(uniform: FloatArray, n_events: int, half_life: float, age: IntArra
 
     The logarithm is worked out here because a loop that calls the library's takes three times as long: of x = 2^e m
     with m from sqrt(1 / 2) to sqrt(2), log x = e log 2 + 2 artanh((m - 1) / (m + 1)), off by less than 1e-13.
+    `m` is room for as many, and `bits` is its memory as integers.
     """
     n = len(uniform)
     span = np.expm1(-n_events * _LOG_2 / half_life)
@@ -100,8 +111,6 @@ def fill_ages(uniform: FloatArray, n_events: int, half_life: float, age: IntArra
         for i in range(n):
             age[i] = min(int(uniform[i] * n_events), n_events - 1)
         return
-    m = np.empty(n)
-    bits = m.view(np.int64)
     for i in range(n):
         m[i] = 1.0 + uniform[i] * span
     for i in range(n):

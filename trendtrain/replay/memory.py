@@ -10,7 +10,7 @@ from trendtrain.errors import InputError, check_at_least
 from trendtrain.market.bars import BoolArray, FloatArray, IntArray
 from trendtrain.market.codes import whole_numbers
 from trendtrain.replay.columns import Columns
-from trendtrain.replay.draws import draw_rows
+from trendtrain.replay.draws import SCALE, draw_rows, working_room
 
 _LARGEST_ROW = 2**63 - 1
 _SMALLEST, _LARGEST = 1e-4, 60_000.0  # what half precision holds with three digits
@@ -231,9 +231,9 @@ class ReplayMemory:
             raise InputError("`draw` must come after `add`, got an empty memory.")
         drawn = Drawn(*np.empty((3, n), dtype=np.int64))
         seed = random.integers(2**64, dtype=np.uint64)
-        weight = self.weight.view(np.uint16)
+        weight, scale = self.weight.view(np.uint16), SCALE / self.largest_weight
         with np.errstate(over="ignore"):  # uncompiled, the random numbers overflow with a warning
-            draw_rows(seed, self._events["span"], half_life, self.rows, weight, self.largest_weight, *drawn)
+            draw_rows(seed, self._events["span"], half_life, self.rows, weight, scale, *drawn, *working_room())
         return drawn
 
     def state_dict(self) -> dict[str, Any]:

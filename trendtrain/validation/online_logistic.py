@@ -92,7 +92,9 @@ class OnlineLogistic:
         n_known = np.searchsorted(known.time[is_lesson][first], time, side="right")
         is_up = known.direction[is_lesson][first] == UP
         result = np.empty(len(row), dtype=np.int8)
-        _follow(x, n_known, waiting, position[is_lesson], start, is_up, self.rate, self._coefficients, result)
+        lessons = (n_known, waiting, position[is_lesson], start, is_up)
+        gradient = np.empty_like(self._coefficients)
+        _follow(x, *lessons, self.rate, self._coefficients, gradient, result)
         is_waiting = np.ones(len(rows), dtype=bool)
         is_waiting[position] = False
         self._row, self._x = rows[is_waiting], waiting[is_waiting]
@@ -167,6 +169,7 @@ def _follow(
     is_up: BoolArray,
     rate: float,
     coefficients: FloatArray,
+    gradient: FloatArray,
     result: IntArray,
 ) -> None:
     """Predict row by row, and before each row learn the events that are known by then; at the end, the rest.
@@ -180,14 +183,15 @@ def _follow(
         is_up: Whether each event was up.
         rate: Length of a step.
         coefficients: The model, shape (F + 1,), changed in place.
+        gradient: Room for as many numbers.
         result: The predictions, shape (n,).
     """
     n_learned = 0
-    gradient = np.empty_like(coefficients)
     for i in range(len(x) + 1):
         while n_learned < (n_known[i] if i < len(x) else len(is_up)):
             gradient[:] = 0.0
-            for place in position[start[n_learned] : start[n_learned + 1]]:
+            for at in range(start[n_learned], start[n_learned + 1]):
+                place = position[at]
                 residual = is_up[n_learned] - 1.0 / (1.0 + np.exp(-_log_odds(waiting[place], coefficients)))
                 for column in range(len(gradient)):
                     gradient[column] += residual * waiting[place, column]

@@ -138,7 +138,6 @@ def _follow(
 ) -> None:
     """Carry `counts`, `prices` and `held` over the bars with these log closes, and fill `result`."""
     n_events = n_lines = 0
-    signs = np.zeros(4)
     for i in range(len(close)):
         bar = counts[0]
         while n_events < len(event_known_at) and event_known_at[n_events] <= bar:
@@ -153,15 +152,13 @@ def _follow(
         else:
             prices[_REVERSAL_BARS] += _EMA_ALPHA * (close[i] - prices[_REVERSAL_BARS])
         slot = bar % _REVERSAL_BARS  # holds the close of 20 bars ago
-        signs[0], signs[1] = counts[2], counts[3]
-        signs[2] = prices[slot] - close[i] if counts[1] >= _REVERSAL_BARS else 0.0
-        signs[3] = prices[_REVERSAL_BARS] - close[i]
+        reversal = prices[slot] - close[i] if counts[1] >= _REVERSAL_BARS else 0.0
         prices[slot] = close[i]
         counts[0] += 1
         counts[1] += 1
-        for rule in range(4):
-            if signs[rule] != 0.0:
-                held[rule] = UP if signs[rule] > 0.0 else DOWN
+        for rule, sign in enumerate((float(counts[2]), float(counts[3]), reversal, prices[_REVERSAL_BARS] - close[i])):
+            if sign != 0.0:
+                held[rule] = UP if sign > 0.0 else DOWN
             result[i, rule] = held[rule]
 
 
