@@ -86,7 +86,7 @@ def test_a_database_that_fails_ends_the_run_in_one_line_and_the_next_start_goes_
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    options = (*SMALL, "live.train=false", "walk.steps=60")
+    options = (*SMALL, "live.train=false", "walk.steps=120")  # a full disk has no further page for these
     undisturbed, run = RunIn(tmp_path / "undisturbed", *options), RunIn(tmp_path / "failing", *options)
     assert undisturbed.live() == 0
     capsys.readouterr()
