@@ -78,10 +78,11 @@ def plot(lines: list[Row], path: Path) -> None:
     axes = figure.subplots(len(panels), sharex=True)
     minutes = [float(line["seconds"]) / 60.0 for line in lines[1:]]  # the first line is the start
     for axis, (label, names) in zip(axes, panels.items(), strict=True):
-        for name in names:
-            axis.plot(minutes, [float(line[name]) for line in lines[1:]], label=name)
+        values = {name: [float(line[name]) for line in lines[1:]] for name in names}
+        for name, column in values.items():
+            axis.plot(minutes, column, label=name)
         axis.set_ylabel(label)
-        axis.set_ylim(bottom=0.0)
+        axis.set_ylim(0.0, 1.2 * max(map(max, values.values())))
         axis.grid(alpha=0.3)
     axes[0].legend(loc="upper left", ncols=2)
     axes[-1].set_xlabel("minutes")

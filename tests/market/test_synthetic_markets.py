@@ -21,8 +21,10 @@ from trendtrain.market import (
     random_walk,
     synthetic_market,
 )
+from trendtrain.market.directions import UP
 from trendtrain.stream.pass_judge import attach
 from trendtrain.validation import Pending, Predictions, Scoreboard, baseline_directions
+from trendtrain.validation.online_logistic import online_logistic
 
 Market = Callable[[int, int], Bars]
 MARKETS = [synthetic_market, random_walk, planted_market, flipping_market, foretold_market]
@@ -106,6 +108,22 @@ def test_who_is_told_the_next_block_of_a_synthetic_market_is_right_and_no_simple
     rules = {name: event_accuracy(bars, up) for name, up in baseline_directions(bars, label_bars(bars)).items()}
     assert event_accuracy(bars, next_block_rises(60_000, seed=2).astype(np.float64)) > 0.7
     assert all(abs(accuracy - 0.5) < 0.04 for accuracy in rules.values()), rules
+
+
+def test_a_logistic_regression_sees_next_to_nothing_in_side_and_volume_and_much_in_their_product() -> None:
+    bars = synthetic_market(60_000, seed=2)
+    labels = label_bars(bars)
+    close, volume = (pd.Series(np.log(values)) for values in (bars.close, bars.volume))
+    distance = close - close.ewm(span=100, adjust=False).mean()
+    excess = volume.rolling(4, min_periods=1).mean() - volume.ewm(span=200, adjust=False).mean()
+    alone = [distance, np.sign(distance), excess, np.sign(excess), close.diff().fillna(0.0)]
+    both = [*alone, np.sign(distance) * np.sign(excess)]
+    blind, sees = (
+        event_accuracy(bars, (online_logistic(np.column_stack(parts), labels) == UP).astype(np.float64))
+        for parts in (alone, both)
+    )
+    assert abs(blind - 0.5) < 0.04
+    assert sees > 0.62
 
 
 def slow_chances(bars: Bars, drift: float, dwell: float) -> list[float]:

@@ -1,4 +1,4 @@
-"""Seeded synthetic markets: one like real bars, a random walk, and others with a known structure."""
+"""Seeded synthetic markets: a random walk, and others with a known structure."""
 
 from dataclasses import replace
 from itertools import accumulate
