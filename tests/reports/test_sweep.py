@@ -156,6 +156,48 @@ def test_a_sweep_without_charts_links_none(tmp_path: Path) -> None:
     assert link_charts(tmp_path, read_sweep(tmp_path)) == tmp_path
 
 
+def with_charts(sweep: Path, folder: str, **overrides: str) -> SweptRun:
+    """Return a run whose folder has an event file that holds the folder's name."""
+    (sweep / folder / "tensorboard").mkdir(parents=True)
+    (sweep / folder / "tensorboard" / "events").write_text(folder)
+    return SweptRun(folder, overrides, "finished", 0, summary(0.6))
+
+
+@pytest.mark.parametrize("value", ["x" * 300, "\u00e9" * 150, "\u4e16" * 90], ids=["1-byte", "2-byte", "3-byte"])
+def test_long_names_of_charts_are_cut_and_stay_different(value: str, tmp_path: Path) -> None:
+    place = "a" * 210  # two folders whose names are equal once they are cut
+    runs = [with_charts(tmp_path, place + end, path=value) for end in "bcd"]
+    runs.append(with_charts(tmp_path, "0", path=value))
+    charts = link_charts(tmp_path, runs)
+    assert charts == tmp_path / "tensorboard"
+    assert sorted((link / "events").read_text() for link in charts.iterdir()) == sorted(run.folder for run in runs)
+    assert max(len(os.fsencode(link.name)) for link in charts.iterdir()) < 255
+
+
+def test_where_links_fail_the_folder_of_the_sweep_is_shown(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    runs = [with_charts(tmp_path, "0")]
+    (tmp_path / "tensorboard").write_text("a user's file")
+    assert link_charts(tmp_path, runs) == tmp_path
+    assert (tmp_path / "tensorboard").read_text() == "a user's file"
+    (said,) = caplog.messages
+    assert said.startswith("TensorBoard shows the runs by their folders, because links failed: ")
+
+
+def test_a_folder_that_holds_more_than_links_stays_as_it_is(tmp_path: Path) -> None:
+    runs = [with_charts(tmp_path, "0")]
+    charts = link_charts(tmp_path, runs)
+    (charts / "events.mine").write_text("a user's file")
+    assert link_charts(tmp_path, runs) == tmp_path
+    assert sorted(path.name for path in charts.iterdir()) == ["0", "events.mine"]
+
+
+def test_a_run_in_the_folder_of_its_sweep_keeps_its_charts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    where = (f"hydra.sweep.dir={tmp_path}", "hydra.sweep.subdir=.", f"db.url=sqlite:///{tmp_path / 'sweep.db'}")
+    assert main(["train", *SMALL[:-1], "walk.steps=2", "hydra/launcher=basic", *where]) == 0
+    assert list((tmp_path / "tensorboard").glob("events.out.tfevents.*"))
+    assert f"tensorboard --logdir {tmp_path}\n" in capsys.readouterr().out
+
+
 SUBDIRS = ("a/b/${hydra.job.num}", "${hydra.job.override_dirname}", "../beside/${hydra.job.num}")
 
 

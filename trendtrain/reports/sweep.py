@@ -1,9 +1,9 @@
 """Read the results of a sweep's runs, and average them over seeds."""
 
 import json
+import logging
 import math
 import os
-import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,8 +15,9 @@ from trendtrain.reports.summary import write_json
 _FAILURE_FILE = "failure.json"
 _NOTES = ".runs"  # a folder in the sweep's, with a note on each run
 _RESULTS = ("summary.json", _FAILURE_FILE)  # a run that has ended wrote one of them
-_LONGEST_NAME = 200  # of a file system's 255 bytes
+_LONGEST_NAME = 200  # bytes, of a file system's 255
 CHARTS = "tensorboard"  # in a run's folder; in the sweep's, links to those of the runs, by readable names
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -100,16 +101,23 @@ def read_sweep(sweep: Path, is_cut: bool = False) -> list[SweptRun]:
 
 
 def link_charts(sweep: Path, runs: Sequence[SweptRun]) -> Path:
-    """Link the TensorBoard files of each run by its overrides, and return the folder for TensorBoard to show."""
+    """Link the TensorBoard files of each run by its overrides, and return the folder for TensorBoard to show.
+
+    That is the folder of the sweep if no run has such files, if no links can be made, or if its `tensorboard` holds
+    anything else than links, such as the files of a run in that same folder.
+    """
     links = sweep / CHARTS
-    if links.is_dir():
-        shutil.rmtree(links)
-    for run in runs:
-        charts = sweep / run.folder / CHARTS
-        if charts.is_dir():
-            links.mkdir(exist_ok=True)
-            name = ",".join([run.folder, *(f"{key}={value}" for key, value in run.overrides.items())])
-            (links / name.replace("/", "-")[:_LONGEST_NAME]).symlink_to(os.path.relpath(charts, links))
+    try:
+        if links.exists() and not _remove_links(links):
+            return sweep
+        for number, run in enumerate(runs):
+            charts = sweep / run.folder / CHARTS
+            if charts.is_dir():
+                links.mkdir(exist_ok=True)
+                _new_link(links, run, number).symlink_to(os.path.relpath(charts, links))
+    except OSError as error:
+        _LOG.warning("TensorBoard shows the runs by their folders, because links failed: %s", error)
+        return sweep
     return links if links.is_dir() else sweep
 
 
@@ -128,6 +136,24 @@ def seed_means(runs: Sequence[SweptRun]) -> list[SeedMean]:
 def as_json(runs: Sequence[SweptRun]) -> dict[str, Any]:
     """Return the content of `sweep.json`: the runs and their means."""
     return {"runs": [asdict(run) for run in runs], "means": [asdict(mean) for mean in seed_means(runs)]}
+
+
+def _remove_links(folder: Path) -> bool:
+    """Remove a folder of links, and return whether it is one; any other stays as it is."""
+    found = list(folder.iterdir())
+    if not all(entry.is_symlink() for entry in found):
+        return False
+    for link in found:
+        link.unlink()
+    folder.rmdir()
+    return True
+
+
+def _new_link(folder: Path, run: SweptRun, number: int) -> Path:
+    """Return the path of the link to a run; its name is cut, and ends with a number if another run has it."""
+    name = ",".join([run.folder, *(f"{key}={value}" for key, value in run.overrides.items())]).replace("/", "-")
+    link = folder / os.fsencode(name)[:_LONGEST_NAME].decode(errors="ignore")
+    return link.with_name(f"{link.name}~{number}") if link.is_symlink() else link
 
 
 def _run(home: Path, sweep: Path, overrides: dict[str, str]) -> SweptRun:
