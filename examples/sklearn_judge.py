@@ -9,7 +9,7 @@ scikit-learn's `LogisticRegression`. With `LedgerJudge(ledger, "live")` in place
 
 import numpy as np
 
-from trendtrain.market import synthetic_market as read_bars  # stands in for your own bars
+from trendtrain.market import planted_market as read_bars  # stands in for your own bars
 from trendtrain.validation import TrendJudge  # +
 
 
@@ -31,7 +31,7 @@ class LogisticRegression:
 
 def main() -> None:
     """Fit on the first bars, then predict at each close as a live service would."""
-    bars = read_bars(3_000, seed=0)
+    bars = read_bars(3_000, seed=0, timeframe="5m")
     log = np.log(bars.close)
     momentum = np.zeros((len(log), 3))
     for i, span in enumerate((5, 20, 60)):

@@ -105,14 +105,15 @@ class RunIn:
 
 
 class AlarmsOften:
-    """A detector that sees a change whenever there were 60 more events."""
+    """A detector that sees a change whenever there were so many more events; two thirds of them count on."""
 
-    def __init__(self) -> None:
+    def __init__(self, every: int = 60) -> None:
+        self.every = every
         self.n_events = 0
 
     def update(self, accuracy: np.ndarray) -> int | None:
         before, self.n_events = self.n_events, self.n_events + len(accuracy)
-        return 40 if before // 60 < self.n_events // 60 else None
+        return 2 * self.every // 3 if before // self.every < self.n_events // self.every else None
 
     def state_dict(self) -> dict[str, int]:
         return {"n_events": self.n_events}

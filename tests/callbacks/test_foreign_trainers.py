@@ -193,7 +193,7 @@ class Late(TrendValidation):
 
 def test_early_stopping_waits_for_the_first_verdict(pl: Any) -> None:
     stopping = TrendEarlyStopping("trend/event_accuracy", mode="max", patience=2)
-    trainer = fit(pl, Late(labels=LABELS), stopping, loaders=make_loader(BATCHES["tuple"], 0, 50), max_epochs=20)
+    trainer = fit(pl, Late(labels=LABELS), stopping, loaders=make_loader(BATCHES["tuple"], 0, 100), max_epochs=20)
     assert trainer.current_epoch == 5  # two without a verdict, the best one, two without an improvement
     assert stopping.wait_count == 2
 

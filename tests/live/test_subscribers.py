@@ -59,7 +59,7 @@ def walk(make_trainer: Make, make_module: Make, make_datamodule: Make) -> Callab
         callback = Subscribers("run-1", subscribers, **options)
 
         def replay(seed: int) -> Any:
-            return make_sampler(batch_size=32, n_batches=2, weigh=weigh, detector=AlarmsOften(), seed=seed)
+            return make_sampler(batch_size=32, n_batches=2, weigh=weigh, detector=AlarmsOften(every=15), seed=seed)
 
         trainer = make_trainer(TrendValidation(), callback, steps)
         trainer.fit(make_module(), make_datamodule(replay=replay))

@@ -111,7 +111,7 @@ class MadeWhenAsked:
     series = (Series("A", "5m"),)
     ORIGIN = np.datetime64("2020-01-01", "ms")
     LENGTH = np.timedelta64(5, "m").astype("timedelta64[ms]")
-    MARK = 1e6 + 0.125  # no other number is between this and 2,000 above
+    MARK = 1e6 + 0.125  # no other number lies a whole number, below 2,000, above this
 
     def load(self, series: Series, start: np.datetime64 | None, end: np.datetime64 | None) -> Bars:
         first, last = (
@@ -135,7 +135,8 @@ def marks_in_memory() -> np.ndarray:
             while issubclass(type(one), np.ndarray):  # `isinstance` asks objects, some of which warn
                 if type(one) is np.ndarray and one.dtype == np.float64:
                     values = one.ravel()
-                    found.append(values[(values >= MadeWhenAsked.MARK) & (values < MadeWhenAsked.MARK + 2000)])
+                    at = values[(values >= MadeWhenAsked.MARK) & (values < MadeWhenAsked.MARK + 2000)]
+                    found.append(at[at % 1.0 == MadeWhenAsked.MARK % 1.0])  # no volume of another test's bars
                 one = one.base
     return np.concatenate(found)
 
