@@ -57,7 +57,7 @@ def draw_lead(run: Path) -> bytes:
         chart.text(0.985, 0.06, "0: no better than the best rule", transform=chart.transAxes, ha="right")
         chart.set_ylabel("lead in points of accuracy")
         chart.xaxis.set_major_formatter(ConciseDateFormatter(chart.xaxis.get_major_locator()))
-        title = "The model's lead so far over the best simple rule of the whole run, with its 95 % interval"
+        title = "The model's lead so far over the run's best simple rule, with its 95 % interval"
         chart.set_title(title, loc="left", weight="bold")
         file = io.BytesIO()
         figure.savefig(file, format="png", dpi=120)
