@@ -29,7 +29,7 @@ Message = dict[str, Any]
 
 
 class Subscribers(pl.Callback):
-    """Call the hooks of objects with what happens, as dicts of plain values; docs/live.md lists their keys.
+    """Call the hooks of objects with what happens, as dicts of plain values; docs/operations.md lists their keys.
 
     A subscriber that raises or hangs neither stops nor delays the run: its errors are logged, and what it has no room
     for is left out. After a kill, messages about the steps since the last checkpoint come again.
