@@ -119,7 +119,7 @@ def test_either_process_is_killed_and_both_go_on(seed: int, tmp_path: Path) -> N
         assert "the process that trains has ended with -9; predictions go on" in process.communicate()[1]
         before.append(predictions(run))
         wait_until(lambda pid=trainer: not is_there(pid))  # type: ignore[misc]
-    assert run.live() == 0
+    assert run.live("feed.speed=1e9") == 0
     whole = predictions(run)
     for some in before:
         assert set(some) <= set(whole)  # none was made again, or replaced
@@ -132,6 +132,12 @@ def test_either_process_is_killed_and_both_go_on(seed: int, tmp_path: Path) -> N
         ("live.train=false", "`live.train` must be true with live.trainer=process, got false."),
         ("live.lockstep=true", "`live.lockstep` must be false with live.trainer=process, got true."),
         ("db.url=sqlite://", "`db.url` must not be in memory with live.trainer=process, got sqlite://."),
+        ("callbacks.ledger=null", "`callbacks.ledger.commits` must be true with live.trainer=process, got null."),
+        (
+            "callbacks.ledger.commits=false",
+            "`callbacks.ledger.commits` must be true with live.trainer=process, got false.",
+        ),
+        ("feed.speed=null", "`feed.speed` must be a number with live.trainer=process, got null."),
     ],
 )
 def test_what_a_process_of_its_own_cannot_do_is_refused(

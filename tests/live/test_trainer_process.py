@@ -16,6 +16,7 @@ from sqlalchemy import text
 from trendtrain.callbacks import LedgerWriter, PredictOnly, TrendValidation
 from trendtrain.callbacks.ledger_writer import n_optimizer_steps
 from trendtrain.data.datamodule import Live
+from trendtrain.errors import InputError
 from trendtrain.live import trainer_process as module
 from trendtrain.live.handover import PARAMETERS_FILE, TRAINER_FOLDER, Handover, publish
 from trendtrain.live.log import LOG
@@ -31,6 +32,11 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
     engine = open_database(f"sqlite:///{tmp_path / 'ledger.db'}")
     yield Ledger(engine)
     engine.dispose()
+
+
+def published_number(folder: Path) -> int:
+    found: int = torch.load(folder / PARAMETERS_FILE, weights_only=True)["number"]
+    return found
 
 
 class AtStep(pl.Callback):
@@ -56,22 +62,35 @@ def predict(tmp_path: Path, ledger: Ledger, make_trainer: Make, make_module: Mak
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(module.sys, "executable", program)
             trainer.fit(lightning_module, datamodule)
-        return SimpleNamespace(process=process, datamodule=datamodule)
+        return SimpleNamespace(process=process, datamodule=datamodule, module=lightning_module)
 
     return run
 
 
-@pytest.mark.parametrize(("program", "told"), [("ends", "has ended with 1"), ("nowhere", "could not start")])
+@pytest.fixture
+def program(tmp_path: Path) -> Make:
+    """Return where a script lies."""
+
+    def write(script: str) -> str:
+        path = tmp_path / "program"
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o755)
+        return str(path)
+
+    return write
+
+
+@pytest.mark.parametrize(("name", "told"), [("program", "has ended with 1"), ("nowhere", "could not start")])
 def test_a_process_that_ends_again_and_again_stops_no_prediction_and_is_told(
-    program: str,
+    name: str,
     told: str,
     tmp_path: Path,
     predict: Make,
+    program: Make,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    (tmp_path / "ends").write_text("#!/bin/sh\nread task\nexit 1\n")
-    (tmp_path / "ends").chmod(0o755)
+    program("read task; exit 1")
     clock = [0.0]
     monkeypatch.setattr(module.time, "monotonic", lambda: clock[0])
     found: list[dict[str, Any]] = []
@@ -83,12 +102,49 @@ def test_a_process_that_ends_again_and_again_stops_no_prediction_and_is_told(
         found.append(process.as_dict(trainer.datamodule.stream.now))  # type: ignore[attr-defined]
 
     with caplog.at_level(logging.INFO, LOG):
-        run = predict(str(tmp_path / program), go_on)
+        run = predict(str(tmp_path / name), go_on)
     assert run.datamodule.stream.step == N_STEPS
     entries = [record for record in caplog.records if record.name == LOG and record.levelno == logging.ERROR]
     assert told in entries[0].getMessage()
     assert [entry.args[1] for entry in entries[:3]] == [1.0, 2.0, 4.0]  # type: ignore[index]
     assert found[-1] == {"pid": None, "lag_seconds": None}
+
+
+def test_the_process_is_there_during_the_run_and_ends_with_it(predict: Make, program: Make) -> None:
+    pids: set[int] = set()
+
+    def see(index: int, trainer: pl.Trainer) -> None:
+        process = next(one for one in trainer.callbacks if isinstance(one, TrainerProcess))  # type: ignore[attr-defined]
+        pids.add(process.as_dict(trainer.datamodule.stream.now)["pid"])  # type: ignore[attr-defined]
+
+    run = predict(program("read task; exec sleep 600"), see)
+    (pid,) = pids
+    assert run.process._task["config"]["trainer"]["max_epochs"] == -1  # it ends with this process
+    assert not Path(f"/proc/{pid}").exists()
+    assert run.process.as_dict(run.datamodule.stream.now)["pid"] is None
+
+
+def test_a_mistake_in_the_configuration_is_tried_again_only_after_the_longest_pause(
+    predict: Make, program: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING, LOG):
+        predict(program("read task; exit 2"), lambda index, trainer: time.sleep(0.05))
+    first, second = [record.getMessage() for record in caplog.records if record.name == LOG]
+    assert "random weights predict" in first  # once
+    assert second == "the process that trains has ended with 2; predictions go on, and it starts again in 60 s"
+
+
+def test_parameters_that_know_more_than_was_predicted_are_refused(
+    predict: Make, program: Make, ledger: Ledger, tmp_path: Path
+) -> None:
+    run = predict(program("read task; exec sleep 600"), lambda index, trainer: None)
+    stream, path = run.datamodule.stream, tmp_path / TRAINER_FOLDER / PARAMETERS_FILE
+    state = run.module.state_dict()
+    publish(path, 5, stream.now, state)
+    predict(program("read task; exec sleep 600"), lambda index, trainer: None)  # their predictions are there
+    publish(path, 5, stream.now + stream.feed.length, state)
+    with pytest.raises(InputError, match=r"`db.url` must hold the predictions of run-1 until .*, got sqlite:///.*"):
+        predict(program("read task; exec sleep 600"), lambda index, trainer: None)
 
 
 def test_published_parameters_predict_from_the_next_step_on_and_older_ones_never(
@@ -111,7 +167,6 @@ def test_published_parameters_predict_from_the_next_step_on_and_older_ones_never
         rows = connection.execute(text("SELECT DISTINCT step, parameters FROM prediction_rows ORDER BY step")).all()
     assert [number for _, number in rows] == [0] * 3 + [100] * 5 + [130] * 4
     facts = run.process.as_dict(run.datamodule.stream.now)
-    assert facts["pid"] is None  # it is ended with the run
     assert facts["lag_seconds"] > 3600
     numbers: list[int] = []
     again = predict("/bin/cat", lambda index, trainer: numbers.append(n_optimizer_steps(trainer)))
@@ -131,13 +186,16 @@ def test_the_process_that_trains_judges_stored_predictions_and_publishes_after_e
         last = "(SELECT max(open_time) FROM prediction_rows)"
         n_left = connection.execute(text(f"DELETE FROM prediction_rows WHERE open_time = {last}")).rowcount
         n_stored = connection.execute(text("SELECT count(*) FROM prediction_rows")).scalar()
-    numbers, validation = [], TrendValidation()
+    numbers, nows, validation = [], [], TrendValidation()
     handover = Handover(tmp_path, "run-1", ledger, "CnnNet")
 
     def see(index: int, trainer: pl.Trainer) -> None:
         published = torch.load(tmp_path / PARAMETERS_FILE, weights_only=True)
         numbers.append(published["number"])
-        assert published["known_by"] == trainer.datamodule.stream.now.astype("datetime64[ms]").astype(int)  # type: ignore[attr-defined]
+        stream = trainer.datamodule.stream  # type: ignore[attr-defined]
+        before = nows[-1] if nows else stream.feed.start  # its batches were drawn before the step brought new bars
+        assert published["known_by"] == before.astype("datetime64[ms]").astype(int)
+        nows.append(stream.now)
         for name, one in trainer.lightning_module.state_dict().items():
             assert torch.equal(one, published["state_dict"][name])
 
@@ -148,6 +206,12 @@ def test_the_process_that_trains_judges_stored_predictions_and_publishes_after_e
     trainer.fit(make_module(), datamodule)
     assert numbers == [2 * (index + 1) for index in range(N_STEPS)]
     assert n_left >= 1
+    publish(tmp_path / PARAMETERS_FILE, 7, nows[-1], {})  # this process is killed, and begins again from before
+    numbers.clear()
+    again = Handover(tmp_path, "run-1", ledger, "CnnNet")
+    trainer = make_trainer(TrendValidation(), again, AtStep(lambda *_: numbers.append(published_number(tmp_path))))
+    trainer.fit(make_module(), make_datamodule())
+    assert numbers == [7] * 3 + [8 + 2 * n for n in range(N_STEPS - 3)]
     assert validation.buffer.stats.total == n_stored
     made = [verdicts.predictions for verdicts in judged]
     assert {round(float(one), 12) for part in made for one in part.confidence} == {0.75}

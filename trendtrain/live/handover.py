@@ -37,7 +37,18 @@ class Handover(pl.Callback):
         self.ledger = ledger
         self.model = model
         self._stored: Stored = {}
-        self._published: int | None = None
+        self._published = 0  # the newest parameters in the file
+        self._known_by: np.datetime64 = np.datetime64(0, "ms")  # what batches are drawn from was known by then
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Note which parameters are there already: after a kill, older ones come first."""
+        if self.path.exists():
+            self._published = int(torch.load(self.path, weights_only=True, map_location="cpu")["number"])
+        self._draw(trainer)
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Note what is known: the batches of an epoch are drawn before its step brings new bars."""
+        self._draw(trainer)
 
     def on_predictions(
         self, trainer: pl.Trainer, index: int, predictions: Predictions, series: tuple[Series, ...]
@@ -53,19 +64,20 @@ class Handover(pl.Callback):
 
     def on_walk_step(self, trainer: pl.Trainer, step: WalkStep) -> None:
         """Publish the parameters that would predict now; averaged ones are in place."""
-        self._publish(trainer, step.now)
+        self._publish(trainer)
 
     def on_warmup(self, trainer: pl.Trainer, done: int, total: int) -> None:
         """Publish the parameters after an epoch of the warm-up."""
-        if (stream := stream_of(trainer)) is not None:
-            self._publish(trainer, stream.now)
+        self._publish(trainer)
 
-    def _publish(self, trainer: pl.Trainer, now: np.datetime64) -> None:
-        number = n_optimizer_steps(trainer)
-        if number == self._published:
-            return
-        publish(self.path, number, now, trainer.lightning_module.state_dict())
-        self._published = number
+    def _draw(self, trainer: pl.Trainer) -> None:
+        if (stream := stream_of(trainer)) is not None:
+            self._known_by = stream.now
+
+    def _publish(self, trainer: pl.Trainer) -> None:
+        if (number := n_optimizer_steps(trainer)) > self._published:
+            publish(self.path, number, self._known_by, trainer.lightning_module.state_dict())
+            self._published = number
 
 
 def publish(path: Path, number: int, known_by: np.datetime64, state: Mapping[str, Tensor]) -> None:

@@ -9,7 +9,7 @@ from types import FrameType
 from typing import Any, Final
 
 from hydra.utils import instantiate
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from trendtrain.callbacks.listeners import call_hooks
 from trendtrain.data.datamodule import Live, PivotDataModule
@@ -166,12 +166,19 @@ def _check(cfg: DictConfig) -> None:
         check_choice(f"live.{name}", options[name], (True, False))
     check_choice("live.trainer", options.trainer, ("thread", "process"))
     if options.trainer == "process":
-        for name, rule in (("lockstep", False), ("train", True)):
-            if options[name] != rule:
-                got = str(options[name]).lower()
-                raise InputError(f"`live.{name}` must be {str(rule).lower()} with live.trainer=process, got {got}.")
-        if is_in_memory(cfg.db.url):
-            raise InputError(f"`db.url` must not be in memory with live.trainer=process, got {cfg.db.url}.")
+        _check_process(cfg)
     check_at_least("live.max_batches", options.max_batches, 1)
     if options.max_bars is not None:
         check_at_least("live.max_bars", options.max_bars, 2 * cfg.data.window)
+
+
+def _check_process(cfg: DictConfig) -> None:
+    """Refuse what a process of its own cannot do; predictions that are not kept would be made again, too late."""
+    for name, rule in (("live.lockstep", False), ("live.train", True), ("callbacks.ledger.commits", True)):
+        if (value := OmegaConf.select(cfg, name)) is not rule:
+            got = "null" if value is None else str(value).lower()
+            raise InputError(f"`{name}` must be {str(rule).lower()} with live.trainer=process, got {got}.")
+    if is_in_memory(cfg.db.url):
+        raise InputError(f"`db.url` must not be in memory with live.trainer=process, got {cfg.db.url}.")
+    if cfg.feed.get("speed", 1.0) is None:  # all bars would be predicted before the first parameters are there
+        raise InputError("`feed.speed` must be a number with live.trainer=process, got null.")

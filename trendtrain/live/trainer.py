@@ -4,6 +4,7 @@
 """
 
 import json
+import logging
 import os
 import sys
 import threading
@@ -15,8 +16,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from trendtrain.data.datamodule import Live, PivotDataModule
 from trendtrain.data.sources import StoredBars
-from trendtrain.errors import EXIT_MISTAKE, EXIT_SIGTERM, InputError
-from trendtrain.live.log import logging_live
+from trendtrain.errors import EXIT_FAILED, EXIT_MISTAKE, EXIT_SIGTERM, InputError, StorageError
+from trendtrain.live.log import LOG, logging_live
 from trendtrain.live.predicted_bars import PredictedBars
 from trendtrain.market.bars import Series
 from trendtrain.market.timeframe import parse_timeframe
@@ -30,12 +31,12 @@ def main() -> int:
     given = json.loads(sys.stdin.readline())
     threading.Thread(target=_end_with_parent, daemon=True).start()
     cfg = OmegaConf.create(given["config"])
-    try:
-        with logging_live(cfg.live.log):
+    with logging_live(cfg.live.log):
+        try:
             train(cfg, given["folder"], live=partial(_parts, cfg, given))
-    except InputError as error:
-        sys.stderr.write(f"trendtrain: {error}\n")
-        return EXIT_MISTAKE
+        except (InputError, StorageError) as error:
+            logging.getLogger(LOG).error("the process that trains: %s", error, extra={"event": "trainer"})
+            return EXIT_MISTAKE if isinstance(error, InputError) else EXIT_FAILED
     return 0
 
 

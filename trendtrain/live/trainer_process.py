@@ -15,10 +15,11 @@ import numpy as np
 import torch
 
 from trendtrain.callbacks.ledger_writer import model_class, n_optimizer_steps
+from trendtrain.errors import EXIT_MISTAKE, InputError
 from trendtrain.live.handover import PARAMETERS_FILE, TRAINER_FOLDER
 from trendtrain.live.log import LOG
 from trendtrain.live.run_parts import stream_of
-from trendtrain.market.timeframe import format_timeframe
+from trendtrain.market.timeframe import format_timeframe, parse_timeframe
 from trendtrain.reports.run_file import RunFile, has_run
 from trendtrain.storage.ledger.ledger import Ledger
 from trendtrain.stream.walk_step import WalkStep
@@ -68,6 +69,7 @@ class TrainerProcess(pl.Callback):
         self._n_failures = 0
         self._start_at = 0.0
         self._loaded: tuple[int, int] | None = None  # which file
+        self._is_told = False  # that random weights predict
 
     def as_dict(self, now: np.datetime64) -> dict[str, Any]:
         """Return the number of the process, None where it is not there, and by how much its parameters lag behind.
@@ -80,15 +82,22 @@ class TrainerProcess(pl.Callback):
         return {"pid": self._process.pid if is_there and self._process else None, "lag_seconds": lag}
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Begin with the newest parameters, and start the process."""
-        self._load(trainer, is_first=True)
+        """Begin with the newest parameters, and start the process.
+
+        Raises:
+            InputError: If the ledger does not have the predictions that these parameters have learned from.
+        """
         stream = stream_of(trainer)
         assert stream is not None  # of a live run
+        model = self.config["callbacks"]["ledger"].get("model") or model_class(pl_module).__name__
+        self._load(trainer, is_first=True)
+        if self._known_by is not None and self._known_by > stream.now:
+            self._check_predicted(model, self._known_by - stream.feed.length)  # a slot holds its end
         feed, history = stream.feed, trainer.datamodule.history  # type: ignore[attr-defined]
         grid = {"start": str(feed.start), "step": format_timeframe(feed.length)}
         opened = [(one, history.load(one, None, None).open_time[:1]) for one in feed.series]
         first = [[*one, str(time[0]) if len(time) else None] for one, time in opened]
-        config = self._config(model_class(pl_module).__name__)
+        config = self._config(model)
         if not has_run(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
             RunFile(name=self.run_id, grid=grid, config=config).save(self.folder)
@@ -110,6 +119,10 @@ class TrainerProcess(pl.Callback):
 
     def on_walk_step(self, trainer: pl.Trainer, step: WalkStep) -> None:
         """Load the newest parameters: the step is closed, and the next bar is not predicted yet."""
+        if not self._is_told and not n_optimizer_steps(trainer):
+            self._is_told = True
+            text = "random weights predict until the process that trains has published its first parameters"
+            _LOG.warning(text, extra={"event": "trainer"})
         self._watch()
         self._load(trainer)
 
@@ -124,14 +137,10 @@ class TrainerProcess(pl.Callback):
     def _config(self, model: str) -> dict[str, Any]:
         """Return the configuration of the process that trains."""
         callbacks = {**self.config["callbacks"], **dict.fromkeys((*_NOT_IN_TRAINER, "predict_only", "training"))}
-        model = self.config["callbacks"]["ledger"].get("model") or model
         handover = {"_target_": "trendtrain.live.handover.Handover", "_partial_": True, "model": model}
         callbacks |= {"versions": self.versions, "handover": handover}
-        trainer = {
-            **self.config["trainer"],
-            "enable_progress_bar": False,
-            "max_time": None,
-        }  # it ends with this process
+        endless = {"max_time": None, "max_epochs": -1}  # it ends with this process
+        trainer = {**self.config["trainer"], "enable_progress_bar": False, **endless}
         data = {**self.config["data"], "check_causal": False}  # this one has checked it
         return {**self.config, "callbacks": callbacks, "trainer": trainer, "data": data, "ckpt": "auto"}
 
@@ -155,12 +164,15 @@ class TrainerProcess(pl.Callback):
             if time.monotonic() >= self._start_at:
                 self._start()
         elif (code := self._process.poll()) is not None:
-            self._fail(f"has ended with {code}")
+            self._fail(f"has ended with {code}", is_mistake=code == EXIT_MISTAKE)
 
-    def _fail(self, what: str) -> None:
-        """Tell it, and wait before the next start: longer and longer if nothing was published since the last one."""
+    def _fail(self, what: str, is_mistake: bool = False) -> None:
+        """Tell it, and wait before the next start: longer and longer if nothing was published since the last one.
+
+        A mistake of the user's, such as in the configuration, will hardly be gone in a second.
+        """
         self._stop()
-        pause = min(2.0**self._n_failures, _LONGEST_PAUSE)
+        pause = _LONGEST_PAUSE if is_mistake else min(2.0**self._n_failures, _LONGEST_PAUSE)
         self._n_failures += 1
         self._start_at = time.monotonic() + pause
         text = "the process that trains %s; predictions go on, and it starts again in %.0f s"
@@ -172,6 +184,15 @@ class TrainerProcess(pl.Callback):
         if process is not None:
             process.kill()
             process.communicate()
+
+    def _check_predicted(self, model: str, time: np.datetime64) -> None:
+        """Raise unless a bar that closed after a time was predicted: the next one would be predicted with hindsight."""
+        newest = self.ledger.newest_predicted(self.run_id, model)
+        closes = [np.datetime64(at, "ms") + parse_timeframe(one.timeframe) for one, at in newest.items()]
+        if not closes or max(closes) <= time:
+            url, got = self.ledger.engine.url.render_as_string(), str(max(closes)) if closes else "none"
+            rule = f"must hold the predictions of {self.run_id} until {time}, from which its parameters have learned"
+            raise InputError(f"`db.url` {rule}, got {url}, with predictions until {got}.")
 
     def _load(self, trainer: pl.Trainer, is_first: bool = False) -> None:
         """Load the parameters that were published last, unless they are older than those that are there.
