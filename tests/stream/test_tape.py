@@ -80,6 +80,14 @@ def test_a_tape_keeps_the_newest_bars_and_no_more(cuts: list[int]) -> None:
     assert tape.newest.volume.tolist() == BARS.volume[-540:].tolist()
 
 
+def test_a_tape_keeps_no_memory_of_older_bars() -> None:
+    tape = tape_of()
+    tape.append(synthetic_market(5000, seed=3))
+    (kept,) = tape._newest  # `newest` copies again
+    for name in ("open_time", "open", "high", "low", "close", "volume"):
+        assert (len(getattr(kept, name)), len(getattr(kept, name).base)) == (540, 540)
+
+
 def test_bars_that_come_one_by_one_do_not_pile_up() -> None:
     tape, bars = tape_of(), synthetic_market(1100, seed=3)
     for at in range(len(bars)):

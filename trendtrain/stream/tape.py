@@ -118,7 +118,7 @@ class Tape:
         further = [_directions(name, baseline.update(bars)) for name, baseline in self._baselines.items()]
         self._check_sum(bars, first)
         if len(bars):
-            self._newest.append(bars)
+            self._newest.append(bars[-_N_NEWEST:])
         if first // _N_NEWEST != self.n_bars // _N_NEWEST:  # at each live bar it would take as long as a third of all
             self._trim()
         bar, known_rows = np.arange(first, self.n_bars), self._as_rows(known)
@@ -136,7 +136,7 @@ class Tape:
         return self.number << BAR_BITS
 
     def _trim(self) -> None:
-        if self._newest:  # as a copy: a view would keep all bars
+        if self._newest:  # joined, they are a copy: views of what was appended would keep all of it
             self._newest = [join_bars(self._newest[0][:0], *self._newest)[-_N_NEWEST:]]
 
     def _as_rows(self, known: KnownLabels) -> KnownLabels:
