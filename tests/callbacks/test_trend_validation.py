@@ -157,25 +157,33 @@ def test_half_precision_predicts_all_the_same(make_trainer: Make, make_module: M
     assert stats.total == 1291
 
 
-class LosesRows(PivotDataModule):
-    """Forgets the last row of each step."""
+class OwnLoader(PivotDataModule):
+    """Takes other rows of the last batch of each step."""
+
+    taken: slice | list[int]
 
     def val_dataloader(self) -> DataLoader:
+        taken = self.taken
+
         class Batches(StreamBatches):
             def __iter__(self) -> Any:
                 for draw in super().__iter__():
                     is_last = draw.row[-1] == self.stream.open().row[-1]
-                    yield Draw(draw.row[:-1], draw.weight[:-1]) if is_last else draw
+                    yield Draw(draw.row[taken], draw.weight[taken]) if is_last else draw
 
         return DataLoader(super().val_dataloader().dataset, sampler=Batches(self.stream, 32), batch_size=None)
 
 
-def test_a_step_that_leaves_rows_out_is_an_error(make_trainer: Make, make_module: Make, make_datamodule: Make) -> None:
+@pytest.mark.parametrize(("taken", "n_rows"), [(slice(-1), 119), ([*range(24), 23], 121)], ids=["fewer", "repeated"])
+def test_a_step_that_predicts_other_rows_is_an_error(
+    taken: slice | list[int], n_rows: int, make_trainer: Make, make_module: Make, make_datamodule: Make
+) -> None:
     whole = make_datamodule()
     options = {name: getattr(whole, name) for name in ("labeler", "max_gap", "window", "walk")}
-    trainer = make_trainer(TrendValidation())
-    with pytest.raises(RuntimeError, match=r"must predict each of its rows once: 119 predictions for 120 rows"):
-        trainer.fit(make_module(), LosesRows(SERIES, **options, replay=whole.make_replay))
+    datamodule = OwnLoader(SERIES, **options, replay=whole.make_replay)
+    datamodule.taken = taken
+    with pytest.raises(RuntimeError, match=f"must predict each of its rows once: {n_rows} predictions for 120 rows"):
+        make_trainer(TrendValidation()).fit(make_module(), datamodule)
 
 
 class Diverges(TrendModule):

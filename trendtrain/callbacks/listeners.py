@@ -23,6 +23,7 @@ class HasStream(Protocol):
 
     stream: Stream
     n_warmup: int
+    fills_batches: bool  # with the last row of a step
 
 
 def commit(trainer: pl.Trainer, index: int, predictions: Predictions, series: tuple[Series, ...]) -> Predictions:

@@ -237,11 +237,12 @@ class TrendValidation(pl.Callback):
         """Judge what was predicted in the pass or step that ends."""
         module, is_partial = trainer.lightning_module, bool(trainer.fast_dev_run)  # type: ignore[attr-defined]
         predictions, self._predicted = self._naming_the_step(self._predicted.predictions), OutputBuffer()
-        stream = self._stream
-        if stream is None:
+        if self._walked is None:
             assert self._judge is not None
             return self._judge.close(predictions, is_partial)
-        predictions = predictions[np.diff(predictions.row, prepend=-1) != 0]  # a live batch is filled with its last row
+        stream = self._walked.stream
+        if self._walked.fills_batches:
+            predictions = predictions[np.diff(predictions.row, prepend=-1) != 0]
         if isinstance(module, HasTemperature):
             predictions = replace(predictions, temperature=np.full(len(predictions), float(module.temperature)))
         return stream.close(predictions, is_partial, lambda made: commit(trainer, stream.step, made, stream.series))

@@ -215,6 +215,11 @@ class PivotDataModule(pl.LightningDataModule):
         """S, the side inputs of a window's last bar, the timeframe among them; 0 for none."""
         return self.arena.n_side
 
+    @property
+    def fills_batches(self) -> bool:
+        """Whether the last batch of a step repeats its last row, as `StreamBatches` says: where bars are live."""
+        return self.live.max_batches is not None
+
     def newest_bars(self) -> list[Bars | None]:
         """Return the newest bars of each series by its number; None before its first."""
         return self.stream.newest_bars()
@@ -228,9 +233,8 @@ class PivotDataModule(pl.LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[Batch] | GatherAhead:
         """Return the stream: the rows of the step under way, in order of close time, without labels."""
-        batches = StreamBatches(self.stream, self.walk.batch_size)
-        if self.live.max_batches is not None:
-            batches = StreamBatches(self.stream, min(self.walk.batch_size, _LIVE_ROWS), is_filled=True)
+        n_rows = min(self.walk.batch_size, _LIVE_ROWS) if self.fills_batches else self.walk.batch_size
+        batches = StreamBatches(self.stream, n_rows, self.fills_batches)
         return loader(WindowDataset(self.arena), batches, self._device())
 
     def state_dict(self) -> dict[str, Any]:
