@@ -11,8 +11,9 @@ from streams import labels_of, positions
 from trendtrain.data import PivotDataModule, Walk
 from trendtrain.errors import InputError
 from trendtrain.features import by_segment, skill_features, volatility_unit
-from trendtrain.market import Bars, Labels, Series, label_bars, synthetic_market
+from trendtrain.market import Bars, Labels, PivotRules, Series, label_bars, synthetic_market
 from trendtrain.market.bars import segments
+from trendtrain.market.directions import FLAT
 from trendtrain.market.lines import Lines
 from trendtrain.models import CnnNet, DuelingQNet, MlpNet, TransformerNet, TrendModule
 from trendtrain.replay import make_sampler, weigh
@@ -474,6 +475,12 @@ def test_transitions_of_labels_without_lines_are_refused() -> None:
 def test_a_walk_that_cannot_be_is_refused(series: Any, options: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
         module_of(series, **options)
+
+
+@pytest.mark.parametrize("band", [{"flat_band": 1e-9}, {"rules": PivotRules(flat_band=1e-9)}], ids=["option", "rules"])
+def test_where_a_band_makes_flat_labels_later_three_classes_are_right(band: dict[str, Any]) -> None:
+    datamodule = module_of(ONE, n_classes=3, labeler=partial(label_bars, **band))
+    assert not (datamodule.replay.memory.label == FLAT).any()
 
 
 def flat(bars: Bars) -> Labels:

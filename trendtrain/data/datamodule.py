@@ -29,7 +29,7 @@ from trendtrain.replay.sampler import ReplaySampler, make_sampler
 from trendtrain.replay.weights import weigh_by_gradient
 from trendtrain.stream.feed import Feed, HeldBars, History, HistoryFeed
 from trendtrain.stream.stream import RULES, Stream
-from trendtrain.stream.tape import Labeler, Tape
+from trendtrain.stream.tape import Labeler, Tape, label_rules
 from trendtrain.stream.walk import Walk
 from trendtrain.validation.change import ChangeDetector
 
@@ -180,9 +180,10 @@ class PivotDataModule(pl.LightningDataModule):
             self.stream.skip()
 
     def _check_classes(self) -> None:
-        """Raise if a model of three classes would see no FLAT label; of live bars, it may come later."""
-        label = self.replay.memory.label
-        if self.n_classes > FLAT and self.live.feed is None and not (label == FLAT).any():
+        """Raise if a model of three classes would see no FLAT label; with a band or live bars, it may come later."""
+        label, rules = self.replay.memory.label, label_rules(self.labeler)
+        may_come = self.live.feed is not None or (rules is not None and rules.flat_band > 0)
+        if self.n_classes > FLAT and not may_come and not (label == FLAT).any():
             rule = "be 2 where no known label is FLAT (a `labels.flat_band` above 0 makes some)"
             raise InputError(f"`n_classes` must {rule}, got {self.n_classes} and {len(label)} labels without any.")
 

@@ -17,6 +17,7 @@ from trendtrain.market.codes import whole_numbers
 from trendtrain.market.directions import DIRECTION_MEANING, FLAT, UNKNOWN
 from trendtrain.market.labels import KnownLabels, Labels, LabelTracker, label_bars
 from trendtrain.market.lines import LabelRuns
+from trendtrain.market.rules import PivotRules
 from trendtrain.stream.inputs import Inputs, InputTracker
 from trendtrain.validation.simple_rules import KnownDirections, SimpleRules
 
@@ -206,12 +207,16 @@ class _LabelSource(Protocol):
         """Return what became known with the next bars; bars, events and lines count from the first of the series."""
 
 
-def _label_tracker(labeler: Labeler) -> _LabelSource:
-    """Return the tracker of `label_bars` and its options, or one that calls a user's function."""
+def label_rules(labeler: Labeler) -> PivotRules | None:
+    """Return the rules of `label_bars`, or of a `partial` of it; None of a user's function."""
     made = labeler if isinstance(labeler, partial) else partial(labeler)
-    if made.func is label_bars:
-        return _OwnLabels(LabelTracker(*made.args, **made.keywords))
-    return _FunctionLabels(labeler)
+    return LabelTracker(*made.args, **made.keywords).rules if made.func is label_bars else None
+
+
+def _label_tracker(labeler: Labeler) -> _LabelSource:
+    """Return the tracker of our labels, or one that calls a user's function."""
+    rules = label_rules(labeler)
+    return _FunctionLabels(labeler) if rules is None else _OwnLabels(LabelTracker(rules))
 
 
 class _OwnLabels:
