@@ -1,4 +1,4 @@
-"""Check a configuration, and make the parts that it names by `_target_`."""
+"""Make the parts that a configuration names by `_target_`, with errors that name its keys."""
 
 import inspect
 import math

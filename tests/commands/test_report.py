@@ -36,7 +36,7 @@ def test_reports_go_where_they_are_asked_to(small_run: SimpleNamespace, other: P
     assert not (other / "report.html").exists()
 
 
-def test_json_names_the_reports_and_their_verdicts(
+def test_json_names_the_reports_and_their_skill(
     small_run: SimpleNamespace, other: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert report(other, "--db", small_run.url, "--json") == 0

@@ -53,7 +53,7 @@ def test_a_run_writes_its_report_and_the_command_writes_the_same(
     assert 4_500_000 < len(page) < 8_000_000
 
 
-def test_the_report_begins_with_the_verdict(page: str, small_run: SimpleNamespace) -> None:
+def test_the_report_begins_with_the_skill(page: str, small_run: SimpleNamespace) -> None:
     assert f'<h1>small</h1><p class="skill">{skill_of(small_run.values)}</p>' in page
     for text in (f"{small_run.values['n_events']:,}", f"{small_run.values['event_accuracy']:.4f}", "CnnNet"):
         assert f"<dd>{text}" in page

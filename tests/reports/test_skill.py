@@ -24,10 +24,10 @@ def said(difference: float, low: Any, high: Any) -> str:
         ((0.01, NAN, NAN), "too few events to tell"),
     ],
 )
-def test_a_verdict_says_what_the_interval_shows(case: tuple[float, Any, Any], sentence: str) -> None:
+def test_the_sentence_says_what_the_interval_shows(case: tuple[float, Any, Any], sentence: str) -> None:
     assert sentence in said(*case)
     assert "1,234 events" in said(*case)
 
 
-def test_a_run_without_a_judged_prediction_has_no_verdict() -> None:
+def test_a_run_without_a_judged_prediction_says_so() -> None:
     assert "No prediction has been judged yet" in skill_of({"best_baseline": None, "n_events": 0})

@@ -37,7 +37,7 @@ def summary_table(summary: Summary, here: Path | None = None) -> RenderableType:
     table = Table(title=title, title_justify="left", show_header=False)
     table.add_column()
     table.add_column(overflow="fold")
-    for rows in (_run_rows(values), _accuracy_rows(values), _verdict_rows(values)):
+    for rows in (_run_rows(values), _accuracy_rows(values), _skill_rows(values)):
         for name, text in rows:
             table.add_row(name, Text(text))
         table.add_section()
@@ -86,7 +86,7 @@ def _accuracy_rows(values: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield f"  {name}", f"{number(scores['event_accuracy'])}  {_difference(scores)}"
 
 
-def _verdict_rows(values: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def _skill_rows(values: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "skill", skill_of(values)
     expected, n_pending = values["expected_accuracy"], values["stats"]["pending_validations"]
     if not math.isnan(expected["judged"]):
