@@ -96,6 +96,6 @@ def test_fifty_series_of_one_second_are_predicted_in_time_while_the_model_learns
     for name, value in facts.items():
         record_property(name, value)
     assert len({row[3] for row in settled}) > seconds / 4  # it learned meanwhile
-    assert late[0] <= early[0] + 2
+    assert late[0] <= early[0] + 8  # a reconcile leaves its connections open for 30 s
     assert late[1] <= 1.1 * early[1]
     assert p50 < 1000.0
