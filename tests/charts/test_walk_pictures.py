@@ -22,7 +22,7 @@ from trendtrain.charts.page import THEMES
 from trendtrain.charts.recent_chart import RecentBars, draw_recent, recent_bars
 from trendtrain.charts.recent_predictions import NONE, PENDING, RecentPredictions
 from trendtrain.data import PivotDataModule, Walk
-from trendtrain.market import Series, find_pivots, label_bars, synthetic_market
+from trendtrain.market import Bars, Labels, PivotRules, Series, find_pivots, label_bars, synthetic_market
 from trendtrain.market.pivots import Pivots
 from trendtrain.validation.predictions import CORRECT, VOID_FLAT, WRONG
 
@@ -94,6 +94,17 @@ def test_the_lines_drawn_are_those_that_judge(walked: NewestBars) -> None:
             ours = getattr(recent.lines, name_)[recent.lines.start_time >= first]
             theirs = getattr(expected, name_)[(expected.start_time >= first) & (expected.end_time <= last)]
             assert ours.tolist() == theirs.tolist() != []
+
+
+def test_lines_are_drawn_where_ours_label_however_the_labeler_is_given(walked: NewestBars) -> None:
+    def lines_by(labeler: Callable[[Bars], Labels]) -> int:
+        step = walked.steps[-1]
+        return len(recent_bars(step, 0, SERIES[step.series[0]], labeler, walked.predictions).lines)
+
+    ours = [label_bars, partial(label_bars), partial(label_bars, rules=PivotRules())]
+    assert len({lines_by(labeler) for labeler in ours}) == 1
+    assert lines_by(label_bars) > 0
+    assert lines_by(lambda bars: label_bars(bars)) == 0
 
 
 def test_each_bar_has_what_was_predicted_at_it_and_what_came_of_it(walked: NewestBars) -> None:

@@ -1,8 +1,7 @@
 """Draw the newest bars of a walk: pivots and lines, and below each bar its prediction and its verdict."""
 
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -18,6 +17,7 @@ from trendtrain.market.directions import DIRECTION_COLOURS
 from trendtrain.market.labels import label_bars
 from trendtrain.market.lines import NO_LINES, Lines
 from trendtrain.market.pivots import Pivots, find_pivots
+from trendtrain.stream.tape import Labeler, label_rules
 from trendtrain.stream.walk_step import WalkStep
 from trendtrain.validation.predictions import CORRECT, VOID_FLAT, VOID_GAP, WRONG
 
@@ -79,7 +79,7 @@ def _explain(figure: Figure, chart: Axes, recent: RecentBars, part: slice) -> No
     figure.legend(handles=handles, loc="lower center", ncols=4, fontsize=9, columnspacing=1.2, handletextpad=0.5)
 
 
-def recent_bars(step: WalkStep, index: int, bars: Bars, labeler: Any, predictions: RecentPredictions) -> RecentBars:
+def recent_bars(step: WalkStep, index: int, bars: Bars, labeler: Labeler, predictions: RecentPredictions) -> RecentBars:
     """Return the newest bars of a series as they were known when the step ended, with predictions and verdicts.
 
     Args:
@@ -92,10 +92,8 @@ def recent_bars(step: WalkStep, index: int, bars: Bars, labeler: Any, prediction
     """
     stop = int(np.searchsorted(bars.close_time, step.now, side="right"))
     part = bars[max(0, stop - N_BARS - _BEFORE) : stop]
-    is_ours = isinstance(labeler, partial) and labeler.func is label_bars
-    options = dict(labeler.keywords) if is_ours else {}
-    lines = label_bars(part, **options).lines if is_ours else NO_LINES
-    options.pop("flat_band", None)
+    rules = label_rules(labeler)
+    lines = NO_LINES if rules is None else label_bars(part, rules).lines
     direction, outcome = predictions.at(index, part.close_time)
     first = max(0, len(part) - N_BARS)
-    return RecentBars(step.series[index], part, find_pivots(part, **options), lines, first, direction, outcome)
+    return RecentBars(step.series[index], part, find_pivots(part, rules), lines, first, direction, outcome)

@@ -1,15 +1,12 @@
 """What callbacks of a live run ask of its trainer."""
 
-from functools import partial
-from typing import Any
-
 import lightning.pytorch as pl
 import numpy as np
 
 from trendtrain.callbacks.listeners import HasStream
-from trendtrain.market.labels import LabelTracker, label_bars
 from trendtrain.market.rules import PivotRules
 from trendtrain.stream.stream import Stream
+from trendtrain.stream.tape import label_rules
 
 
 def stream_of(trainer: pl.Trainer) -> Stream | None:
@@ -26,8 +23,5 @@ def clock_of(trainer: pl.Trainer) -> np.datetime64 | None:
 
 def pivot_rules_of(trainer: pl.Trainer) -> PivotRules | None:
     """Return the rules of the pivots that make labels; None where a user's own function makes them."""
-    labeler: Any = getattr(getattr(trainer, "datamodule", None), "labeler", None)
-    made = labeler if isinstance(labeler, partial) else partial(labeler) if callable(labeler) else None
-    if made is None or made.func is not label_bars:
-        return None
-    return LabelTracker(*made.args, **made.keywords).rules
+    labeler = getattr(getattr(trainer, "datamodule", None), "labeler", None)
+    return label_rules(labeler) if callable(labeler) else None
