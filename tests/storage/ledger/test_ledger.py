@@ -5,7 +5,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ledger_examples import BTC, ETH, judged, predicted, rows_of
-from sqlalchemy import Engine, delete
+from sqlalchemy import Engine, delete, event
 
 from trendtrain.errors import InputError
 from trendtrain.storage import Ledger, open_database
@@ -126,7 +126,10 @@ def test_stored_predictions_are_read_by_series_and_time(ledger: Ledger) -> None:
         ledger.record("one", "net", 0, predicted(minutes, series), None)
     ledger.record("one", "another", 0, predicted([9]), None)
     minute = 60_000
+    statements: list[str] = []
+    event.listen(ledger.engine, "before_cursor_execute", lambda *arguments: statements.append(arguments[2]))
     assert ledger.newest_predicted("one", "net") == {BTC: 5 * minute, ETH: 5 * minute}
+    assert len(statements) == 1  # it is asked 20 times a second
     made = (1, 0.75)
     assert ledger.stored("one", "net", {BTC: 0}) == {(BTC, minute): made, (BTC, 5 * minute): made}
     assert ledger.stored("one", "net", {ETH: None}) == {(ETH, 0): made, (ETH, 5 * minute): made}

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from functools import cache
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import ColumnElement, Connection, func, select
 
 from trendtrain.market.bars import Series
 from trendtrain.market.timeframe import to_milliseconds
@@ -63,18 +63,20 @@ def read_predictions(
 def read_newest(connection: Connection, run_id: str, model: str) -> dict[Series, int]:
     """Return when the newest bar of each series opened that a model of a run has predicted, ms."""
     rows = prediction_rows.c
-    newest = {
-        name: connection.scalar(select(func.max(rows.open_time)).where(rows.track_id == number))
-        for name, number in read_tracks(connection, run_id, model).items()
-    }
-    return {name: time for name, time in newest.items() if time is not None}
+    newest = select(func.max(rows.open_time)).where(rows.track_id == tracks.c.id).scalar_subquery()
+    found = _by_series(connection, run_id, model, newest)
+    return {name: time for name, time in found.items() if time is not None}
 
 
 def read_tracks(connection: Connection, run_id: str, model: str) -> dict[Series, int]:
     """Return the number of the track of each series that a model of a run predicts in its stream."""
-    query = select(series.c.symbol, series.c.timeframe, tracks.c.id).join(series, series.c.id == tracks.c.series_id)
+    return _by_series(connection, run_id, model, tracks.c.id)
+
+
+def _by_series(connection: Connection, run_id: str, model: str, column: ColumnElement[int]) -> dict[Series, int]:
+    query = select(series.c.symbol, series.c.timeframe, column).join(tracks, series.c.id == tracks.c.series_id)
     query = query.where(tracks.c.run_id == run_id, tracks.c.model == model, tracks.c["pass"] == 0)
-    return {Series(symbol, timeframe): number for symbol, timeframe, number in connection.execute(query)}
+    return {Series(symbol, timeframe): value for symbol, timeframe, value in connection.execute(query)}
 
 
 def find_or_add_tracks(
