@@ -214,7 +214,7 @@ def test_the_service_manager_is_told_of_start_steps_and_end(
     watcher = Watcher(look)
     trainer = make_trainer(TrendValidation(), Monitor(tmp_path, "run-1", ledger), watcher, max_epochs=2)
     trainer.fit(make_module(), make_datamodule())
-    while not told[-1].startswith("WATCHDOG") or "finished" not in told[-1]:
+    while not told[-1].startswith("WATCHDOG") or "stopped" not in told[-1]:
         told.append(service_manager.recv(1000).decode())
     assert told[0] == "READY=1"
     assert told[-2] == "STOPPING=1"

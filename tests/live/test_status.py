@@ -86,7 +86,7 @@ def test_the_last_verdicts_are_those_of_the_ledger(asked: Asks, tmp_path: Path) 
 
 def test_a_run_that_has_ended_is_not_healthy(asked: Asks, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["live", "status", str(asked.folder)]) == 1
-    assert "the run has ended: finished" in capsys.readouterr().out
+    assert "the run has ended: stopped" in capsys.readouterr().out
 
 
 def test_without_a_folder_the_newest_run_is_shown(

@@ -14,7 +14,7 @@ import lightning.pytorch as pl
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from sqlalchemy import URL
 
-from trendtrain.callbacks.ledger_writer import n_optimizer_steps
+from trendtrain.callbacks.ledger_writer import how_ended, n_optimizer_steps
 from trendtrain.live.facts import Facts
 from trendtrain.live.log import LOG, hide_secrets
 from trendtrain.live.metrics import MetricsServer
@@ -132,7 +132,7 @@ class Monitor(pl.Callback):
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Note that the run ended without an error."""
-        self._end(stream_of(trainer), "finished")
+        self._end(stream_of(trainer), how_ended(trainer))
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Note how the run ended."""
