@@ -82,7 +82,9 @@ class ClosedBars:
         Args:
             row: The bar as it is now.
             is_final: Whether the exchange says that the bar is final; None where this exchange never says it.
-            session: When the connection began, ms; each new one has another. A wrong clock costs requests of REST.
+            session: When the connection began, ms, on the exchange's clock; each new one has another. A later time
+                costs requests of REST. With an earlier one, stale rows after the first count as bars of the session,
+                and their close may be wrong until REST is asked again.
         """
         if session != self._session:
             self._session, self._first, self._forming = session, max(row.time, session - 1), None
