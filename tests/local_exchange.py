@@ -82,6 +82,7 @@ class Server:
         self.streams: dict[web.WebSocketResponse, set[str]] = {}
         self.requests: list[tuple[float, str, int]] = []
         self.n_connections = 0
+        self.n_odd = 0  # ends of bars told in the wrong order, twice, or not at all
 
     def now(self) -> int:
         return market_time(self.faults.clock)
@@ -177,6 +178,7 @@ class Server:
                 if transport:
                     transport.close() if order.get("tear") else transport.abort()
         known = {"now": self.now(), "n_streams": len(self.streams), "n_connections": self.n_connections}
+        known["n_odd"] = self.n_odd
         subscribed = sorted(set().union(*self.streams.values()))
         return web.json_response({**known, "requests": self.requests[-2000:], "subscribed": subscribed})
 
@@ -236,6 +238,7 @@ class Server:
             rows.insert(0, (self.kline(symbol, open_time - SECOND), True))
         if self.faults.disorder:
             rows.reverse()
+        self.n_odd += part == 0 and (self.faults.no_final or self.faults.disorder or self.faults.repeat)
         lines = [message(symbol, row, is_final) for row, is_final in rows if row is not None]
         return [line for line in lines for _ in range(2 if self.faults.repeat else 1)]
 
