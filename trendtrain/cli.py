@@ -1,6 +1,8 @@
 """The `trendtrain` command: pass the arguments to a subcommand, and print an expected error as one line."""
 
 import argparse
+import atexit
+import gc
 import os
 import re
 import select
@@ -45,6 +47,7 @@ _COMMANDS = (live, import_bars, label, predict, evaluate, export, stats, report,
 def main(arguments: list[str] | None = None) -> int:
     """Run a command and return its exit code; an error that the user can act on is one line."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    atexit.register(gc.freeze)  # the process ends: to collect what it leaves takes seconds, and frees nothing of use
     try:
         exit_code = _run_command(arguments)
         sys.stdout.flush()

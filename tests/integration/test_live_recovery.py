@@ -110,7 +110,7 @@ def test_a_database_that_fails_ends_the_run_in_one_line_and_the_next_start_goes_
 
 
 @pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_while_bars_are_waited_for_ends_within_seconds(by: signal.Signals, tmp_path: Path) -> None:
+def test_a_signal_while_bars_are_waited_for_ends_within_a_second(by: signal.Signals, tmp_path: Path) -> None:
     run = RunIn(tmp_path, *SMALL, "feed.speed=0.001", "live.max_batches=1")  # a bar of 5 minutes in 3 days
     process = run.start(command="live")
     until = time.monotonic() + 120
@@ -121,7 +121,7 @@ def test_a_signal_while_bars_are_waited_for_ends_within_seconds(by: signal.Signa
     began = time.monotonic()
     process.communicate(timeout=60)
     assert process.returncode == {signal.SIGTERM: 143, signal.SIGINT: 130}[by]
-    assert time.monotonic() - began < (4.0 if IS_FULL else 10.0)  # it writes its report; busy machines take longer
+    assert time.monotonic() - began < (1.0 if IS_FULL else 10.0)  # a busy machine takes longer to end a process
     connection = sqlite3.connect(run.folder / "run.db")
     assert connection.execute("SELECT status FROM runs").fetchall() == [("interrupted",)]
     connection.close()
