@@ -124,12 +124,13 @@ def slow_step(w: list[float], lesson: list[list[float]], truth: int, rate: float
     return [a + rate * g for a, g in zip(w, gradient, strict=True)]
 
 
-def assert_equals_slow_loops(features: FloatArray, labels: Labels, rate: float, least_clear: float = 0.8) -> None:
+def assert_equals_slow_loops(features: FloatArray, labels: Labels, rate: float) -> None:
     slow = np.array(slow_scores(features, labels, rate))
     fast = online_logistic(features, labels, rate)
-    is_clear = np.abs(slow) > 1e-5  # elsewhere rounding decides: features are kept in single precision
+    # Elsewhere rounding decides: features are kept in single precision. With few lessons all scores are small.
+    is_clear = np.abs(slow) > 1e-5 * min(1.0, np.abs(slow).max(initial=0.0))
     assert fast[is_clear].tolist() == (slow[is_clear] > 0).astype(int).tolist()
-    assert is_clear.sum() >= least_clear * (slow != 0).sum()
+    assert is_clear.sum() >= 0.8 * (slow != 0).sum()
 
 
 def restored(tracker: Any, new: Any) -> Any:

@@ -70,7 +70,7 @@ def test_a_run_is_told_by_its_folder(run: SimpleNamespace, tmp_path: Path, capsy
     assert f"{rule}, got {tmp_path}, in which there is no checkpoints/last.ckpt." in capsys.readouterr().err
 
 
-def test_no_answer_changes_when_later_bars_come(run: SimpleNamespace) -> None:
+def test_no_prediction_changes_when_later_bars_come(run: SimpleNamespace) -> None:
     predictor = Predictor(run.ckpt)
 
     def chances(bars: Bars) -> np.ndarray:

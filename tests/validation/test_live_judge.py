@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trendtrain.errors import InputError
-from trendtrain.market import Bars, Labels, find_pivots, label_bars, synthetic_market
+from trendtrain.market import Bars, Labels, find_pivots, label_bars, random_walk, synthetic_market
 from trendtrain.replay import Lessons, make_sampler, weigh
 from trendtrain.validation import Pending, Predictions
 from trendtrain.validation.judged_prediction import JudgedPrediction, to_verdicts
@@ -203,11 +203,11 @@ def test_stats_are_of_all_or_of_what_is_asked_for() -> None:
 
 
 def test_what_is_kept_does_not_grow_with_history() -> None:
-    judge, most = TrendJudge(), 0
-    for bar in range(len(BARS)):
-        judge.update("A", "5m", BARS[bar : bar + 1])
+    judge, most, bars = TrendJudge(), 0, random_walk(2_000, seed=0)
+    for bar in range(len(bars)):
+        judge.update("A", "1m", bars[bar : bar + 1])
         most = max(most, sum(len(stream.close_time) for stream in judge._judges.values()))
-    assert most < 150
+    assert most < 100
 
 
 MISTAKES: dict[str, tuple[dict[str, Any], str]] = {

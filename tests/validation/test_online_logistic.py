@@ -19,9 +19,7 @@ DOWN, UP = 0, 1
 
 @given(some_bars(), label_options(), st.sampled_from([0.003, 0.5]))
 def test_it_equals_slow_loops(bars: Bars, options: dict[str, Any], rate: float) -> None:
-    assert_equals_slow_loops(
-        features_of(bars), label_bars(bars, **options), rate, least_clear=0.0
-    )  # few lessons: small scores
+    assert_equals_slow_loops(features_of(bars), label_bars(bars, **options), rate)
 
 
 def test_it_equals_slow_loops_on_two_series_in_order_of_time() -> None:
